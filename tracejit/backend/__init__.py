@@ -1,0 +1,1 @@
+"""Floor 4: running a Program, in NumPy or compiled by Numba."""

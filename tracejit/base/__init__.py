@@ -1,0 +1,1 @@
+"""Floor 0: errors, source locations, configuration, pytrees."""

@@ -1,0 +1,42 @@
+"""Settings read from the environment once, changed by tests through `override`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("TRACEJIT_CACHE_DIR") or Path(base) / "tracejit")
+
+
+@dataclass(frozen=True)
+class Config:
+    """`check`: verify every Program after every transform; `cache_dir`: kernels."""
+
+    check: bool = os.environ.get("TRACEJIT_CHECK", "") not in ("", "0")
+    cache_dir: Path = field(default_factory=_default_cache)
+    backend: str = os.environ.get("TRACEJIT_BACKEND", "numba")
+
+
+_current = Config()
+
+
+def config() -> Config:
+    """The settings in force."""
+    return _current
+
+
+@contextmanager
+def override(**changes: object) -> Iterator[Config]:
+    """Change settings for the length of a `with` block."""
+    global _current
+    saved, _current = _current, replace(_current, **changes)  # type: ignore[arg-type]
+    try:
+        yield _current
+    finally:
+        _current = saved

@@ -1,0 +1,134 @@
+"""Containers of arrays: flatten to leaves and back.
+
+Known are tuple, list, dict (by insertion order), namedtuple, dataclass and None (no
+leaves); `register_pytree_node` adds others. A TreeDef is hashable and compares by
+structure, so that it can key a cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDef:
+    """The structure of a pytree: `kind` None is a leaf."""
+
+    kind: Any
+    meta: Hashable = None
+    children: tuple[TreeDef, ...] = ()
+
+    @property
+    def num_leaves(self) -> int:
+        return 1 if self.kind is None else sum(c.num_leaves for c in self.children)
+
+    def __str__(self) -> str:
+        if self.kind is None:
+            return "*"
+        inner = ", ".join(map(str, self.children))
+        return f"{getattr(self.kind, '__name__', self.kind)}({inner})"
+
+
+LEAF = TreeDef(None)
+
+Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
+Unflatten = Callable[[Hashable, list[Any]], Any]
+
+_REGISTRY: dict[type, tuple[Flatten, Unflatten]] = {
+    tuple: (lambda x: (x, None), lambda meta, xs: tuple(xs)),
+    list: (lambda x: (x, None), lambda meta, xs: xs),
+    dict: (
+        lambda x: (x.values(), tuple(x)),
+        lambda keys, xs: dict(zip(keys, xs, strict=True)),  # type: ignore[call-overload]
+    ),
+    OrderedDict: (
+        lambda x: (x.values(), tuple(x)),
+        lambda keys, xs: OrderedDict(zip(keys, xs, strict=True)),  # type: ignore[call-overload]
+    ),
+    defaultdict: (
+        lambda x: (x.values(), (x.default_factory, tuple(x))),
+        lambda meta, xs: defaultdict(meta[0], zip(meta[1], xs, strict=True)),  # type: ignore[index]
+    ),
+    type(None): (lambda x: ((), None), lambda meta, xs: None),
+}
+
+
+def register_pytree_node(cls: type, flatten: Flatten, unflatten: Unflatten) -> None:
+    """Teach tracejit a container.
+
+    `flatten(x)` returns `(children, metadata)`, with hashable metadata;
+    `unflatten(metadata, children)` rebuilds it.
+
+    >>> class Pair:
+    ...     def __init__(self, a, b):
+    ...         self.a, self.b = a, b
+    >>> register_pytree_node(
+    ...     Pair, lambda p: ((p.a, p.b), None), lambda meta, xs: Pair(*xs)
+    ... )
+    >>> flatten(Pair(1.0, 2.0))[0]
+    [1.0, 2.0]
+    """
+    _REGISTRY[cls] = (flatten, unflatten)
+
+
+def _node(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
+    """Children and metadata of a container; None for a leaf."""
+    cls = type(tree)
+    if cls in _REGISTRY:
+        return _REGISTRY[cls][0](tree)
+    if isinstance(tree, tuple) and hasattr(cls, "_fields"):
+        return tree, None
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        names = tuple(f.name for f in dataclasses.fields(tree))
+        return [getattr(tree, n) for n in names], names
+    return None
+
+
+def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
+    """The leaves of a pytree, in order, and its structure.
+
+    >>> flatten({"w": 1.0, "b": (2.0, 3.0)})[0]
+    [1.0, 2.0, 3.0]
+    """
+    leaves: list[Any] = []
+
+    def visit(sub: Any) -> TreeDef:
+        node = _node(sub)
+        if node is None:
+            leaves.append(sub)
+            return LEAF
+        children, meta = node
+        return TreeDef(type(sub), meta, tuple([visit(c) for c in children]))
+
+    return leaves, visit(tree)
+
+
+def unflatten(treedef: TreeDef, leaves: Sequence[Any]) -> Any:
+    """The pytree of structure `treedef` with these leaves."""
+    rest = iter(leaves)
+
+    def build(node: TreeDef) -> Any:
+        if node.kind is None:
+            return next(rest)
+        children = [build(c) for c in node.children]
+        if node.kind in _REGISTRY:
+            return _REGISTRY[node.kind][1](node.meta, children)
+        if hasattr(node.kind, "_fields"):
+            return node.kind(*children)
+        new = object.__new__(node.kind)  # a dataclass; __init__ may want other things
+        for name, child in zip(node.meta, children, strict=True):  # type: ignore[call-overload]
+            object.__setattr__(new, name, child)
+        return new
+
+    return build(treedef)
+
+
+def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply `fn` to corresponding leaves; the result has the structure of `tree`."""
+    leaves, treedef = flatten(tree)
+    others = [flatten(r)[0] for r in rest]
+    return unflatten(treedef, [fn(*xs) for xs in zip(leaves, *others, strict=True)])

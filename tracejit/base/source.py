@@ -1,0 +1,42 @@
+"""Where in the user's source something comes from."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SrcLoc:
+    """A span of one line of user code; `line` counts from 1, `col` from 0."""
+
+    file: str
+    line: int
+    col: int = 0
+    end_col: int | None = None
+    function: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        """The source line itself, stripped, or "" where it cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def caret(self) -> str:
+        """File, line, source text and a caret under the span."""
+        where = f'File "{self.file}", line {self.line}'
+        if self.function:
+            where += f", in {self.function}"
+        raw = linecache.getline(self.file, self.line).rstrip("\n")
+        if not raw:
+            return where
+        indent = len(raw) - len(raw.lstrip())
+        start = max(self.col - indent, 0)
+        stop = len(raw) if self.end_col is None else self.end_col
+        width = max(min(stop, len(raw)) - self.col, 1)
+        return f"{where}\n    {raw.lstrip()}\n    {' ' * start}{'^' * width}"
+
+
+UNKNOWN = SrcLoc("<unknown>", 0)

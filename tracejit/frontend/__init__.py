@@ -1,0 +1,1 @@
+"""Floor 3: staging a Python function into a Program."""

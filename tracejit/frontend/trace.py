@@ -1,0 +1,131 @@
+"""One run of staging: its builder, its undo log, what it read from outside.
+
+A Trace is current while a user function is being staged. Everything that must be
+undone after a probe (a rebound box, a stored item or attribute, an appended list
+element) enters `log` with a function that undoes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.source import SrcLoc
+from tracejit.ir.aval import Aval
+from tracejit.ir.builder import Builder, building
+from tracejit.ir.program import Literal, Var
+
+
+@dataclass
+class Captured:
+    """An array or number read from outside: a runtime input of the Program.
+
+    `fetch()` reads it anew at every call. `pinned` are the bytes that a Python
+    decision relied on, if one did.
+    """
+
+    var: Var
+    value: Any
+    fetch: Callable[[], Any]
+    what: str
+    loc: SrcLoc
+    pinned: bytes | None = None
+
+
+@dataclass
+class Guard:
+    """A Python value that the trace relied on: `holds()` is asked at each call."""
+
+    holds: Callable[[], bool]
+    what: str
+
+
+@dataclass
+class Draw:
+    """A random draw, made anew at every call, in order: an input of the Program."""
+
+    var: Var
+    draw: Callable[[], Any]
+
+
+@dataclass
+class Write:
+    """A logged write to `target` (a box, list, dict, frame, object) and its undoing."""
+
+    target: Any
+    undo: Callable[[], None]
+
+
+@dataclass
+class Trace:
+    """See the module's docstring."""
+
+    builder: Builder = field(default_factory=Builder)
+    log: list[Write] = field(default_factory=list)
+    captured: dict[Any, Captured] = field(default_factory=dict)
+    guards: dict[Any, Guard] = field(default_factory=dict)
+    draws: list[Draw] = field(default_factory=list)
+    #: Numbers written in the source of lifted functions: emitted as they stand.
+    source_numbers: set[Any] = field(default_factory=lambda: {0, 1, 2, -1, 0.5})
+    boundscheck: bool = True
+
+    @property
+    def depth(self) -> int:
+        """How many regions are open: 1 at the top level of the Program."""
+        return len(self.builder.stack)
+
+    def literal(self, value: Any, dtype: Any = None) -> Literal:
+        """A number as a Literal: a runtime argument unless the user wrote it down."""
+        if dtype is None:
+            dtype = np.asarray(value).dtype
+        return Literal(value, dtype, runtime=value not in self.source_numbers)
+
+    def capture(
+        self, key: Any, value: Any, fetch: Callable[[], Any], what: str
+    ) -> Captured:
+        """Make an outside array or number an input; one Var per `key`."""
+        if key not in self.captured:
+            array = np.asarray(value)
+            var = Var(Aval(array.dtype, array.shape), what.rpartition(".")[2])
+            self.captured[key] = Captured(var, value, fetch, what, self.builder.loc)
+        return self.captured[key]
+
+    def undo_to(self, mark: int) -> None:
+        """Undo every logged write since the log had `mark` entries."""
+        while len(self.log) > mark:
+            self.log.pop().undo()
+
+
+class _State(threading.local):
+    def __init__(self) -> None:
+        self.trace: Trace | None = None
+
+
+_state = _State()
+
+
+def current_trace() -> Trace:
+    """The Trace being staged on this thread."""
+    assert _state.trace is not None, "not staging"
+    return _state.trace
+
+
+def staging() -> bool:
+    """Whether a user function is being staged on this thread."""
+    return _state.trace is not None
+
+
+@contextmanager
+def tracing(trace: Trace) -> Iterator[Trace]:
+    """Make `trace` current, and its builder with it."""
+    saved, _state.trace = _state.trace, trace
+    try:
+        with building(trace.builder):
+            yield trace
+    finally:
+        _state.trace = saved

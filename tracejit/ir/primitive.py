@@ -1,0 +1,322 @@
+"""The five kinds of primitive. The kind fixes what must be said; the rest follows.
+
+    kind         declared by                                      gets for free
+    elementwise  ufunc, partials, scalar code, sample domain      shape, JVP, VJP
+    linear       function, shape rule, a transpose per operand    JVP (itself), VJP
+    multilinear  function, shape rule, a transpose per operand    JVP, VJP
+    constant     function, shape rule                             zero derivative
+    structured   its own evaluation, shape, jvp, linearize, transpose
+
+Rules are written in the ops' own vocabulary and emit equations into the current
+builder: `sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="sin({0})")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tracejit.base.errors import InternalError
+from tracejit.ir.aval import Aval
+from tracejit.ir.builder import as_atom, bind
+from tracejit.ir.program import Atom, Literal, Region, Var
+
+REGISTRY: dict[str, Primitive] = {}
+
+#: A test sample: operands (arrays) and static params.
+Sample = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(eq=False)
+class Primitive:
+    """What every kind has: a name, a NumPy implementation, types and samples.
+
+    `impl(*arrays, **params)` is the interpreter's meaning of the primitive.
+    `samples(rng)` yields operands and params for the registry's tests.
+    `cost` is in flops per element of output: what recomputing it costs.
+    `effect` marks one that must stay though nothing reads it (a check).
+    `updates` marks one that returns its first operand changed: its `impl` takes
+    `inplace=`, whether it may overwrite that operand.
+    """
+
+    name: str
+    impl: Callable[..., Any] = field(repr=False)
+    samples: Callable[[np.random.Generator], Sequence[Sample]] | None = field(
+        default=None, repr=False, kw_only=True
+    )
+    cost: float = field(default=1.0, kw_only=True)
+    effect: bool = field(default=False, kw_only=True)
+    updates: bool = field(default=False, kw_only=True)
+    single: bool = field(default=True, kw_only=True)
+    kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if self.name in REGISTRY:
+            raise InternalError(f"primitive {self.name!r} is declared twice")
+        REGISTRY[self.name] = self
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return bind(self, *args, **params)
+
+    def coerce(self, args: Sequence[Any]) -> list[Atom]:
+        """Operands as Atoms."""
+        return [as_atom(a) for a in args]
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        raise NotImplementedError
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        """Positions whose tangents reach the output."""
+        return []
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        """Tangents of the outputs; None is a zero. `inputs` are primal Atoms."""
+        return [None] * len(outputs)
+
+
+@dataclass(eq=False)
+class Elementwise(Primitive):
+    """One scalar function at every element. Operands have the output's shape.
+
+    Literals stand for constant arrays of any shape. `partials` has one function
+    `(y, *x) -> ∂y/∂x_k` per operand, or None where the derivative is zero; a Python
+    number returned is a constant partial. `emit` is the scalar code. `result` is
+    "same" (the operands' dtype), "bool", or a function of the operands' dtypes.
+    `dtypes` are the NumPy kinds that it accepts; `domain` bounds the samples.
+    """
+
+    partials: tuple[Callable[..., Any] | None, ...] = ()
+    emit: str | Callable[..., str] = field(default="", kw_only=True)
+    result: Any = field(default="same", kw_only=True)
+    domain: Sequence[tuple[float, float]] = field(default=(), kw_only=True)
+    dtypes: str = field(default="f", kw_only=True)
+    arity: int = field(default=0, kw_only=True)
+    kind: ClassVar[str] = "elementwise"
+
+    def coerce(self, args: Sequence[Any]) -> list[Atom]:
+        dtype = next(
+            (a.aval.dtype for a in reversed(args) if isinstance(a, Var | Literal)), None
+        )
+        return [as_atom(a, dtype) for a in args]
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        shapes = [a.aval.shape for a in inputs if isinstance(a, Var)]
+        shape = shapes[0] if shapes else ()
+        dtypes = [a.aval.dtype for a in inputs]
+        if any(s != shape for s in shapes):
+            raise InternalError(f"{self.name}: operands of shapes {shapes}")
+        if callable(self.result):
+            return [Aval(np.dtype(self.result(*dtypes, **params)), shape)]
+        if any(d != dtypes[0] for d in dtypes):
+            raise InternalError(f"{self.name}: operands of dtypes {dtypes}")
+        dtype = np.dtype(bool) if self.result == "bool" else dtypes[0]
+        return [Aval(dtype, shape)]
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        return [k for k, p in enumerate(self.partials) if p is not None]
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        (y,) = outputs
+        total: Any = None
+        if not y.aval.inexact:
+            return [None]
+        for partial, tangent in zip(self.partials, tangents, strict=True):
+            if partial is None or tangent is None:
+                continue
+            tangent = cast_to(tangent, y.aval.dtype)
+            term = scale(partial(y, *inputs, **params), tangent)
+            total = term if total is None else total + term
+        return [total]
+
+    def transpose_rule(self, k: int) -> Callable[..., Any]:
+        """Cotangent of operand `k` of an equation that is linear in it.
+
+        The partial of a linear operand reads neither that operand nor the output.
+        """
+        partial = self.partials[k]
+        assert partial is not None
+
+        def rule(ct: Any, *inputs: Any, **params: Any) -> Any:
+            term = scale(partial(None, *inputs, **params), ct)
+            return cast_to(term, inputs[k].aval.dtype)
+
+        return rule
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A partial that is 1 where `pred` equals `where` and 0 elsewhere.
+
+    Unlike a product with 0, it lets no NaN or infinity through.
+    """
+
+    pred: Any
+    where: bool = True
+
+
+def scale(partial: Any, tangent: Any) -> Any:
+    """`partial * tangent`; the constants 1 and -1, and masks, need no product."""
+    if isinstance(partial, Mask):
+        zero = Literal(0, tangent.aval.dtype)
+        sides = (tangent, zero) if partial.where else (zero, tangent)
+        return REGISTRY["select"](partial.pred, *sides)
+    if isinstance(partial, int | float):
+        if partial == 1:
+            return tangent
+        if partial == -1:
+            return -tangent
+        partial = Literal(partial, tangent.aval.dtype)
+    return REGISTRY["mul"](tangent, partial)
+
+
+def cast_to(atom: Any, dtype: np.dtype[Any]) -> Any:
+    """The atom itself where it has the dtype already."""
+    same = atom.aval.dtype == dtype
+    return atom if same else REGISTRY["cast"](atom, dtype=dtype)
+
+
+@dataclass(eq=False)
+class Linear(Primitive):
+    """Linear jointly in the operands that `transposes` names by position.
+
+    `transposes[k](ct, *inputs, **params)` is the cotangent of operand k; the other
+    operands (indices, predicates) are primal values it may read, while of linear
+    operands it may read the aval only. `accumulate[k](acc, ct, *inputs, **params)`
+    adds that cotangent into an existing one in place of a fresh array; `acc` is
+    never None.
+    """
+
+    shape: Callable[..., Aval] = field(repr=False)
+    transposes: dict[int, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    accumulate: dict[int, Callable[..., Any]] = field(
+        default_factory=dict, repr=False, kw_only=True
+    )
+    kind: ClassVar[str] = "linear"
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [self.shape(*(a.aval for a in inputs), **params)]
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        # The key -1 means "every operand" (concatenate); its rule is told which.
+        if -1 in self.transposes:
+            return list(range(len(inputs)))
+        return list(self.transposes)
+
+    def transpose_rule(self, k: int) -> Callable[..., Any]:
+        if -1 in self.transposes:
+            rule = self.transposes[-1]
+            return lambda ct, *inputs, **params: rule(ct, k, *inputs, **params)
+        return self.transposes[k]
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        (y,) = outputs
+        linear = self.linear_operands(inputs, params)
+        if not y.aval.inexact or all(tangents[k] is None for k in linear):
+            return [None]
+        args = list(inputs)
+        for k in linear:
+            tangent = tangents[k]
+            args[k] = zeros(inputs[k].aval) if tangent is None else tangent
+        return [bind(self, *args, **params)]
+
+
+@dataclass(eq=False)
+class Multilinear(Primitive):
+    """Linear in each operand alone: `transposes[k](ct, *inputs, **params)`.
+
+    In rule k every operand but k may be read.
+    """
+
+    shape: Callable[..., Aval] = field(repr=False)
+    transposes: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
+    kind: ClassVar[str] = "multilinear"
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [self.shape(*(a.aval for a in inputs), **params)]
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        return list(range(len(self.transposes)))
+
+    def transpose_rule(self, k: int) -> Callable[..., Any]:
+        return self.transposes[k]
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        total: Any = None
+        for k, tangent in enumerate(tangents):
+            if tangent is None:
+                continue
+            args = [*inputs[:k], tangent, *inputs[k + 1 :]]
+            term = bind(self, *args, **params)
+            total = term if total is None else total + term
+        return [total]
+
+
+@dataclass(eq=False)
+class Constant(Primitive):
+    """A function whose derivative is zero everywhere that it has one."""
+
+    shape: Callable[..., Aval] = field(repr=False)
+    kind: ClassVar[str] = "constant"
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [self.shape(*(a.aval for a in inputs), **params)]
+
+
+@dataclass(eq=False)
+class Structured(Primitive):
+    """Holds regions; subclasses in `ops.control` state all of its meanings."""
+
+    kind: ClassVar[str] = "structured"
+
+
+def elementwise(name: str, ufunc: Any, *partials: Any, **options: Any) -> Elementwise:
+    """Declare an elementwise primitive; see `Elementwise`."""
+    options.setdefault("arity", len(partials))
+    return Elementwise(name, ufunc, partials, **options)
+
+
+def zeros(aval: Aval) -> Atom:
+    """An array of zeros; a Literal where the shape is ()."""
+    zero = Literal(aval.dtype.type(0).item(), aval.dtype)
+    return (
+        zero
+        if not aval.shape
+        else REGISTRY["broadcast"](zero, shape=aval.shape, axes=())
+    )

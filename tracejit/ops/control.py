@@ -1,0 +1,123 @@
+"""Structured control: `for`, `while`, `cond`, `check`.
+
+    finals  = for_(lo, hi, step, *inits; body(i, *carried) -> carried)    [reverse]
+    finals  = while_(*inits; test(*carried) -> bool, body(*carried) -> carried)
+    results = cond(pred; then() -> results, otherwise() -> results)
+    check(ok, *values; error=...)            stops the run where `ok` is False
+
+Regions capture outer variables freely. `reverse=True` runs the same indices in the
+opposite order. Their derivatives live in `transform`: they are about regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import InternalError
+from tracejit.ir.aval import Aval
+from tracejit.ir.primitive import Structured
+from tracejit.ir.program import Atom, Eqn, Region
+
+#: Runs a region on a list of arguments, which it takes over (and empties).
+Run = Callable[[Region, list[Any]], list[Any]]
+
+
+@dataclass(eq=False)
+class Control(Structured):
+    """A primitive with regions; `evaluate` is its meaning in the interpreter."""
+
+    evaluate: Callable[[Eqn, list[Any], Run], list[Any]] = None  # type: ignore
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        if self is check:
+            return []
+        return [atom.aval for atom in regions[-1].results]
+
+
+def _no_impl(*args: Any, **params: Any) -> Any:
+    raise InternalError("a structured primitive is run by `evaluate`")
+
+
+def trip_range(lo: Any, hi: Any, step: Any, reverse: bool = False) -> range:
+    """The indices that a `for` visits, in its order."""
+    trips = range(int(lo), int(hi), int(step))
+    return trips[::-1] if reverse else trips
+
+
+def _for(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    indices = trip_range(*args[:3], reverse=eqn.params["reverse"])
+    carried = args[3:]
+    del args[:]
+    for i in indices:
+        carried = run(eqn.regions[0], [np.int64(i), *_drain(carried)])
+    return carried
+
+
+def _while(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    test, body = eqn.regions
+    carried = list(_drain(args))
+    while run(test, list(carried))[0]:
+        carried = run(body, carried)
+    return carried
+
+
+def _cond(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    return run(eqn.regions[0 if args[0] else 1], [])
+
+
+def _check(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    if not args[0]:
+        error: Failure = eqn.params["error"]
+        raise error.exception()
+    return []
+
+
+def _drain(values: list[Any]) -> list[Any]:
+    """The values in a new list; the old one lets go, so that buffers can be reused."""
+    taken = values[:]
+    values.clear()
+    return taken
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a failed `check` raises: an exception class, its message, the user's line.
+
+    Kernels return its number (from 1) as their status.
+    """
+
+    kind: type[Exception]
+    args: tuple[Any, ...]
+    loc: Any = None
+
+    def exception(self) -> Exception:
+        error = self.kind(*self.args)
+        if self.loc is not None and self.loc.line:
+            error.add_note(self.loc.caret())
+        return error
+
+
+for_ = Control("for", _no_impl, evaluate=_for, single=False)
+while_ = Control("while", _no_impl, evaluate=_while, single=False)
+cond = Control("cond", _no_impl, evaluate=_cond, single=False)
+check = Control("check", _no_impl, evaluate=_check, single=False, effect=True)
+
+
+def emit_for(
+    lo: Any, hi: Any, step: Any, inits: Sequence[Any], body: Region, reverse: bool
+) -> list[Any]:
+    """Bind a `for`; the carried parameters of `body` must have the inits' types."""
+    return for_(
+        _index(lo), _index(hi), _index(step), *inits, regions=[body], reverse=reverse
+    )
+
+
+def _index(value: Any) -> Any:
+    from_python = isinstance(value, int | np.integer)
+    return np.int64(value) if from_python else value

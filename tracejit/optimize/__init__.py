@@ -1,0 +1,1 @@
+"""Floor 3: Program -> Program passes and loop nests."""

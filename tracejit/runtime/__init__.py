@@ -1,0 +1,1 @@
+"""Floor 5: dispatch and the disk cache."""
