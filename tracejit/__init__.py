@@ -1,0 +1,1 @@
+"""Derivatives of the NumPy code that people already have, compiled by Numba."""
