@@ -1,0 +1,1 @@
+"""Gradients against hand-written ones: `python -m benchmarks` (see RESULTS.md)."""

@@ -1,0 +1,45 @@
+"""The hand-written gradients that tracejit is measured against are right."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from benchmarks.workload import disagreement, leaves
+
+GROUPS = ("arrays", "learning", "loops")
+WORKLOADS = [w for g in GROUPS for w in import_module(f"benchmarks.{g}").WORKLOADS]
+
+
+@pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
+def test_hand_written_gradient_agrees_with_finite_differences(work):
+    args = work.make(work.small)
+    value, *gradients = leaves(work.hand(*args))
+    plain = work.f(*args)
+    assert value == pytest.approx(plain, rel=1e-12)
+    assert work.primal(*args) == pytest.approx(plain, rel=1e-12)
+    for argnum, gradient in zip(np.atleast_1d(work.argnums), gradients, strict=True):
+        # One random direction tests the whole gradient at once.
+        x = args[argnum]
+        direction = np.random.default_rng(argnum).normal(size=np.shape(x))
+        h = 1e-5
+
+        def moved(by, argnum=argnum, x=x, direction=direction):
+            at = x + by * direction
+            return work.f(*args[:argnum], at, *args[argnum + 1 :])
+
+        slope = (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (
+            12.0 * h
+        )
+        assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
+def test_tracejit_agrees_with_the_hand_written_gradient(work):
+    tracejit = pytest.importorskip("tracejit")
+    args = work.make(work.small)
+    for backend in ("numpy", "numba"):
+        vg = tracejit.value_and_grad(work.f, argnums=work.argnums, backend=backend)
+        assert disagreement(vg(*args), work.hand(*args)) < 1e-10, backend
