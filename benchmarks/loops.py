@@ -40,6 +40,7 @@ def seidel_tanh(A, w, sweeps):
 def seidel_by_scans(A, w, sweeps, act):
     """The sweep as JAX can say it without copying A at every cell: one scan over the
     rows, which carries the row above, and one along each, which carries the left."""
+    import jax.numpy as jnp
     from jax import lax
 
     def cell(left, around):
@@ -58,7 +59,7 @@ def seidel_by_scans(A, w, sweeps, act):
         return A.at[1:-1].set(inner)
 
     A = lax.fori_loop(0, sweeps, sweep, A)
-    return np.sum(A * A)
+    return jnp.sum(A * A)
 
 
 def seidel_jax(A, w, sweeps):
@@ -66,7 +67,9 @@ def seidel_jax(A, w, sweeps):
 
 
 def seidel_tanh_jax(A, w, sweeps):
-    return seidel_by_scans(A, w, sweeps, np.tanh)
+    import jax.numpy as jnp
+
+    return seidel_by_scans(A, w, sweeps, jnp.tanh)
 
 
 @fast

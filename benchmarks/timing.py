@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 
 ROUND = 0.05  # seconds a round should last
-SLOW = 1.0  # a call that takes longer is timed once more and then left alone
+SLOW = 1.0  # seconds: a call that takes longer is timed once
 
 
 def seconds(call: Callable[[], object], times: int = 1) -> float:
@@ -18,20 +18,20 @@ def seconds(call: Callable[[], object], times: int = 1) -> float:
     return (perf_counter() - start) / times
 
 
-def per_round(call: Callable[[], object]) -> int:
-    """How many calls fill a round."""
+def per_round(call: Callable[[], object]) -> tuple[int, float]:
+    """How many calls fill a round, and the time of one of them."""
     times = 1
-    while (took := seconds(call, times) * times) < ROUND / 4:
+    while (each := seconds(call, times)) * times < ROUND / 4:
         times *= 4
-    return max(1, round(times * ROUND / took))
+    return max(1, round(ROUND / each)), each
 
 
 def fastest(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The fastest round of each contestant, in seconds a call."""
-    times = {name: per_round(call) for name, call in calls.items()}
-    best = {name: seconds(call, times[name]) for name, call in calls.items()}
-    for _ in range(rounds - 1):
+    first = {name: per_round(call) for name, call in calls.items()}
+    best = {name: each for name, (_, each) in first.items()}
+    for _ in range(rounds):
         for name, call in calls.items():
             if best[name] < SLOW:
-                best[name] = min(best[name], seconds(call, times[name]))
+                best[name] = min(best[name], seconds(call, first[name][0]))
     return best

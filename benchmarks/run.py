@@ -1,0 +1,119 @@
+"""Time the workloads, print the table, write the JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.contestants import contestants
+from benchmarks.timing import fastest
+from benchmarks.workload import Workload, disagreement
+
+SUITES = ("arrays", "learning", "loops")
+FRAMEWORKS = ("tracejit", "interpreted", "jax", "autograd")
+TOLERANCE = 1e-8
+
+
+def compilations() -> int:
+    """How many kernels tracejit has compiled so far in this process."""
+    return int(import_module("tracejit.testing").compilations())
+
+
+def measure(work: Workload, size: int, rounds: int) -> dict[str, Any]:
+    """One row: seconds a call of everyone who got the gradient right."""
+    args = work.make(size)
+    expected = work.hand(*args)
+    work.primal(*args)
+    calls: dict[str, Callable[[], Any]] = {
+        "hand": lambda: work.hand(*args),
+        "primal": lambda: work.primal(*args),
+    }
+    row: dict[str, Any] = {"name": work.name, "size": size, "errors": {}}
+    for name, call in contestants(work, args):
+        try:
+            if isinstance(call, Exception):
+                raise call
+            before = compilations() if name == "tracejit" else 0
+            start = perf_counter()
+            result = call()
+            if name == "tracejit":
+                row["first_call"] = perf_counter() - start
+                row["compilations"] = compilations() - before
+            if (off := disagreement(result, expected)) > TOLERANCE:
+                raise ArithmeticError(f"the gradient is off by {off:.1e}")
+        except Exception as error:
+            row["errors"][name] = f"{type(error).__name__}: {error}"
+        else:
+            calls[name] = call
+    row["seconds"] = fastest(calls, rounds)
+    return row
+
+
+HEADER = (
+    f"{'workload':<14}{'n':>9}{'hand (µs)':>12}{'/ primal':>10}"
+    f"{'tracejit':>11}{'interpreted':>13}{'jax':>9}{'autograd':>10}"
+    f"{'first (s)':>11}{'compiled':>10}"
+)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table: times of the hand-written gradient, ratios to it."""
+    seconds = row["seconds"]
+    hand = seconds["hand"]
+
+    def ratio(name: str) -> str:
+        if name in row["errors"]:
+            return "failed"
+        return f"{seconds[name] / hand:.4g}" if name in seconds else "-"
+
+    first = f"{row['first_call']:.2f}" if "first_call" in row else "-"
+    return (
+        f"{row['name']:<14}{row['size']:>9}{hand * 1e6:>12.4g}"
+        f"{hand / seconds['primal']:>10.3g}"
+        f"{ratio('tracejit'):>11}{ratio('interpreted'):>13}{ratio('jax'):>9}"
+        f"{ratio('autograd'):>10}{first:>11}{row.get('compilations', '-'):>10}"
+    )
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on."""
+    packages = ("tracejit", "numba", "numpy", "jax", "autograd")
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("--suite", choices=SUITES, action="append", help="only these")
+    parser.add_argument("--only", metavar="NAME", action="append", help="workloads")
+    parser.add_argument("--repeat", type=int, default=7, help="rounds (default 7)")
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).with_name("results.json")
+    )
+    options = parser.parse_args(arguments)
+    rows = []
+    print(HEADER)
+    for suite in options.suite or SUITES:
+        for work in import_module(f"benchmarks.{suite}").WORKLOADS:
+            if options.only and work.name not in options.only:
+                continue
+            for size in work.sizes:
+                rows.append({"suite": suite, **measure(work, size, options.repeat)})
+                print(line(rows[-1]), flush=True)
+    for row in rows:
+        for name, error in row["errors"].items():
+            print(f"\n{row['name']} {row['size']}, {name}: {error}")
+    report = {"machine": machine(), "workloads": rows}
+    options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return int(any("tracejit" in row["errors"] for row in rows))
