@@ -1,11 +1,15 @@
-"""The five kinds of primitive. The kind fixes what must be said; the rest follows.
+"""The kinds of primitive. The kind fixes what must be said; the rest follows.
 
     kind         declared by                                      gets for free
     elementwise  ufunc, partials, scalar code, sample domain      shape, JVP, VJP
     linear       function, shape rule, a transpose per operand    JVP (itself), VJP
     multilinear  function, shape rule, a transpose per operand    JVP, VJP
+    nonlinear    function, shape rule, tangent                    VJP
     constant     function, shape rule                             zero derivative
     structured   its own evaluation, shape, jvp, linearize, transpose
+
+(`nonlinear` is what an array function needs that is none of the others, such as a
+maximum over axes: the tangent spelled out, in equations linear in the tangents.)
 
 Rules are written in the ops' own vocabulary and emit equations into the current
 builder: `sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="sin({0})")`.
@@ -13,6 +17,7 @@ builder: `sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="sin({0})")
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -91,18 +96,54 @@ class Elementwise(Primitive):
 
     Literals stand for constant arrays of any shape. `partials` has one function
     `(y, *x) -> ∂y/∂x_k` per operand, or None where the derivative is zero; a Python
-    number returned is a constant partial. `emit` is the scalar code. `result` is
-    "same" (the operands' dtype), "bool", or a function of the operands' dtypes.
-    `dtypes` are the NumPy kinds that it accepts; `domain` bounds the samples.
+    number returned is a constant partial (see `scale` for what else it may be).
+    `emit` is the scalar code (see `code`). `result` is "same" (the operands' dtype),
+    "bool", or a function of the operands' dtypes. `dtypes` are the NumPy kinds that
+    it accepts, for all operands or for each. From these, `domain` (bounds for each
+    operand) and `sample_params` come its samples.
     """
 
     partials: tuple[Callable[..., Any] | None, ...] = ()
-    emit: str | Callable[..., str] = field(default="", kw_only=True)
+    emit: str = field(default="", kw_only=True)
     result: Any = field(default="same", kw_only=True)
     domain: Sequence[tuple[float, float]] = field(default=(), kw_only=True)
-    dtypes: str = field(default="f", kw_only=True)
+    dtypes: str | tuple[str, ...] = field(default="f", kw_only=True)
     arity: int = field(default=0, kw_only=True)
+    sample_params: Sequence[dict[str, Any]] = field(default=({},), kw_only=True)
     kind: ClassVar[str] = "elementwise"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples is None:
+            self.samples = self._samples
+
+    def _samples(self, rng: np.random.Generator) -> list[Sample]:
+        domain = self.domain or ((-2, 2),) * self.arity
+        kinds = self.dtypes
+        if isinstance(kinds, str):
+            kinds = (kinds,) * self.arity
+        drawn: list[Sample] = []
+        for kind in max(kinds, key=len):
+            # An operand that cannot be of this kind is of its own.
+            mine = [kind if kind in own else own[0] for own in kinds]
+            for params in self.sample_params:
+                for shape in ((3,), (), (2, 3), (0,)):
+                    operands = [
+                        _draw(rng, k, bounds, shape)
+                        for k, bounds in zip(mine, domain, strict=True)
+                    ]
+                    drawn.append((tuple(operands), params))
+        return drawn
+
+    def code(self, operands: Sequence[str], dtype: np.dtype[Any], **params: Any) -> str:
+        """The scalar code on operands that are names or in parentheses.
+
+        In `emit`, {0} {1} … are the operands, {dtype} is the name of the output's
+        dtype, {bits} its width, and the rest are the static params.
+        """
+        params.setdefault("dtype", dtype)
+        params["dtype"] = np.dtype(params["dtype"]).name
+        return self.emit.format(*operands, bits=8 * dtype.itemsize, **params)
 
     def coerce(self, args: Sequence[Any]) -> list[Atom]:
         dtype = next(
@@ -162,6 +203,21 @@ class Elementwise(Primitive):
         return rule
 
 
+def _draw(
+    rng: np.random.Generator, kind: str, bounds: tuple[float, float], shape: Any
+) -> Any:
+    """A random array of a NumPy kind within bounds."""
+    lo, hi = bounds
+    if kind == "b":
+        return rng.random(shape) < 0.5
+    if kind in "iu":
+        lo = max(lo, 0) if kind == "u" else lo
+        drawn = rng.integers(math.ceil(lo), math.floor(hi), shape, endpoint=True)
+        return np.asarray(drawn, f"{kind}8")
+    real = np.asarray(rng.uniform(lo, hi, shape))
+    return real + 1j * rng.uniform(lo, hi, shape) if kind == "c" else real
+
+
 @dataclass(frozen=True)
 class Mask:
     """A partial that is 1 where `pred` equals `where` and 0 elsewhere.
@@ -174,7 +230,12 @@ class Mask:
 
 
 def scale(partial: Any, tangent: Any) -> Any:
-    """`partial * tangent`; the constants 1 and -1, and masks, need no product."""
+    """`partial * tangent`; the constants 1 and -1, and masks, need no product.
+
+    A partial may also be a linear function of the tangent: it is applied.
+    """
+    if callable(partial):
+        return partial(tangent)
     if isinstance(partial, Mask):
         zero = Literal(0, tangent.aval.dtype)
         sides = (tangent, zero) if partial.where else (zero, tangent)
@@ -284,6 +345,34 @@ class Multilinear(Primitive):
             term = bind(self, *args, **params)
             total = term if total is None else total + term
         return [total]
+
+
+@dataclass(eq=False)
+class Nonlinear(Linear):
+    """`tangent(y, inputs, tangents, **params)` spells its tangent out.
+
+    `active` are the positions whose tangents it reads; they may be None. What it is
+    linear in besides has `transposes`.
+    """
+
+    tangent: Callable[..., Any] = field(repr=False, kw_only=True)
+    active: tuple[int, ...] = field(default=(0,), kw_only=True)
+    kind: ClassVar[str] = "nonlinear"
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        return list(self.active)
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        (y,) = outputs
+        if not y.aval.inexact or all(tangents[k] is None for k in self.active):
+            return [None]
+        return [self.tangent(y, inputs, tangents, **params)]
 
 
 @dataclass(eq=False)

@@ -1,21 +1,34 @@
-"""Elementwise primitives: one line each. `y` is the output, `x`, `a`, `b` operands."""
+"""Elementwise primitives: one line each. `y` is the output, `x`, `a`, `b` operands.
+
+`emit` is scalar code for Numba with `math` and `np` imported; under plain Python its
+operands are NumPy scalars, so that a division by zero gives an infinity there too.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tracejit.ir.primitive import REGISTRY, Mask, elementwise
+from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, elementwise
 from tracejit.ir.program import Arithmetic
 
 POSITIVE = (0.1, 3.0)
 UNIT = (-0.9, 0.9)
+REAL = "fiu"
+ORDERED = "fiub"
+INTEGERS = "iub"
 
 # Arithmetic -----------------------------------------------------------------------
 
 add = elementwise(
-    "add", np.add, lambda y, a, b: 1, lambda y, a, b: 1, emit="{0} + {1}", dtypes="fci"
+    "add",
+    np.add,
+    lambda y, a, b: 1,
+    lambda y, a, b: 1,
+    emit="{0} + {1}",
+    dtypes=REAL,
 )
 sub = elementwise(
     "sub",
@@ -23,7 +36,7 @@ sub = elementwise(
     lambda y, a, b: 1,
     lambda y, a, b: -1,
     emit="{0} - {1}",
-    dtypes="fci",
+    dtypes=REAL,
 )
 mul = elementwise(
     "mul",
@@ -31,7 +44,7 @@ mul = elementwise(
     lambda y, a, b: b,
     lambda y, a, b: a,
     emit="{0} * {1}",
-    dtypes="fci",
+    dtypes=REAL,
 )
 div = elementwise(
     "div",
@@ -40,28 +53,339 @@ div = elementwise(
     lambda y, a, b: -(y / b),
     emit="{0} / {1}",
     domain=((-2, 2), POSITIVE),
-    dtypes="fc",
+    dtypes="f",
     cost=3,
 )
-neg = elementwise("neg", np.negative, lambda y, x: -1, emit="-{0}", dtypes="fci")
+neg = elementwise("neg", np.negative, lambda y, x: -1, emit="-{0}", dtypes="fi")
 
 Arithmetic.operators.update(add=add, sub=sub, mul=mul, div=div, neg=neg)
 
+# The sign of floor_divide and mod is the divisor's, as in Python; that of fmod is the
+# dividend's, as in C. Their steps have derivative 0.
+
+floor_divide: Elementwise = elementwise(
+    "floor_divide",
+    np.floor_divide,
+    None,
+    None,
+    emit="{0} // {1}",
+    domain=((-2, 2), POSITIVE),
+    dtypes=REAL,
+    cost=5,
+)
+mod = elementwise(
+    "mod",
+    np.remainder,
+    lambda y, a, b: 1,
+    lambda y, a, b: -floor_divide(a, b),
+    emit="{0} % {1}",
+    domain=((-2, 2), POSITIVE),
+    dtypes=REAL,
+    cost=5,
+)
+fmod = elementwise(
+    "fmod",
+    np.fmod,
+    lambda y, a, b: 1,
+    lambda y, a, b: -trunc(a / b),
+    emit="np.fmod({0}, {1})",
+    domain=((-2, 2), POSITIVE),
+    dtypes="f",
+    cost=5,
+)
+
+# Powers -----------------------------------------------------------------------------
+
+
+def _pow_base(y: Any, a: Any, b: Any) -> Any:
+    # a**0 is 1 everywhere: its slope is 0, also at a = 0, where 0 * 0**-1 is NaN.
+    constant = logical_and(eq(a, 0), eq(b, 0))
+    return b * pow_(select(constant, 1, a), b - 1)
+
+
+def _pow_exponent(y: Any, a: Any, b: Any) -> Any:
+    # At a = 0 the limit is 0 for b > 0, where log(0) * 0 would be NaN.
+    return y * log(select(eq(a, 0), 1, a))
+
+
+pow_: Elementwise = elementwise(
+    "pow",
+    np.power,
+    _pow_base,
+    _pow_exponent,
+    emit="{0} ** {1}",
+    domain=(POSITIVE, (0, 3)),
+    dtypes=REAL,
+    cost=20,
+)
+
+
+def _integer_pow(x: Any, n: int) -> Any:
+    """By repeated squaring, in the order in which Numba expands `x ** n`."""
+    x = np.asarray(x)
+    out, square, rest = np.ones_like(x), x, abs(n)
+    while rest:
+        if rest & 1:
+            out = out * square
+        rest >>= 1
+        if rest:
+            square = square * square
+    return 1 / out if n < 0 else out
+
+
+def _integer_pow_partial(y: Any, x: Any, n: int) -> Any:
+    if n in (0, 1):
+        return n
+    return 2 * x if n == 2 else n * integer_pow(x, n=n - 1)
+
+
+def _integer_pow_samples(rng: np.random.Generator) -> list[Any]:
+    shapes = (3,), (), (0,)
+    real = [
+        ((rng.uniform(0.1, 3, shape),), {"n": n})
+        for n in (0, 1, 2, 5, -1, -3)
+        for shape in shapes
+    ]
+    return [*real, *(((rng.integers(-3, 4, 5),), {"n": n}) for n in (0, 1, 2, 5))]
+
+
+integer_pow: Elementwise = elementwise(
+    "integer_pow",
+    _integer_pow,
+    _integer_pow_partial,
+    emit="{0} ** {n}",
+    dtypes=REAL,
+    samples=_integer_pow_samples,
+    cost=2,
+)
+sqrt: Elementwise = elementwise(
+    "sqrt",
+    np.sqrt,
+    lambda y, x: 0.5 / y,
+    emit="math.sqrt({0})",
+    domain=(POSITIVE,),
+    cost=3,
+)
+cbrt = elementwise(
+    "cbrt",
+    np.cbrt,
+    lambda y, x: 1 / (3 * (y * y)),
+    emit="np.cbrt({0})",
+    domain=(POSITIVE,),
+    cost=15,
+)
+hypot = elementwise(
+    "hypot",
+    np.hypot,
+    # A norm has slope 0 at the origin.
+    lambda y, a, b: a / select(eq(y, 0), 1, y),
+    lambda y, a, b: b / select(eq(y, 0), 1, y),
+    emit="math.hypot({0}, {1})",
+    cost=5,
+)
+
+# Exponentials and logarithms --------------------------------------------------------
+
+exp: Elementwise = elementwise(
+    "exp", np.exp, lambda y, x: y, emit="math.exp({0})", cost=10
+)
+exp2 = elementwise(
+    "exp2", np.exp2, lambda y, x: math.log(2) * y, emit="math.exp2({0})", cost=10
+)
+expm1 = elementwise(
+    "expm1", np.expm1, lambda y, x: y + 1, emit="math.expm1({0})", cost=10
+)
+log: Elementwise = elementwise(
+    "log", np.log, lambda y, x: 1 / x, emit="math.log({0})", domain=(POSITIVE,), cost=10
+)
+log2 = elementwise(
+    "log2",
+    np.log2,
+    lambda y, x: (1 / math.log(2)) / x,
+    emit="math.log2({0})",
+    domain=(POSITIVE,),
+    cost=10,
+)
+log10 = elementwise(
+    "log10",
+    np.log10,
+    lambda y, x: (1 / math.log(10)) / x,
+    emit="math.log10({0})",
+    domain=(POSITIVE,),
+    cost=10,
+)
+log1p = elementwise(
+    "log1p",
+    np.log1p,
+    lambda y, x: 1 / (1 + x),
+    emit="math.log1p({0})",
+    domain=(UNIT,),
+    cost=10,
+)
+logaddexp = elementwise(
+    "logaddexp",
+    np.logaddexp,
+    lambda y, a, b: exp(a - y),
+    lambda y, a, b: exp(b - y),
+    # The first case is for two equal infinities, whose difference is NaN.
+    emit="({0} + {dtype}(0.6931471805599453) if {0} == {1} else"
+    " ({0} if {0} > {1} else {1}) + math.log1p(math.exp(-abs({0} - {1}))))",
+    cost=25,
+)
+
+# Trigonometry -----------------------------------------------------------------------
+
+sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="math.sin({0})", cost=10)
+cos: Elementwise = elementwise(
+    "cos", np.cos, lambda y, x: -sin(x), emit="math.cos({0})", cost=10
+)
+tan = elementwise(
+    "tan", np.tan, lambda y, x: 1 + y * y, emit="math.tan({0})", domain=(UNIT,), cost=15
+)
+arcsin = elementwise(
+    "arcsin",
+    np.arcsin,
+    lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
+    emit="math.asin({0})",
+    domain=(UNIT,),
+    cost=10,
+)
+arccos = elementwise(
+    "arccos",
+    np.arccos,
+    lambda y, x: -1 / sqrt((1 - x) * (1 + x)),
+    emit="math.acos({0})",
+    domain=(UNIT,),
+    cost=10,
+)
+arctan = elementwise(
+    "arctan", np.arctan, lambda y, x: 1 / (1 + x * x), emit="math.atan({0})", cost=10
+)
+arctan2 = elementwise(
+    "arctan2",
+    np.arctan2,
+    lambda y, a, b: b / (a * a + b * b),
+    lambda y, a, b: -a / (a * a + b * b),
+    emit="math.atan2({0}, {1})",
+    domain=(POSITIVE, (-2, 2)),
+    cost=15,
+)
+sinh: Elementwise = elementwise(
+    "sinh", np.sinh, lambda y, x: cosh(x), emit="math.sinh({0})", cost=10
+)
+cosh: Elementwise = elementwise(
+    "cosh", np.cosh, lambda y, x: sinh(x), emit="math.cosh({0})", cost=10
+)
+tanh = elementwise(
+    "tanh", np.tanh, lambda y, x: 1 - y * y, emit="math.tanh({0})", cost=10
+)
+arcsinh = elementwise(
+    "arcsinh",
+    np.arcsinh,
+    lambda y, x: 1 / sqrt(1 + x * x),
+    emit="math.asinh({0})",
+    cost=15,
+)
+arccosh = elementwise(
+    "arccosh",
+    np.arccosh,
+    lambda y, x: 1 / sqrt((x - 1) * (x + 1)),
+    emit="math.acosh({0})",
+    domain=((1.1, 3.0),),
+    cost=15,
+)
+arctanh = elementwise(
+    "arctanh",
+    np.arctanh,
+    lambda y, x: 1 / ((1 - x) * (1 + x)),
+    emit="math.atanh({0})",
+    domain=(UNIT,),
+    cost=15,
+)
+
+# Signs, rounding, choice of the larger ----------------------------------------------
+
+abs_ = elementwise(
+    "abs",
+    np.abs,
+    lambda y, x: sign(x),
+    emit="abs({0})",
+    domain=(POSITIVE,),
+    dtypes=REAL,
+)
+sign: Elementwise = elementwise("sign", np.sign, None, emit="np.sign({0})", dtypes=REAL)
+floor = elementwise("floor", np.floor, None, emit="np.floor({0})")
+ceil = elementwise("ceil", np.ceil, None, emit="np.ceil({0})")
+trunc: Elementwise = elementwise("trunc", np.trunc, None, emit="np.trunc({0})")
+rint = elementwise("rint", np.rint, None, emit="np.rint({0})")
+copysign: Elementwise = elementwise(
+    "copysign",
+    np.copysign,
+    lambda y, a, b: sign(a) * copysign(1, b),
+    None,
+    emit="math.copysign({0}, {1})",
+)
+
+
+def _wins(better: Any, a: Any, b: Any) -> Any:
+    """The share of a tangent that `a` gets: all, half of it in a tie, or nothing.
+
+    A choice and no product: what loses contributes nothing, were it NaN.
+    """
+
+    def share(tangent: Any) -> Any:
+        half = tangent * 0.5
+        return select(better(a, b), tangent, select(eq(a, b), half, 0))
+
+    return share
+
+
+# NaN in either operand comes out, as in NumPy.
+maximum = elementwise(
+    "maximum",
+    np.maximum,
+    lambda y, a, b: _wins(gt, a, b),
+    lambda y, a, b: _wins(gt, b, a),
+    emit="({0} if {0} >= {1} or {0} != {0} else {1})",
+    dtypes=ORDERED,
+)
+minimum = elementwise(
+    "minimum",
+    np.minimum,
+    lambda y, a, b: _wins(lt, a, b),
+    lambda y, a, b: _wins(lt, b, a),
+    emit="({0} if {0} <= {1} or {0} != {0} else {1})",
+    dtypes=ORDERED,
+)
+
 # Comparison and choice -------------------------------------------------------------
 
-lt = elementwise("lt", np.less, None, None, emit="{0} < {1}", result="bool")
-le = elementwise("le", np.less_equal, None, None, emit="{0} <= {1}", result="bool")
-gt = elementwise("gt", np.greater, None, None, emit="{0} > {1}", result="bool")
-ge = elementwise("ge", np.greater_equal, None, None, emit="{0} >= {1}", result="bool")
-eq = elementwise("eq", np.equal, None, None, emit="{0} == {1}", result="bool")
-ne = elementwise("ne", np.not_equal, None, None, emit="{0} != {1}", result="bool")
+
+def _comparison(name: str, ufunc: Any, symbol: str) -> Any:
+    return elementwise(
+        name,
+        ufunc,
+        None,
+        None,
+        emit=f"{{0}} {symbol} {{1}}",
+        result="bool",
+        dtypes=ORDERED,
+    )
+
+
+lt: Elementwise = _comparison("lt", np.less, "<")
+le = _comparison("le", np.less_equal, "<=")
+gt: Elementwise = _comparison("gt", np.greater, ">")
+ge = _comparison("ge", np.greater_equal, ">=")
+eq: Elementwise = _comparison("eq", np.equal, "==")
+ne = _comparison("ne", np.not_equal, "!=")
 
 
 def _select_dtype(pred: Any, a: Any, b: Any) -> Any:
     return a
 
 
-select = elementwise(
+select: Elementwise = elementwise(
     "select",
     np.where,
     None,
@@ -69,29 +393,70 @@ select = elementwise(
     lambda y, p, a, b: Mask(p, False),
     emit="({1} if {0} else {2})",
     result=_select_dtype,
+    dtypes=("b", "fiub", "fiub"),
+)
+isnan = elementwise("isnan", np.isnan, None, emit="math.isnan({0})", result="bool")
+isinf = elementwise("isinf", np.isinf, None, emit="math.isinf({0})", result="bool")
+isfinite = elementwise(
+    "isfinite", np.isfinite, None, emit="math.isfinite({0})", result="bool"
+)
+
+# Logic and bits: both operands are always evaluated. -------------------------------
+
+logical_and: Elementwise = elementwise(
+    "logical_and",
+    np.logical_and,
+    None,
+    None,
+    emit="{0} & {1}",
+    result="bool",
+    dtypes="b",
+)
+logical_or = elementwise(
+    "logical_or", np.logical_or, None, None, emit="{0} | {1}", result="bool", dtypes="b"
+)
+logical_xor = elementwise(
+    "logical_xor",
+    np.logical_xor,
+    None,
+    None,
+    emit="{0} != {1}",
+    result="bool",
+    dtypes="b",
 )
 logical_not = elementwise(
     "logical_not", np.logical_not, None, emit="not {0}", result="bool", dtypes="b"
 )
-
-# Functions of one variable ----------------------------------------------------------
-
-exp = elementwise("exp", np.exp, lambda y, x: y, emit="math.exp({0})", cost=10)
-log = elementwise(
-    "log", np.log, lambda y, x: 1 / x, emit="math.log({0})", domain=(POSITIVE,), cost=10
+bitwise_and = elementwise(
+    "bitwise_and", np.bitwise_and, None, None, emit="{0} & {1}", dtypes=INTEGERS
 )
-sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="math.sin({0})", cost=10)
-cos = elementwise("cos", np.cos, lambda y, x: -sin(x), emit="math.cos({0})", cost=10)
-tanh = elementwise(
-    "tanh", np.tanh, lambda y, x: 1 - y * y, emit="math.tanh({0})", cost=10
+bitwise_or = elementwise(
+    "bitwise_or", np.bitwise_or, None, None, emit="{0} | {1}", dtypes=INTEGERS
 )
-sqrt = elementwise(
-    "sqrt",
-    np.sqrt,
-    lambda y, x: 0.5 / y,
-    emit="math.sqrt({0})",
-    domain=(POSITIVE,),
-    cost=3,
+bitwise_xor = elementwise(
+    "bitwise_xor", np.bitwise_xor, None, None, emit="{0} ^ {1}", dtypes=INTEGERS
+)
+bitwise_not = elementwise("bitwise_not", np.invert, None, emit="~{0}", dtypes="iu")
+
+# Shifting by the width or more gives 0 (or -1) in NumPy, anything at all in machine
+# code; a negative count is an unsigned one beyond the width.
+shift_left = elementwise(
+    "shift_left",
+    np.left_shift,
+    None,
+    None,
+    emit="({0} << {1} if 0 <= {1} < {bits} else {dtype}(0))",
+    domain=((-20, 20), (0, 5)),
+    dtypes="iu",
+)
+shift_right = elementwise(
+    "shift_right",
+    np.right_shift,
+    None,
+    None,
+    emit="({0} >> ({1} if 0 <= {1} < {bits} else {dtype}({bits} - 1)))",
+    domain=((-20, 20), (0, 5)),
+    dtypes="i",
 )
 
 # Casts ------------------------------------------------------------------------------
@@ -110,8 +475,9 @@ cast = elementwise(
     _cast_impl,
     lambda y, x, dtype: 1,
     result=_cast_result,
-    dtypes="fcib",
+    dtypes="fiub",
     emit="{dtype}({0})",
+    sample_params=tuple({"dtype": np.dtype(d)} for d in ("f8", "f4", "i8", "bool")),
 )
 
 __all__ = [name for name in REGISTRY if name in globals()]

@@ -8,11 +8,14 @@
 
 Indices are in range and not negative: staging wraps and checks them. Axis k of the
 part reads `start + j * step` for j in range(size). In `gather` the result's axes are
-those of the indices, then the axes of `x` that are not indexed.
+those of the indices, then the axes of `x` that are not indexed; `v` has that shape in
+the scatters. Where indices repeat, the last one in C order wins in `scatter_set`, and
+`scatter_add` adds them all.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +23,12 @@ import numpy as np
 
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import Linear, zeros
+from tracejit.ops.elementwise import eq, select
+from tracejit.ops.shape import broadcast, iota, reshape
 
 
 def _key(starts: Sequence[Any], sizes: Any, steps: Any) -> tuple[Any, ...]:
-    key = []
+    key: list[int | slice] = []
     for start, size, step in zip(starts, sizes, steps, strict=True):
         if size is None:
             key.append(int(start))
@@ -90,7 +95,7 @@ def _slices(rng: np.random.Generator, *extra: Any) -> list[Any]:
     return samples
 
 
-getitem = Linear(
+getitem: Linear = Linear(
     "getitem",
     _getitem,
     _part,
@@ -100,7 +105,7 @@ getitem = Linear(
     cost=1,
 )
 
-setitem = Linear(
+setitem: Linear = Linear(
     "setitem",
     _setitem,
     _same,
@@ -112,7 +117,7 @@ setitem = Linear(
     updates=True,
 )
 
-acc_slice = Linear(
+acc_slice: Linear = Linear(
     "acc_slice",
     _acc_slice,
     _same,
@@ -121,5 +126,106 @@ acc_slice = Linear(
         1: lambda ct, x, v, *starts, **p: getitem(ct, *starts, **p),
     },
     samples=lambda rng: _slices(rng, lambda part: rng.normal(size=part)),
+    updates=True,
+)
+
+# gather and the scatters: `axes` are those of x that are indexed, one index array each.
+
+
+def _gather(x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
+    return np.moveaxis(x, axes, range(len(axes)))[indices]
+
+
+def _gather_shape(x: Aval, *indices: Aval, axes: tuple[int, ...]) -> Aval:
+    assert len(indices) == len(axes) > 0, (indices, axes)
+    assert all(i.shape == indices[0].shape for i in indices), indices
+    rest = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    return x.update(shape=indices[0].shape + rest)
+
+
+def _scatter_set(
+    x: Any, v: Any, *indices: Any, axes: tuple[int, ...], inplace: bool = False
+) -> Any:
+    x = x if inplace else x.copy()
+    np.moveaxis(x, axes, range(len(axes)))[indices] = v
+    return x
+
+
+def _scatter_add(
+    x: Any, v: Any, *indices: Any, axes: tuple[int, ...], inplace: bool = False
+) -> Any:
+    x = x if inplace else x.copy()
+    np.add.at(np.moveaxis(x, axes, range(len(axes))), indices, v)
+    return x
+
+
+def _last_writes(x: Any, v: Any, indices: Any, axes: tuple[int, ...]) -> Any:
+    """Where `v` is what `scatter_set` left behind: the last write to its cell.
+
+    Every write leaves its number in a table of the cells, and reads it again.
+    """
+    shape = indices[0].aval.shape
+    count = reshape(iota(size=math.prod(shape), dtype=np.dtype(np.int64)), shape=shape)
+    cells = tuple(x.aval.shape[k] for k in axes)
+    every = tuple(range(len(cells)))
+    table = zeros(count.aval.update(shape=cells))
+    table = scatter_set(table, count, *indices, axes=every)
+    last = eq(gather(table, *indices, axes=every), count)
+    return broadcast(last, shape=v.aval.shape, axes=tuple(range(len(shape))))
+
+
+def _scattered(rng: np.random.Generator, *extra: Any) -> list[Any]:
+    cases: list[Any] = [
+        ((5,), ([0, 2, 2],), (0,)),
+        ((5,), ([[4, 1], [1, 4]],), (0,)),
+        ((4, 3), ([3, 0, 3, 1],), (0,)),
+        ((4, 3), ([2, 0, 2],), (1,)),
+        ((4, 3), ([2, 0, 2], [1, 1, 1]), (0, 1)),
+        ((2, 4, 3), ([2, 1], [1, 0]), (2, 0)),
+        ((5,), ([],), (0,)),
+        ((5,), (2,), (0,)),
+    ]
+    samples: list[Any] = []
+    for shape, lists, axes in cases:
+        x = rng.normal(size=shape)
+        indices = [np.asarray(i, np.int64) for i in lists]
+        more = [make(_gather(x, *indices, axes=axes).shape) for make in extra]
+        samples.append(((x, *more, *indices), {"axes": axes}))
+    return samples
+
+
+gather: Linear = Linear(
+    "gather",
+    _gather,
+    _gather_shape,
+    {0: lambda ct, x, *i, axes: scatter_add(zeros(x.aval), ct, *i, axes=axes)},
+    accumulate={0: lambda acc, ct, x, *i, axes: scatter_add(acc, ct, *i, axes=axes)},
+    samples=_scattered,
+    cost=4,
+)
+
+scatter_set: Linear = Linear(
+    "scatter_set",
+    _scatter_set,
+    _same,
+    {
+        0: lambda ct, x, v, *i, axes: scatter_set(ct, zeros(v.aval), *i, axes=axes),
+        1: lambda ct, x, v, *i, axes: select(
+            _last_writes(x, v, i, axes), gather(ct, *i, axes=axes), 0
+        ),
+    },
+    samples=lambda rng: _scattered(rng, lambda part: rng.normal(size=part)),
+    updates=True,
+)
+
+scatter_add: Linear = Linear(
+    "scatter_add",
+    _scatter_add,
+    _same,
+    {
+        0: lambda ct, x, v, *i, axes: ct,
+        1: lambda ct, x, v, *i, axes: gather(ct, *i, axes=axes),
+    },
+    samples=lambda rng: _scattered(rng, lambda part: rng.normal(size=part)),
     updates=True,
 )

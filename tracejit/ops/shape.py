@@ -12,6 +12,7 @@ import numpy as np
 
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import REGISTRY, Constant, Linear
+from tracejit.ir.program import Literal
 from tracejit.ops.reduce import sum_
 
 # broadcast(x; shape, axes): x's axis k becomes axis axes[k] of `shape`; axes ascend.
@@ -36,7 +37,7 @@ def _broadcast_transpose(
     return sum_(ct, axes=tuple(k for k in range(len(shape)) if k not in axes))
 
 
-broadcast = Linear(
+broadcast: Linear = Linear(
     "broadcast",
     _broadcast,
     _broadcast_shape,
@@ -51,7 +52,7 @@ broadcast = Linear(
 
 # reshape(x; shape): C order.
 
-reshape = Linear(
+reshape: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
     lambda x, shape: Aval(x.dtype, tuple(shape)),
@@ -70,7 +71,7 @@ def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(k) for k in np.argsort(perm))
 
 
-transpose = Linear(
+transpose: Linear = Linear(
     "transpose",
     lambda x, perm: np.transpose(x, perm),
     lambda x, perm: Aval(x.dtype, tuple(x.shape[p] for p in perm)),
@@ -84,7 +85,7 @@ transpose = Linear(
 
 # flip(x; axes)
 
-flip = Linear(
+flip: Linear = Linear(
     "flip",
     lambda x, axes: np.flip(x, axes),
     lambda x, axes: x,
@@ -111,7 +112,7 @@ def _concatenate_transpose(ct: Any, k: int, *xs: Any, axis: int) -> Any:
     return REGISTRY["getitem"](ct, *starts, sizes=sizes, steps=(1,) * len(sizes))
 
 
-concatenate = Linear(
+concatenate: Linear = Linear(
     "concatenate",
     lambda *xs, axis: np.concatenate(xs, axis),
     _concatenate_shape,
@@ -119,6 +120,58 @@ concatenate = Linear(
     samples=lambda rng: [
         ((rng.normal(size=2), rng.normal(size=3)), {"axis": 0}),
         ((rng.normal(size=(2, 1)), rng.normal(size=(2, 3))), {"axis": 1}),
+    ],
+    cost=0,
+)
+
+# pad(x, value; lo, hi): lo[k] copies of the number `value` before axis k, hi[k] after.
+
+
+def _pad(x: Any, value: Any, lo: tuple[int, ...], hi: tuple[int, ...]) -> Any:
+    shape = _pad_shape(x, value, lo, hi).shape
+    out = np.full(shape, value, x.dtype)
+    out[tuple(slice(n, n + m) for n, m in zip(lo, x.shape, strict=True))] = x
+    return out
+
+
+def _pad_shape(x: Any, value: Any, lo: tuple[int, ...], hi: tuple[int, ...]) -> Aval:
+    widths = zip(x.shape, lo, hi, strict=True)
+    return Aval(x.dtype, tuple(n + before + after for n, before, after in widths))
+
+
+def _unpad(ct: Any, x: Any, lo: tuple[int, ...]) -> Any:
+    return REGISTRY["getitem"](
+        ct, *map(np.int64, lo), sizes=x.aval.shape, steps=(1,) * len(lo)
+    )
+
+
+def _pad_value_transpose(ct: Any, x: Any, value: Any, lo: Any, hi: Any) -> Any:
+    # The border's sum: what remains when the inside is set to zero.
+    inside = REGISTRY["broadcast"](
+        Literal(0, ct.aval.dtype), shape=x.aval.shape, axes=()
+    )
+    border = REGISTRY["setitem"](
+        ct,
+        inside,
+        *map(np.int64, lo),
+        sizes=x.aval.shape,
+        steps=(1,) * len(lo),
+    )
+    return sum_(border, axes=tuple(range(len(lo))))
+
+
+pad: Linear = Linear(
+    "pad",
+    _pad,
+    _pad_shape,
+    {
+        0: lambda ct, x, value, lo, hi: _unpad(ct, x, lo),
+        1: _pad_value_transpose,
+    },
+    samples=lambda rng: [
+        ((rng.normal(size=3), np.float64(0.5)), {"lo": (1,), "hi": (2,)}),
+        ((rng.normal(size=(2, 3)), np.float64(0)), {"lo": (0, 1), "hi": (1, 0)}),
+        ((rng.normal(size=(0,)), np.float64(2)), {"lo": (1,), "hi": (1,)}),
     ],
     cost=0,
 )
