@@ -66,12 +66,9 @@ def recover(rng):
         partial(gradient, c=C, steps=STEPS, measured=measured), measured.copy()
     )
     print(f"misfit: {value:.4f}")
-    print(
-        f"error of the measured profile:  {np.sqrt(np.mean((measured - true) ** 2)):.4f}"
-    )
-    print(
-        f"error of the recovered profile: {np.sqrt(np.mean((found - true) ** 2)):.4f}"
-    )
+    for name, profile in (("measured", measured), ("recovered", found)):
+        error = np.sqrt(np.mean((profile - true) ** 2))
+        print(f"error of the {name} profile: {error:.4f}")
     return x, true, measured, found
 
 
