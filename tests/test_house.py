@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -158,22 +159,22 @@ def error_classes() -> list[ast.ClassDef]:
     return [node for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
-def code_of(docstring: str) -> str:
-    """The indented lines of a docstring."""
-    lines = inspect.cleandoc(docstring).splitlines()
-    return textwrap.dedent("\n".join(ln for ln in lines if ln.startswith("    ")))
+def program_of(docstring: str) -> str:
+    """What a docstring shows from its first paragraph with a comment in it."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    texts = takewhile(lambda paragraph: "#" not in paragraph, paragraphs)
+    return textwrap.dedent("\n\n".join(paragraphs[len(list(texts)) :]))
 
 
 @pytest.mark.parametrize("node", error_classes(), ids=lambda node: node.name)
 def test_every_error_shows_a_failing_program_and_its_cure(node):
-    """An indented program, `# <Name of the error>` beside the line that fails, and
+    """A program with `# <name of the error>` beside the line that fails, and
     `# write …` beside what to write instead."""
     if node.name == "InternalError":
         return  # a bug of ours: no program should raise it, and users have no cure
-    code = code_of(ast.get_docstring(node) or "")
-    assert code.strip(), f"{node.name} has no program in its docstring"
-    ast.parse(code)
-    comments = "\n".join(ln.partition("#")[2] for ln in code.splitlines())
+    program = program_of(ast.get_docstring(node) or "")
+    ast.parse(program)
+    comments = "\n".join(line.partition("#")[2] for line in program.splitlines())
     base = node.name == "TracejitError"  # any of its subclasses will do
     names = [c.name for c in error_classes()] if base else [node.name]
     assert any(name in comments for name in names), f"{node.name}: what fails?"

@@ -86,7 +86,7 @@ def test_sub_expressions_are_stored_and_not_repeated():
 
 
 def test_work_is_proportional_to_edges():
-    """Without sharing, x = x*x + x repeated n times has 3**n sub-expressions."""
+    """Without sharing, x = sin x cos x repeated n times has 2**n sub-expressions."""
 
     def length(n):
         def f(x):
