@@ -135,15 +135,16 @@ class Elementwise(Primitive):
                     drawn.append((tuple(operands), params))
         return drawn
 
-    def code(self, operands: Sequence[str], dtype: np.dtype[Any], **params: Any) -> str:
+    def code(
+        self, operands: Sequence[str], dtype: np.dtype[Any], params: dict[str, Any]
+    ) -> str:
         """The scalar code on operands that are names or in parentheses.
 
         In `emit`, {0} {1} … are the operands, {dtype} is the name of the output's
         dtype, {bits} its width, and the rest are the static params.
         """
-        params.setdefault("dtype", dtype)
-        params["dtype"] = np.dtype(params["dtype"]).name
-        return self.emit.format(*operands, bits=8 * dtype.itemsize, **params)
+        known = {"dtype": dtype.name, "bits": 8 * dtype.itemsize}
+        return self.emit.format(*operands, **params | known)
 
     def coerce(self, args: Sequence[Any]) -> list[Atom]:
         dtype = next(

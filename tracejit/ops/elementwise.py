@@ -16,6 +16,7 @@ from tracejit.ir.program import Arithmetic
 
 POSITIVE = (0.1, 3.0)
 UNIT = (-0.9, 0.9)
+STEP = (0.05, 0.45)  # between two jumps
 REAL = "fiu"
 ORDERED = "fiub"
 INTEGERS = "iub"
@@ -314,10 +315,12 @@ abs_ = elementwise(
     dtypes=REAL,
 )
 sign: Elementwise = elementwise("sign", np.sign, None, emit="np.sign({0})", dtypes=REAL)
-floor = elementwise("floor", np.floor, None, emit="np.floor({0})")
-ceil = elementwise("ceil", np.ceil, None, emit="np.ceil({0})")
-trunc: Elementwise = elementwise("trunc", np.trunc, None, emit="np.trunc({0})")
-rint = elementwise("rint", np.rint, None, emit="np.rint({0})")
+floor = elementwise("floor", np.floor, None, emit="np.floor({0})", domain=(STEP,))
+ceil = elementwise("ceil", np.ceil, None, emit="np.ceil({0})", domain=(STEP,))
+trunc: Elementwise = elementwise(
+    "trunc", np.trunc, None, emit="np.trunc({0})", domain=(STEP,)
+)
+rint = elementwise("rint", np.rint, None, emit="np.rint({0})", domain=(STEP,))
 copysign: Elementwise = elementwise(
     "copysign",
     np.copysign,

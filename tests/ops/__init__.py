@@ -1,0 +1,1 @@
+"""Tests of the primitives: most of them follow from the registry."""

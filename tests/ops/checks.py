@@ -1,0 +1,197 @@
+"""What must hold of every primitive on every one of its samples.
+
+`CHECKS` name no primitive. `test_registry` runs them as they are, `tests.mutate`
+with one derivative statement falsified.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import tracejit.ops.index
+import tracejit.ops.linalg
+import tracejit.ops.special  # noqa: F401  (they fill the registry)
+from tests.ops import straight
+from tracejit.ir.aval import aval_of
+from tracejit.ir.primitive import REGISTRY, Elementwise, Linear, Primitive
+
+PRIMITIVES = [p for p in REGISTRY.values() if p.kind != "structured"]
+
+#: Sixth-order differences with steps of 2e-3 err by about 1e-12 in smooth functions
+#: of this scale, second ones by 1e-9 or so.
+DIFFERENCES = 1e-6
+
+
+def rng_of(prim: Primitive) -> np.random.Generator:
+    """Its own: a new primitive changes no other one's numbers."""
+    return np.random.default_rng(zlib.crc32(prim.name.encode()))
+
+
+def samples(prim: Primitive) -> list[Any]:
+    assert prim.samples is not None, f"{prim.name} has no samples"
+    return list(prim.samples(rng_of(prim)))
+
+
+def differentiable(prim: Primitive) -> Iterator[Any]:
+    """Program, operands, params, and a tangent for each inexact operand."""
+    rng = rng_of(prim)
+    for operands, params in samples(prim):
+        program = straight.primal(prim, operands, params)
+        active = straight.inexact(program)
+        if active and program.results[0].aval.inexact:
+            dots = [rng.normal(size=np.shape(operands[k])) for k in active]
+            yield program, operands, dots
+
+
+def close(a: Any, b: Any, what: str, tolerance: float) -> None:
+    if np.asarray(a).dtype == np.float32:
+        tolerance = max(tolerance, 1e-3)  # a cast: the rest is in double precision
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=what)
+
+
+def value(prim: Primitive) -> None:
+    """The shape rule and the dtype rule say what `impl` returns; no operand changes."""
+    for operands, params in samples(prim):
+        for floats in (np.float64, np.float32):
+            args = [_as_float(x, floats) for x in operands]
+            before = [np.array(x) for x in args]
+            with np.errstate(all="ignore"):
+                out = prim.impl(*args, **params)
+            (ruled,) = straight.primal(prim, args, params).results
+            assert aval_of(out) == ruled.aval, (prim, aval_of(out), ruled.aval)
+            for x, old in zip(args, before, strict=True):
+                np.testing.assert_array_equal(x, old)
+
+
+def in_place(prim: Primitive) -> None:
+    """An update done in place gives what it gives on a copy."""
+    for operands, params in samples(prim) if prim.updates else []:
+        target = np.array(operands[0])
+        out = prim.impl(target, *operands[1:], **params, inplace=True)
+        assert out is target
+        np.testing.assert_array_equal(out, prim.impl(*operands, **params))
+
+
+def scalar_code(prim: Primitive) -> None:
+    """`emit`, run as plain Python on every element, is what `impl` computes."""
+    names = {name: getattr(np, name) for name in ("float64", "float32", "int64")}
+    names |= {"uint64": np.uint64, "bool": np.bool_, "math": math, "np": np}
+    for operands, params in samples(prim) if isinstance(prim, Elementwise) else []:
+        want = np.asarray(prim.impl(*operands, **params))
+        texts = [f"x{k}" for k in range(len(operands))]
+        code = compile(prim.code(texts, want.dtype, params), prim.name, "eval")
+        for index in np.ndindex(want.shape):
+            here = {t: x[index] for t, x in zip(texts, operands, strict=True)}
+            with np.errstate(all="ignore"):
+                got = eval(code, names | here)
+            what = f"{prim.name}{tuple(here.values())}"
+            np.testing.assert_allclose(got, want[index], rtol=1e-13, err_msg=what)
+
+
+def jvp(prim: Primitive) -> None:
+    """Tangents against differences."""
+    for program, args, dots in differentiable(prim):
+        got = straight.run(straight.jvp(program), *args, *dots)
+        close(
+            got[0], straight.differences(program, args, dots)[0], prim.name, DIFFERENCES
+        )
+
+
+def second_order(prim: Primitive) -> None:
+    """Tangents of tangents against differences of tangents."""
+    rng = rng_of(prim)
+    for program, args, dots in differentiable(prim):
+        first = straight.jvp(program)
+        args = [*args, *dots]
+        more = [
+            rng.normal(size=np.shape(args[k])) if k < len(args) - len(dots) else 0 * d
+            for k, d in zip(straight.inexact(first), dots + dots, strict=True)
+        ]
+        got = straight.run(straight.jvp(first), *args, *more)
+        close(
+            got[0], straight.differences(first, args, more)[0], prim.name, DIFFERENCES
+        )
+
+
+def vjp(prim: Primitive) -> None:
+    """The transpose of the tangents' program: <ct, J t> = <Jᵀ ct, t>."""
+    rng = rng_of(prim)
+    for program, args, dots in differentiable(prim):
+        linear = straight.jvp(program)
+        (tangent,) = straight.run(linear, *args, *dots)
+        ct = rng.normal(size=tangent.shape)
+        turned = straight.transpose(linear, len(dots))
+        cts = straight.run(turned, *args, ct)
+        back = sum(np.sum(c * d) for c, d in zip(cts, dots, strict=True))
+        close(
+            back,
+            np.sum(ct * tangent),
+            prim.name,
+            1e-6 if tangent.dtype == np.float32 else 1e-10,
+        )
+
+
+def accumulate(prim: Primitive) -> None:
+    """Adding a cotangent in place is adding it."""
+    rng = rng_of(prim)
+    rules = prim.accumulate if isinstance(prim, Linear) else {}
+    for k, rule in rules.items():
+        for operands, params in samples(prim):
+            y = aval_of(prim.impl(*operands, **params))
+            x = aval_of(operands[k])
+            acc, ct = rng.normal(size=x.shape), rng.normal(size=y.shape)
+
+            def both(acc: Any, ct: Any, *xs: Any) -> list[Any]:
+                fresh = prim.transpose_rule(k)(ct, *xs, **params)  # noqa: B023
+                return [rule(acc, ct, *xs, **params), acc + fresh]  # noqa: B023
+
+            avals = [x, y, *map(aval_of, operands)]
+            in_place, added = straight.run(
+                straight.build(both, avals), acc, ct, *operands
+            )
+            close(in_place, added, prim.name, 1e-12)
+
+
+def single_precision(prim: Primitive) -> None:
+    """float32 in, float32 out, in value, tangent and cotangent."""
+    for wide, operands, dots in differentiable(prim):
+        args = [_as_float(x, np.float32) for x in operands]
+        narrow = straight.build(
+            lambda *xs: prim(*xs, **wide.eqns[-1].params),  # noqa: B023
+            [aval_of(x) for x in args],
+        )
+        if narrow.results[0].aval.dtype != np.float32:
+            continue  # a cast to another dtype
+        dots = [_as_float(d, np.float32) for d in dots]
+        linear = straight.jvp(narrow)
+        (tangent,) = straight.run(linear, *args, *dots)
+        (exact,) = straight.run(straight.jvp(wide), *operands, *dots)
+        assert tangent.dtype == np.float32, prim
+        scale = np.max(np.abs(exact), initial=1.0)
+        close(tangent / scale, exact / scale, prim.name, 1e-3)
+        turned = straight.transpose(linear, len(dots))
+        for ct in straight.run(turned, *args, np.ones_like(tangent)):
+            assert ct.dtype == np.float32, prim
+
+
+def _as_float(x: Any, dtype: Any) -> Any:
+    """Floats in another precision; integers and booleans as they are."""
+    x = np.asarray(x)
+    return x.astype(dtype)[()] if x.dtype.kind == "f" else x[()]
+
+
+CHECKS = [
+    value,
+    in_place,
+    scalar_code,
+    jvp,
+    second_order,
+    vjp,
+    accumulate,
+    single_precision,
+]
