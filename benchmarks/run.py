@@ -111,9 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for size in work.sizes:
                 rows.append({"suite": suite, **measure(work, size, options.repeat)})
                 print(line(rows[-1]), flush=True)
+    report = {"machine": machine(), "workloads": rows}
+    options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for row in rows:
         for name, error in row["errors"].items():
             print(f"\n{row['name']} {row['size']}, {name}: {error}")
-    report = {"machine": machine(), "workloads": rows}
-    options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return int(any("tracejit" in row["errors"] for row in rows))
