@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tracejit
 from benchmarks.workload import disagreement, leaves
 
 GROUPS = ("arrays", "learning", "loops")
@@ -38,8 +43,26 @@ def test_hand_written_gradient_agrees_with_finite_differences(work):
 
 @pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
 def test_tracejit_agrees_with_the_hand_written_gradient(work):
-    tracejit = pytest.importorskip("tracejit")
     args = work.make(work.small)
     for backend in ("numpy", "numba"):
         vg = tracejit.value_and_grad(work.f, argnums=work.argnums, backend=backend)
         assert disagreement(vg(*args), work.hand(*args)) < 1e-10, backend
+
+
+def test_the_benchmarks_run(tmp_path):
+    path = tmp_path / "results.json"
+    options = ["--only", "newton", "--repeat", "1", "--json", str(path)]
+    root = Path(__file__).resolve().parent.parent
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *options],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "newton" in run.stdout
+    (row,) = json.loads(path.read_text(encoding="utf-8"))["workloads"]
+    assert not row["errors"]
+    assert row["seconds"].keys() >= {"hand", "primal", "tracejit", "interpreted"}
+    assert row["compilations"] >= 1
