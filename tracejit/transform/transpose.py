@@ -1,0 +1,192 @@
+"""Turning a linear program around: cotangents flow from its outputs to its inputs.
+
+    ẏ = a ẋ                     x̄ += a ȳ
+    ẏ = getitem(Ȧ, i)           Ā = acc_slice(Ā, ȳ, i)          never zeros + add
+    Ȧ' = setitem(Ȧ, v̇, i)      v̄ += Ā'[i];  Ā = setitem(Ā', 0, i)
+    for i: ċ = body(i, ċ)       for i, reversed: c̄ = bodyᵀ(i, c̄)
+    ẏ = cond(p; a, b)           x̄ = cond(p; aᵀ, bᵀ)
+
+What the linear program computes from primal values alone stands first, unchanged. The
+cotangent of a variable that a loop or a branch captures is carried through it, so that
+an array's accumulator is allocated once, outside. Transposed regions still read the
+primal's local variables: `residuals` supplies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tracejit.ir.builder import current
+from tracejit.ir.primitive import zeros
+from tracejit.ir.program import Atom, Eqn, Region, Var
+from tracejit.ops.control import cond, emit_for, for_
+
+Cotangents = dict[Var, Atom]
+
+
+class Transposer:
+    """Transposes the linear equations that depend on `linear` variables.
+
+    `pairs` maps each transposed loop or branch to the primal one whose local
+    variables it may read.
+    """
+
+    def __init__(self, linear: set[Var]):
+        self.linear = linear
+        self.pairs: dict[Eqn, Eqn] = {}
+
+    def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
+        """Emit the transpose of `eqns`; `cts` goes from outputs to inputs."""
+        self.mark(eqns)
+        linear = [eqn for eqn in eqns if self.depends(eqn)]
+        for eqn in eqns:
+            if not self.depends(eqn):
+                current().append(eqn)
+        for eqn in reversed(linear):
+            out_cts = [cts.pop(v, None) for v in eqn.outputs]
+            if any(ct is not None for ct in out_cts):
+                with current().at(eqn.loc, eqn.origin):
+                    self.eqn(eqn, out_cts, cts)
+
+    def mark(self, eqns: Sequence[Eqn]) -> None:
+        """Add to `linear` what these equations compute from it."""
+        for eqn in eqns:
+            if self.depends(eqn):
+                self.linear.update(eqn.outputs)
+
+    def depends(self, eqn: Eqn) -> bool:
+        return any(v in self.linear for v in eqn.uses())
+
+    def is_linear(self, atom: Atom) -> bool:
+        return isinstance(atom, Var) and atom in self.linear
+
+    def eqn(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
+        if eqn.prim is for_:
+            self.for_(eqn, out_cts, cts)
+        elif eqn.prim is cond:
+            self.cond(eqn, out_cts, cts)
+        else:
+            self.plain(eqn, out_cts[0], cts)
+
+    def plain(self, eqn: Eqn, ct: Any, cts: Cotangents) -> None:
+        """One equation without regions."""
+        prim: Any = eqn.prim
+        accumulate: dict[int, Callable[..., Any]] = getattr(prim, "accumulate", {})
+        for k in prim.linear_operands(eqn.inputs, eqn.params):
+            var = eqn.inputs[k]
+            if not self.is_linear(var):
+                continue
+            assert isinstance(var, Var)
+            if k in accumulate:
+                acc = cts[var] if var in cts else zeros(var.aval)
+                cts[var] = accumulate[k](acc, ct, *eqn.inputs, **eqn.params)
+            else:
+                rule = prim.transpose_rule(k)
+                add_ct(cts, var, rule(ct, *eqn.inputs, **eqn.params))
+
+    def for_(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
+        (body,) = eqn.regions
+        lo, hi, step, *inits = eqn.inputs
+        index, *carried = body.params
+        self.linear.update(carried)
+        self.mark(body.eqns)
+        reached = self.reached(body, carried, out_cts)
+        slots = [k for k, var in enumerate(carried) if var in reached]
+        captured = [v for v in body.free_vars() if v in reached]
+
+        entering = [_new_ct(carried[k]) for k in slots]
+        accs = [_new_ct(v) for v in captured]
+        with current().open() as emitted:
+            inner: Cotangents = dict(zip(captured, accs, strict=True))
+            for k, ct in zip(slots, entering, strict=True):
+                result = body.results[k]
+                if self.is_linear(result):
+                    add_ct(inner, result, ct)  # type: ignore[arg-type]
+            self.eqns(body.eqns, inner)
+            leaving = [
+                inner[v] if v in inner else zeros(v.aval)
+                for v in [*(carried[k] for k in slots), *captured]
+            ]
+        region = Region([index, *entering, *accs], emitted, leaving)
+        starts = [_or_zeros(out_cts[k], carried[k]) for k in slots]
+        starts += [_or_zeros(cts.get(v), v) for v in captured]
+        outs = emit_for(lo, hi, step, starts, region, not eqn.params["reverse"])
+        self.pair(eqn)
+        # The accumulators began with what `cts` held: replace before adding.
+        cts.update(zip(captured, outs[len(slots) :], strict=True))
+        for k, out in zip(slots, outs, strict=False):
+            init = inits[k]
+            if isinstance(init, Var) and self.is_linear(init):
+                add_ct(cts, init, out)
+
+    def cond(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
+        branches = []
+        for branch in eqn.regions:
+            self.mark(branch.eqns)
+            captured = [v for v in branch.free_vars() if v in self.linear]
+            inner: Cotangents = {v: cts[v] for v in captured if v in cts}
+            with current().open() as emitted:
+                for result, ct in zip(branch.results, out_cts, strict=True):
+                    if ct is not None and self.is_linear(result):
+                        add_ct(inner, result, ct)  # type: ignore[arg-type]
+                self.eqns(branch.eqns, inner)
+            branches.append((emitted, inner, captured))
+        # Absent stays absent until both sides are seen.
+        changed = [
+            v
+            for v in dict.fromkeys(v for _, _, captured in branches for v in captured)
+            if any(
+                v in inner and inner[v] is not cts.get(v) for _, inner, _ in branches
+            )
+        ]
+        if not changed:
+            return
+        regions = []
+        for emitted, inner, _ in branches:
+            with current().open() as more:
+                results = [
+                    _or_zeros(inner[v] if v in inner else cts.get(v), v)
+                    for v in changed
+                ]
+            regions.append(Region([], [*emitted, *more], results))
+        outs = cond(eqn.inputs[0], regions=regions)
+        self.pair(eqn)
+        cts.update(zip(changed, outs, strict=True))
+
+    def pair(self, eqn: Eqn) -> None:
+        """The loop or branch just emitted reads the locals of `eqn`'s primal."""
+        assert eqn.origin is not None
+        self.pairs[current().stack[-1][-1]] = eqn.origin
+
+    def reached(
+        self, body: Region, carried: list[Var], out_cts: Sequence[Atom | None]
+    ) -> set[Var]:
+        """Variables of a loop's body that get a cotangent, by fixpoint."""
+        slots = {k for k, ct in enumerate(out_cts) if ct is not None}
+        while True:
+            live = {r for k in slots if self.is_linear(r := body.results[k])}
+            self.spread_back(body.eqns, live)  # type: ignore[arg-type]
+            more = {k for k, var in enumerate(carried) if var in live}
+            if more <= slots:
+                return live | {carried[k] for k in slots}  # type: ignore[return-value]
+            slots |= more
+
+    def spread_back(self, eqns: Sequence[Eqn], live: set[Var]) -> None:
+        """Add to `live` the linear variables that (may) reach it."""
+        for eqn in reversed(eqns):
+            if any(v in live for v in eqn.outputs):
+                live.update(v for v in eqn.uses() if v in self.linear)
+
+
+def add_ct(cts: Cotangents, var: Var, ct: Atom) -> None:
+    """Add `ct` to the cotangent of `var`."""
+    cts[var] = cts[var] + ct if var in cts else ct
+
+
+def _new_ct(var: Var) -> Var:
+    return Var(var.aval, f"{var.hint.removeprefix('d')}_bar" if var.hint else "")
+
+
+def _or_zeros(ct: Atom | None, var: Var) -> Atom:
+    return zeros(var.aval) if ct is None else ct
