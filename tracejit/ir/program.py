@@ -13,7 +13,7 @@ exception: it shares the Var of its index with the primal loop that it reverses.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -179,6 +179,8 @@ class Program:
     region: Region
     stage: str = "staged"
     checks: list[Any] = field(default_factory=list)
+    #: `ir.text` sets it: printing is a room that stands on this one.
+    printer: ClassVar[Callable[[Program], str]] = repr
 
     @property
     def inputs(self) -> list[Var]:
@@ -193,15 +195,11 @@ class Program:
         return self.region.results
 
     def __str__(self) -> str:
-        from_text = _printer[0]
-        return from_text(self) if from_text else repr(self)
+        return Program.printer(self)
 
     def walk(self) -> Iterator[Eqn]:
         """Every equation, nested ones after the one that holds them."""
         return walk(self.region)
-
-
-_printer: list[Any] = [None]  # ir.text registers itself: printing is a higher room
 
 
 def walk(region: Region) -> Iterator[Eqn]:

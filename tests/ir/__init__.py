@@ -1,0 +1,1 @@
+"""Tests of the IR: printing, checking, evaluation."""
