@@ -1,0 +1,159 @@
+"""From a Program to a function on arrays, by way of source text and object code."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend.helpers import plain_globals
+from tracejit.backend.numba_source import Source, write
+from tracejit.base.errors import InternalError
+from tracejit.ir.aval import Aval
+from tracejit.ir.program import Literal, Program, Var
+from tracejit.optimize.lower import lower
+from tracejit.optimize.nest import Buffer, Size
+
+_lock = threading.RLock()
+_loaded: dict[tuple[str, bool], Any] = {}
+_compiled = 0
+#: Temporaries start at multiples of this many bytes: a cache line.
+_ALIGN = 64
+
+
+def compile_count() -> int:
+    """How many kernels this process has compiled (not loaded from disk)."""
+    return _compiled
+
+
+def compile_program(
+    program: Program, *, boundscheck: bool = True, fastmath: bool = False
+) -> Compiled:
+    """A Program as native code. Programs that differ only in sizes share it."""
+    source = write(lower(program))
+    return Compiled(program, source, _entry(source, fastmath))
+
+
+def _entry(source: Source, fastmath: bool) -> Any:
+    """Native code for a source text, compiled if it has to be."""
+    global _compiled
+    with _lock:
+        key = source.key, fastmath
+        if key not in _loaded:
+            compiler = importlib.import_module("tracejit.backend.numba_compile")
+            objects = importlib.import_module("tracejit.backend.object_code")
+            function = python_function(source, compiler.kernel_globals())
+            code, symbol, _ = compiler.compile_object(
+                function, source.signature, fastmath
+            )
+            _compiled += 1
+            _loaded[key] = objects.Entry(code, symbol, source.signature)
+        return _loaded[key]
+
+
+def python_function(
+    source: Source, namespace: dict[str, Any] | None = None
+) -> Callable[..., int]:
+    """The text as a Python function, with its lines known to tracebacks."""
+    filename = f"<tracejit {source.name} {source.key[:12]}>"
+    lines = source.text.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source.text), None, lines, filename)
+    namespace = plain_globals() if namespace is None else namespace
+    exec(compile(source.text, filename, "exec"), namespace)
+    return namespace[source.name]
+
+
+class Compiled:
+    """A Program's native code. Call it with a list of arguments.
+
+    `source` is the kernel's text, `kernel_key` the name that equal kernels share.
+    """
+
+    def __init__(self, program: Program, source: Source, entry: Any):
+        self.entry = entry
+        self.source = source.text
+        self.kernel_key = source.key
+        self.copies_in_loops = source.kernel.copies_in_loops
+        self.failures = source.kernel.failures
+        self.inputs = [v.aval for v in program.inputs]
+        self.results = source.kernel.results
+        self._text = source
+        self._fixed = [_fixed(a) for a in source.arguments]
+        self._plan_workspace()
+
+    def _plan_workspace(self) -> None:
+        """Temporaries lie behind one another in one block, which calls reuse."""
+        self.temporaries = [
+            a
+            for a in self._text.arguments
+            if isinstance(a, Buffer) and a.role == "temporary"
+        ]
+        self.workspace_bytes = sum(_padded(b.aval.nbytes) for b in self.temporaries)
+        self._free_blocks: list[np.ndarray] = []
+
+    def __call__(self, args: Sequence[Any]) -> list[Any]:
+        """Fresh results: arrays, or NumPy scalars where the shape is ()."""
+        values, results, kept = self._marshal(args)
+        block = None
+        if self.temporaries:
+            # A list's pop and append are atomic: threads never share a block.
+            blocks = self._free_blocks
+            block = blocks.pop() if blocks else self._new_block()
+            self._place_temporaries(values, block.ctypes.data)
+        number = self.entry(values)
+        if block is not None:
+            self._free_blocks.append(block)
+        del kept
+        if number:
+            raise self.failures[number - 1].exception()
+        return [r if r.ndim else r[()] for r in results]
+
+    def _new_block(self) -> np.ndarray:
+        return np.empty(self.workspace_bytes + _ALIGN, np.uint8)
+
+    def _place_temporaries(self, values: list[Any], address: int) -> None:
+        address += -address % _ALIGN
+        for k, argument in enumerate(self._text.arguments):
+            if isinstance(argument, Buffer) and argument.role == "temporary":
+                values[k] = address
+                address += _padded(argument.aval.nbytes)
+
+    def _marshal(self, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """What the entry takes, the result arrays, and what must stay alive."""
+        values = self._fixed[:]
+        kept: list[Any] = []
+        for k, (arg, aval) in enumerate(zip(args, self.inputs, strict=True)):
+            if aval.shape:
+                array = np.ascontiguousarray(arg, aval.dtype)
+                if array.shape != aval.shape:
+                    raise InternalError(f"argument {k}: {array.shape} is not {aval}")
+                kept.append(array)
+                values[k] = array.ctypes.data
+            else:
+                values[k] = aval.dtype.type(arg).item()
+        made = {b: _new_result(b.aval) for b in self.results}
+        for k, buffer in enumerate(made, len(self.inputs)):
+            values[k] = made[buffer].ctypes.data
+        return values, [made[b] for b in self.results], kept
+
+
+def _fixed(argument: Any) -> Any:
+    """The value of an argument that is the same for every call."""
+    if isinstance(argument, Size):
+        return argument.value
+    if isinstance(argument, Literal):
+        return argument.scalar.item()
+    assert isinstance(argument, Var | Buffer)
+    return None
+
+
+def _new_result(aval: Aval) -> np.ndarray:
+    return np.empty(aval.shape, aval.dtype)
+
+
+def _padded(nbytes: int) -> int:
+    return nbytes + -nbytes % _ALIGN

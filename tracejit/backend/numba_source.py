@@ -1,0 +1,295 @@
+"""A kernel as Python source.
+
+The text runs un-jitted on flat NumPy arrays, too. It holds no size: every extent and
+every computed number is an argument, so that the text, and with it the compiled code,
+is the same for all of them. Its arguments: the Program's inputs, its results, the
+temporaries, then integers and floats in order of first use. It returns 0, or the number
+of the check that failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend.names import Names, number
+from tracejit.base.source import SrcLoc
+from tracejit.ir.aval import expr_of
+from tracejit.ir.primitive import Elementwise
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.nest import (
+    SMALL,
+    Accumulate,
+    Affine,
+    Buffer,
+    Call,
+    Check,
+    If,
+    Index,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Node,
+    Rotate,
+    Size,
+    Store,
+    While,
+)
+
+INDENT = "    "
+
+
+@dataclass
+class Source:
+    """The text of a kernel and what its arguments are, in order.
+
+    An argument is a Buffer, a Var (a scalar input), a Size or a Literal.
+    """
+
+    name: str
+    text: str
+    arguments: list[Any]
+    kernel: Kernel
+    key: str = field(default="")
+
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """The types of the arguments: a dtype's name, with a star for a pointer."""
+        return tuple(map(type_of, self.arguments))
+
+
+def type_of(argument: Any) -> str:
+    if isinstance(argument, Size):
+        return "int64"
+    star = "*" if isinstance(argument, Buffer) else ""
+    return argument.aval.dtype.name + star
+
+
+def write(kernel: Kernel) -> Source:
+    """The source of a kernel."""
+    return Writer(kernel).source()
+
+
+class Writer:
+    """Writes nodes as indented lines; comments are kept apart from the code."""
+
+    def __init__(self, kernel: Kernel):
+        self.kernel = kernel
+        self.names = Names()
+        self.lines: list[str] = []
+        self.depth = 1
+        self.extra: dict[Any, Any] = {}
+        self.temporaries: dict[Buffer, None] = {}
+        self.loc: SrcLoc | None = None
+
+    def source(self) -> Source:
+        kernel = self.kernel
+        name = self.names.fresh(kernel.name)
+        for param in kernel.params:
+            self.name(param)
+        for result in kernel.results:
+            self.names(result, result.hint or "out")
+        self.block(kernel.body)
+        self.line("return 0")
+        arguments = [*kernel.params, *dict.fromkeys(kernel.results)]
+        arguments += [b for b in self.temporaries if b not in arguments]
+        arguments += self.extra.values()
+        heading = ", ".join(self.name(a) for a in arguments)
+        text = "\n".join([f"def {name}({heading}):", *self.lines, ""])
+        source = Source(name, text, arguments, kernel)
+        source.key = digest(self.code(heading), *source.signature)
+        return source
+
+    def code(self, heading: str) -> str:
+        """The text without comments, which name files and lines."""
+        code = (ln for ln in self.lines if not ln.lstrip().startswith("#"))
+        return "\n".join([heading, *code])
+
+    # Pieces -------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        self.lines.append(INDENT * self.depth + text)
+
+    def comment(self, loc: SrcLoc) -> None:
+        """Name the user's line, where it is not the one named last."""
+        if loc.line and (self.loc is None or loc != self.loc):
+            self.loc = loc
+            text = loc.text
+            self.line(f"# {loc}" + (f": {text}" if text else ""))
+
+    def block(self, nodes: Sequence[Node], otherwise: str = "pass") -> None:
+        for node in nodes:
+            getattr(self, "write_" + type(node).__name__.lower())(node)
+        if not nodes:
+            self.line(otherwise)
+
+    def indented(self, nodes: Sequence[Node]) -> None:
+        self.depth += 1
+        self.block(nodes)
+        self.depth -= 1
+
+    def name(self, thing: Any) -> str:
+        if isinstance(thing, Size):
+            return self.argument(thing, thing, "n")
+        if isinstance(thing, Literal):
+            return self.atom(thing)
+        if isinstance(thing, Buffer) and thing.role == "temporary":
+            self.temporaries[thing] = None
+            return self.names(thing, thing.hint or "t")
+        return self.names(thing, thing.hint)
+
+    def argument(self, key: Any, thing: Any, hint: str) -> str:
+        """A number that the text takes as an argument."""
+        self.extra.setdefault(key, thing)
+        return self.names(key, hint)
+
+    def atom(self, atom: Atom) -> str:
+        if isinstance(atom, Var):
+            return self.name(atom)
+        value, dtype = atom.value, atom.aval.dtype
+        if dtype.kind in "iu" and int(value) not in SMALL:
+            return self.argument((expr_of(value), dtype), atom, "n")
+        if dtype.kind == "f" and atom.runtime:
+            return self.argument((repr(value), dtype), atom, "c")
+        return number(value, dtype.name)
+
+    def operand(self, atom: Atom) -> str:
+        """An atom that stands inside an expression."""
+        text = self.atom(atom)
+        return f"({text})" if text.startswith("-") else text
+
+    def affine(self, value: Affine) -> str:
+        """`i + 2 * j - 1`"""
+        text = ""
+        for symbol, factor in value.terms.items():
+            name = self.name(symbol)
+            part = name if abs(factor) == 1 else f"{abs(factor)} * {name}"
+            text += (" - " if factor < 0 else " + ") + part
+        if value.const or not text:
+            text += (" - " if value.const < 0 else " + ") + str(abs(value.const))
+        text = text.removeprefix(" + ")
+        return "-" + text[3:] if text.startswith(" - ") else text
+
+    def offset(self, shape: Sequence[int], index: Index) -> str:
+        """Where an element lies in flat, C-contiguous memory."""
+        if not index:
+            return "0"
+        text = self.affine(index[0])
+        for extent, i in zip(shape[1:], index[1:], strict=True):
+            simple = text.isidentifier() or text.isdigit()
+            row = text if simple else f"({text})"
+            text = f"{row} * {self.affine(Affine.of(extent))}"
+            text = self.affine(i) if row == "0" else f"{text} + {self.affine(i)}"
+            text = text.replace("+ -", "- ").removesuffix(" + 0")
+        return text
+
+    # Nodes --------------------------------------------------------------------------
+
+    def write_eqn(self, node: Eqn) -> None:
+        self.comment(node.loc)
+        prim = node.prim
+        assert isinstance(prim, Elementwise)
+        operands = [self.operand(a) for a in node.inputs]
+        dtype = node.out.aval.dtype
+        text = prim.code(operands, dtype, node.params)
+        # Numba widens these in arithmetic.
+        if dtype.kind in "iu" and dtype != np.int64:
+            text = f"{dtype.name}({text})"
+        self.line(f"{self.name(node.out)} = {text}")
+
+    def write_load(self, node: Load) -> None:
+        self.comment(node.loc)
+        place = self.offset(node.shape, node.index)
+        buffer = self.name(node.buffer)
+        if not node.out.hint and node.out not in self.names.of:
+            self.names(node.out, f"{buffer}_")
+        self.line(f"{self.name(node.out)} = {buffer}[{place}]")
+
+    def write_store(self, node: Store) -> None:
+        self.comment(node.loc)
+        place = f"{self.name(node.buffer)}[{self.offset(node.shape, node.index)}]"
+        value = self.atom(node.value)
+        self.line(f"{place} = " + (f"{place} + {value}" if node.add else value))
+
+    def write_let(self, node: Let) -> None:
+        affine = isinstance(node.value, Affine)
+        value = self.affine(node.value) if affine else self.atom(node.value)
+        self.line(f"{self.name(node.target)} = {value}")
+
+    def write_accumulate(self, node: Accumulate) -> None:
+        target = self.name(node.target)
+        self.line(f"{target} = _tj_{node.op}({target}, {self.atom(node.value)})")
+
+    def write_loop(self, node: Loop) -> None:
+        self.comment(node.loc)
+        bounds = list(map(self.affine, (node.lo, node.hi, node.step)))
+        if node.reverse:
+            # The last index first; the range is empty where the forward one is.
+            lo, hi, step = bounds
+            if node.step.constant == 1:
+                text = f"range({hi} - 1, {lo} - 1, -1)"
+            else:
+                last = f"{lo} + _tj_trips({lo}, {hi}, {step}) * ({step}) - ({step})"
+                text = f"range({last}, {lo} - ({step}), -({step}))"
+        elif node.step.constant == 1:
+            bounds.pop()
+            text = f"range({', '.join(bounds[bounds[0] == '0' :])})"
+        else:
+            text = f"range({', '.join(bounds)})"
+        self.line(f"for {self.name(node.index)} in {text}:")
+        self.indented(node.body)
+
+    def write_while(self, node: While) -> None:
+        self.comment(node.loc)
+        self.line("while True:")
+        self.depth += 1
+        self.block(node.test, "")
+        self.line(f"if not {self.atom(node.ok)}:")
+        self.line(INDENT + "break")
+        self.block(node.body)
+        self.depth -= 1
+
+    def write_if(self, node: If) -> None:
+        self.comment(node.loc)
+        self.line(f"if {self.atom(node.pred)}:")
+        self.indented(node.then)
+        if node.otherwise:
+            self.line("else:")
+            self.indented(node.otherwise)
+
+    def write_check(self, node: Check) -> None:
+        self.line(f"if not {self.atom(node.ok)}:")
+        self.line(INDENT + f"return {node.number}")
+
+    def write_rotate(self, node: Rotate) -> None:
+        """Each chain of renamings through one spare name."""
+        source_of = dict(node.moves)
+        while source_of:
+            first = next(iter(source_of))
+            spare = self.names.fresh("spare")
+            self.line(f"{spare} = {self.name(first)}")
+            target, source = first, source_of.pop(first)
+            while source is not first:
+                self.line(f"{self.name(target)} = {self.name(source)}")
+                target, source = source, source_of.pop(source)
+            self.line(f"{self.name(target)} = {spare}")
+
+    def write_call(self, node: Call) -> None:
+        self.comment(node.loc)
+        args = ", ".join(map(self.call_argument, node.args))
+        self.line(f"{node.name}({args})")
+
+    def call_argument(self, arg: Any) -> str:
+        if isinstance(arg, Affine):
+            return self.affine(arg)
+        return self.name(arg) if isinstance(arg, Buffer) else self.atom(arg)
+
+
+def digest(*parts: str) -> str:
+    """A key for content."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""Loading object code with llvmlite alone: its entry point as a ctypes function."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+
+_KINDS: dict[str, Any] = {
+    "float64": ctypes.c_double,
+    "float32": ctypes.c_float,
+    "bool": ctypes.c_bool,
+    **{f"int{bits}": getattr(ctypes, f"c_int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)},
+}
+_process = ctypes.CDLL(None)
+
+
+def resolves(symbol: str) -> bool:
+    """Whether code loaded into this process can call `symbol`."""
+    return hasattr(_process, symbol) or bool(llvm.address_of_symbol(symbol))
+
+
+def host() -> tuple[str, str]:
+    """The CPU's name and features: object code serves no other."""
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+class Entry:
+    """Loaded object code. It lives as long as this object.
+
+    Numba's convention: (result *, exception **, arguments…) -> error code.
+    """
+
+    def __init__(self, code: bytes, symbol: str, signature: Sequence[str]):
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        self.address = self.engine.get_function_address(symbol)
+        kinds = [ctypes.c_void_p if s[-1] == "*" else _KINDS[s] for s in signature]
+        pair = [ctypes.c_void_p, ctypes.c_void_p]
+        self.function: Callable[..., int] = ctypes.CFUNCTYPE(
+            ctypes.c_int32, *pair, *kinds
+        )(self.address)
+
+    def __call__(self, values: Sequence[Any]) -> int:
+        """Run; the status that the kernel returns."""
+        status = ctypes.c_int64()
+        exception = ctypes.c_void_p()
+        code = self.function(
+            ctypes.addressof(status), ctypes.addressof(exception), *values
+        )
+        assert code == 0, code
+        return status.value

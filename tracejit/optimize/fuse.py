@@ -1,0 +1,368 @@
+"""Statements over arrays, and the loop tree they are fused into.
+
+A statement runs over a space of `extents`. Going through them in order, each joins the
+first loop of its extent that comes after all it depends on, if what it shares with the
+statements there is touched at the loop's own index only; so again inside that loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.nest import (
+    INT64,
+    Accumulate,
+    Affine,
+    Buffer,
+    Call,
+    Check,
+    If,
+    Index,
+    Let,
+    Load,
+    Loop,
+    Node,
+    Rotate,
+    Store,
+    While,
+    scalar_var,
+)
+from tracejit.optimize.pull import Body, Home, gather_index, part_index
+
+#: Stand-ins for the loop indices of each depth, so that accesses can be compared.
+_DEPTHS = [scalar_var(INT64) for _ in range(64)]
+
+
+@dataclass(eq=False, slots=True)
+class Stmt:
+    """What is done at each point of a space of loops; subclasses say what.
+
+    `reduced` is the depth from which on all loops are reduced into a register.
+    """
+
+    extents: tuple[int, ...]
+    value: Atom
+    loc: SrcLoc = UNKNOWN
+
+    @property
+    def reduced(self) -> int | None:
+        return None
+
+    def before(self, body: Body, index: Index) -> None:
+        """Just before the first reduced loop."""
+
+    def element(self, body: Body, index: Index) -> None:
+        """Innermost."""
+        raise NotImplementedError
+
+    def after(self, body: Body, index: Index) -> None:
+        """Just after the first reduced loop."""
+
+
+@dataclass(eq=False, slots=True)
+class StoreStmt(Stmt):
+    """Stores a value, or adds it, to a part of a buffer.
+
+    `part` is the equation that says which part, with its starts (`setitem` and its
+    like) or index arrays; `kept` the axes that index the buffer where some do not.
+    """
+
+    home: Home = None  # type: ignore[assignment]
+    out: Var | None = None
+    add: bool = False
+    part: Eqn | None = None
+    kept: tuple[int, ...] | None = None
+
+    def where(self, body: Body, index: Index) -> Index:
+        if self.kept is not None:
+            return tuple(index[k] for k in self.kept)
+        if self.part is None:
+            return index
+        operands = self.part.inputs[2:]
+        find = part_index if "sizes" in self.part.params else gather_index
+        return find(body, operands, self.part, index)
+
+    def element(self, body: Body, index: Index) -> None:
+        where = self.where(body, index)
+        value = body.at(self.value, index)
+        body.store(self.home, where, value, self.add)
+        if not self.add and self.out is not None:
+            body.know(self.out, where, value)
+
+
+@dataclass(eq=False, slots=True)
+class ReduceStmt(Stmt):
+    """Reduces the last axes of a value into a register; the others index `home`."""
+
+    out: Var = None  # type: ignore[assignment]
+    op: str = "add"
+    start: Literal = None  # type: ignore[assignment]
+    kept: int = 0
+    home: Home | None = None
+    register: Var | None = None
+
+    @property
+    def reduced(self) -> int | None:
+        return self.kept
+
+    def before(self, body: Body, index: Index) -> None:
+        scalar = self.home is None
+        self.register = self.out if scalar else scalar_var(self.start.aval.dtype)
+        body.depth_of[self.register] = len(body.levels) - 1
+        body.emit(Let(self.register, self.start))
+
+    def element(self, body: Body, index: Index) -> None:
+        assert self.register is not None
+        body.accumulate(self.register, self.op, body.at(self.value, index))
+
+    def after(self, body: Body, index: Index) -> None:
+        assert self.register is not None
+        if self.home is not None:
+            body.store(self.home, index, self.register)
+            body.know(self.out, index, self.register)
+
+
+@dataclass(eq=False, slots=True)
+class PointStmt(Stmt):
+    """One element of an array as a scalar."""
+
+    out: Var = None  # type: ignore[assignment]
+    eqn: Eqn = None  # type: ignore[assignment]
+
+    def element(self, body: Body, index: Index) -> None:
+        value = body.compute(self.eqn, ())
+        last = body.levels[-1].nodes[-1:]
+        if last and isinstance(last[0], Load) and last[0].out is value:
+            last[0].out = self.out  # freshly loaded: needs no second name
+        else:
+            body.emit(Let(self.out, value))
+
+
+# What a piece of code touches --------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Touched:
+    """Reads and writes of scalars and of buffers; index None is anywhere."""
+
+    reads: list[tuple[Buffer, Index | None]] = field(default_factory=list)
+    writes: list[tuple[Buffer, Index | None]] = field(default_factory=list)
+    scalars_read: set[Var] = field(default_factory=set)
+    scalars_written: set[Var] = field(default_factory=set)
+    barrier: bool = False
+
+    def add(self, node: Node, anywhere: bool) -> None:
+        """Include a node; `anywhere` forgets the indices (it has loops of its own)."""
+        read, written = self.scalars_read, self.scalars_written
+        if isinstance(node, Eqn):
+            read.update(a for a in node.inputs if isinstance(a, Var))
+            written.update(node.outputs)
+        elif isinstance(node, Load):
+            self.reads.append((node.buffer, None if anywhere else node.index))
+            read.update(v for a in node.index for v in a.vars)
+            written.add(node.out)
+        elif isinstance(node, Store):
+            self.writes.append((node.buffer, None if anywhere else node.index))
+            read.update(v for a in node.index for v in a.vars)
+            read.update([node.value] if isinstance(node.value, Var) else [])
+        elif isinstance(node, Let | Accumulate):
+            value = node.value
+            read.update(value.vars if isinstance(value, Affine) else vars_of([value]))
+            written.add(node.target)
+        elif isinstance(node, Rotate):
+            for target, source in node.moves:
+                self.writes.append((target, None))
+                self.reads.append((source, None))
+        elif isinstance(node, Call):
+            self.reads += [(b, None) for b in node.reads]
+            self.writes += [(b, None) for b in node.writes]
+            read.update(vars_of(node.args))
+        else:
+            self.add_block(node)
+
+    def add_block(self, node: Loop | While | If | Check) -> None:
+        self.barrier |= isinstance(node, Check)
+        self.scalars_read.update(
+            v
+            for name in ("lo", "hi", "step")
+            for v in getattr(node, name, Affine.of(0)).vars
+        )
+        if isinstance(node, Loop):
+            self.scalars_written.add(node.index)
+        for atom in (getattr(node, "ok", None), getattr(node, "pred", None)):
+            self.scalars_read.update(vars_of([atom]))
+        for inner in children(node):
+            self.add(inner, anywhere=True)
+
+
+def vars_of(items: Sequence[Any]) -> Iterator[Var]:
+    for item in items:
+        if isinstance(item, Var):
+            yield item
+        elif isinstance(item, Affine):
+            yield from item.vars
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right inside a block."""
+    for name in ("test", "body", "then", "otherwise"):
+        yield from getattr(node, name, ())
+
+
+# The loop tree ---------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Statements that share a loop, or one node that stands alone (`extent` None)."""
+
+    extent: int | None
+    members: list[tuple[Any, Touched]]
+
+
+Item: TypeAlias = Any  # Node | Stmt
+
+
+class Fuser:
+    """Turns the items of a region, in order, into nodes."""
+
+    def __init__(self, homes: dict[Var, Home], defs: dict[Var, Eqn]):
+        self.homes, self.defs = homes, defs
+        #: For each lazy value: the loops and indices where it was computed, and by whom
+        #: it was asked for.
+        self.computed: dict[Var, tuple[set[Any], set[Var | None]]] = {}
+
+    def nodes(self, items: Sequence[Item]) -> list[Node]:
+        members = [(item, self.touched(item)) for item in items]
+        out: list[Node] = []
+        for group in self.groups(members, 0):
+            if group.extent is None and not isinstance(group.members[0][0], Stmt):
+                out.append(group.members[0][0])
+                continue
+            body = Body(self.homes, self.defs)
+            self.emit(group, body, ())
+            self.note(body)
+            out += body.levels[0].nodes
+        return out
+
+    def note(self, body: Body) -> None:
+        for var, index, by in body.computed:
+            places, asked = self.computed.setdefault(var, (set(), set()))
+            places.add((id(body), index))
+            asked.add(by)
+
+    def touched(self, item: Item) -> Touched:
+        """What an item reads and writes, in terms of the `_DEPTHS` indices."""
+        touched = Touched()
+        if not isinstance(item, Stmt):
+            touched.add(item, anywhere=False)
+            return touched
+        body = Body(self.homes, self.defs)
+        index = tuple(Affine.of(v) for v in _DEPTHS[: len(item.extents)])
+        kept = index[: item.reduced] if item.reduced is not None else index
+        item.before(body, kept)
+        item.element(body, index)
+        item.after(body, kept)
+        for level in body.levels:
+            for node in level.nodes:
+                touched.add(node, anywhere=False)
+        touched.scalars_read -= touched.scalars_written
+        return touched
+
+    def groups(self, members: list[tuple[Item, Touched]], depth: int) -> list[Group]:
+        """Members distributed over loops at this depth."""
+        groups: list[Group] = []
+        for member in members:
+            item, _ = member
+            if not isinstance(item, Stmt) or len(item.extents) <= depth:
+                groups.append(Group(None, [member]))
+                continue
+            extent, home = item.extents[depth], None
+            for group in reversed(groups):
+                free = not any(conflict(m, member) for m in group.members)
+                fits = group.extent is not None and int(group.extent) == int(extent)
+                if fits and (free or self.aligned(group, member, depth)):
+                    home = group
+                if not free:
+                    break
+            if home is None:
+                groups.append(Group(extent, [member]))
+            else:
+                home.members.append(member)
+        return groups
+
+    def aligned(self, group: Group, member: tuple[Item, Touched], depth: int) -> bool:
+        """Whether each iteration of the shared loop touches elements of its own."""
+        return all(
+            self.aligned_pair(m, member, depth)
+            for m in group.members
+            if conflict(m, member)
+        )
+
+    def aligned_pair(self, first: Any, second: Any, depth: int) -> bool:
+        (earlier, a), (_, b) = first, second
+        if a.scalars_written & b.scalars_read or b.barrier:
+            return False
+        if earlier.reduced is not None and depth >= earlier.reduced:
+            return not clashes(a, b)
+        return all(_same_lane(x, y, depth) for x, y in clashes(a, b))
+
+    def emit(self, group: Group, body: Body, index: Index) -> None:
+        """The code of a group, in the loops that `index` runs over."""
+        if group.extent is None:
+            for stmt, _ in group.members:
+                body.loc = stmt.loc
+                stmt.element(body, index)
+            return
+        depth = len(index)
+        reducing = [s for s, _ in group.members if s.reduced == depth]
+        for stmt in reducing:
+            body.loc = stmt.loc
+            stmt.before(body, index)
+        var = scalar_var(INT64, "ijklmn"[depth] if depth < 6 else "i")
+        body.open_loop(var)
+        for inner in self.groups(group.members, depth + 1):
+            self.emit(inner, body, (*index, Affine.of(var)))
+        body.close_loop(var, group.extent, group.members[0][0].loc)
+        for stmt in reducing:
+            body.loc = stmt.loc
+            stmt.after(body, index)
+
+
+def clashes(a: Touched, b: Touched) -> list[tuple[Index | None, Index | None]]:
+    """Pairs of accesses to one buffer of which at least one writes."""
+    pairs = [(a.writes, b.reads), (a.reads, b.writes), (a.writes, b.writes)]
+    return [
+        (i, j)
+        for mine, theirs in pairs
+        for buffer, i in mine
+        for other, j in theirs
+        if other is buffer
+    ]
+
+
+def conflict(first: tuple[Item, Touched], second: tuple[Item, Touched]) -> bool:
+    """Whether the second must not run before or during the first."""
+    a, b = first[1], second[1]
+    return bool(
+        a.scalars_written & (b.scalars_read | b.scalars_written)
+        or a.scalars_read & b.scalars_written
+        or a.barrier
+        or b.barrier
+        or clashes(a, b)
+    )
+
+
+def _same_lane(i: Index | None, j: Index | None, depth: int) -> bool:
+    """Whether two accesses use the loop at `depth` alike, on an axis of its own."""
+    if i is None or j is None or len(i) != len(j):
+        return False
+    lane = _DEPTHS[depth]
+    return any(
+        a == b and lane in a.terms and set(a.terms) & set(_DEPTHS) == {lane}
+        for a, b in zip(i, j, strict=True)
+    )

@@ -1,0 +1,240 @@
+"""The loop-nest IR: what a Program is lowered to before it is written as source.
+
+    Node   ::= Eqn            a primitive on scalars (its outputs are scalars)
+             | Load, Store    one element of a buffer
+             | Let            (re)binds a scalar: loop-carried values, accumulators
+             | Loop, While, If, Check, Call, Rotate
+    index  ::= one Affine per axis
+
+Scalars are Vars of shape (). Arrays are Buffers: flat, C-contiguous memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.ir.aval import Aval, expr_of
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+
+#: Integers in this range are emitted as they stand, others are kernel arguments.
+SMALL = range(-8, 9)
+INT64 = np.dtype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An extent or another integer that source text takes as an argument."""
+
+    expr: str
+    value: int = field(compare=False)
+
+
+Symbol: TypeAlias = Var | Size
+
+
+class Affine:
+    """An integer `Σ coefficient * symbol + const`."""
+
+    __slots__ = ("const", "key", "terms")
+
+    def __init__(self, terms: dict[Symbol, int], const: int = 0):
+        self.terms = {s: c for s, c in terms.items() if c}
+        self.const = const
+        self.key = (frozenset(self.terms.items()), const)
+
+    @staticmethod
+    def of(x: Any) -> Affine:
+        """From an int (or Extent), an integer Atom, or an Affine."""
+        if isinstance(x, Affine):
+            return x
+        if isinstance(x, Literal):
+            x = x.value
+        if isinstance(x, Var):
+            return Affine({x: 1})
+        if int(x) in SMALL:
+            return Affine({}, int(x))
+        return Affine({Size(expr_of(x), int(x)): 1})
+
+    def __add__(self, other: Any) -> Affine:
+        other = Affine.of(other)
+        terms = dict(self.terms)
+        for symbol, c in other.terms.items():
+            terms[symbol] = terms.get(symbol, 0) + c
+        return Affine(terms, self.const + other.const)
+
+    def times(self, factor: int) -> Affine:
+        return Affine(
+            {s: c * factor for s, c in self.terms.items()}, self.const * factor
+        )
+
+    def __sub__(self, other: Any) -> Affine:
+        return self + Affine.of(other).times(-1)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Affine) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def vars(self) -> Iterator[Var]:
+        return (s for s in self.terms if isinstance(s, Var))
+
+    @property
+    def constant(self) -> int | None:
+        """The value, where it does not depend on any symbol."""
+        return None if self.terms else self.const
+
+
+ZERO = Affine({}, 0)
+Index: TypeAlias = tuple[Affine, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Buffer:
+    """Flat memory given by the caller: an input, a result or a temporary.
+
+    `rotates` marks one whose name is rebound in a loop, so that which memory it names
+    after the loop is not known while compiling.
+    """
+
+    aval: Aval
+    hint: str = ""
+    role: str = "temporary"
+    rotates: bool = False
+
+    @property
+    def writable(self) -> bool:
+        return self.role != "input"
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    """out = buffer[index], where the buffer is seen as an array of shape `shape`."""
+
+    out: Var
+    buffer: Buffer
+    shape: tuple[int, ...]
+    index: Index
+    loc: SrcLoc = UNKNOWN
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    """buffer[index] = value, or `+=`."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    index: Index
+    value: Atom
+    add: bool = False
+    loc: SrcLoc = UNKNOWN
+
+
+@dataclass(slots=True, eq=False)
+class Let:
+    """target = value, where target is assigned several times."""
+
+    target: Var
+    value: Atom
+
+
+@dataclass(slots=True, eq=False)
+class Accumulate:
+    """target = op(target, value) for a register; a sum may be reassociated."""
+
+    target: Var
+    op: str
+    value: Atom
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """for index in range(lo, hi, step), or the same indices in the opposite order."""
+
+    index: Var
+    lo: Affine
+    hi: Affine
+    step: Affine
+    body: list[Node]
+    reverse: bool = False
+    loc: SrcLoc = UNKNOWN
+
+
+@dataclass(slots=True, eq=False)
+class While:
+    """while True: test; if not ok: break; body"""
+
+    test: list[Node]
+    ok: Atom
+    body: list[Node]
+    loc: SrcLoc = UNKNOWN
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    pred: Atom
+    then: list[Node]
+    otherwise: list[Node]
+    loc: SrcLoc = UNKNOWN
+
+
+@dataclass(slots=True, eq=False)
+class Check:
+    """Returns `number` from the kernel where `ok` is False."""
+
+    ok: Atom
+    number: int
+
+
+@dataclass(slots=True, eq=False)
+class Rotate:
+    """Buffer names rebound all at once: each target names what its source named."""
+
+    moves: list[tuple[Buffer, Buffer]]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A routine called by name; `args` are Buffers, Affines and Atoms."""
+
+    name: str
+    args: list[Any]
+    reads: list[Buffer]
+    writes: list[Buffer]
+    loc: SrcLoc = UNKNOWN
+
+
+Node: TypeAlias = (
+    Eqn | Load | Store | Let | Accumulate | Loop | While | If | Check | Rotate | Call
+)
+
+
+@dataclass(slots=True, eq=False)
+class Kernel:
+    """A lowered Program.
+
+    `params` are the scalar Vars and input Buffers in the Program's order; `results`
+    hold each result, a Buffer per result (scalars in one of shape ()).
+    """
+
+    name: str
+    params: list[Var | Buffer]
+    results: list[Buffer]
+    body: list[Node]
+    failures: list[Any]
+    copies_in_loops: int = 0
+
+
+def size_of(shape: Iterable[int]) -> int:
+    return math.prod(int(n) for n in shape)
+
+
+def scalar_var(dtype: Any, hint: str = "") -> Var:
+    return Var(Aval(np.dtype(dtype)), hint)

@@ -1,0 +1,240 @@
+"""Array values evaluated at an index, inside the loops that are open.
+
+An array without a buffer is never computed as a whole: `Body.at` asks its equation for
+one element, which asks its operands, so that elementwise chains, slices, broadcasts
+and transposes become scalar code and index arithmetic in the loop that needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.ir.primitive import REGISTRY
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.nest import (
+    INT64,
+    Accumulate,
+    Affine,
+    Buffer,
+    Index,
+    Let,
+    Load,
+    Loop,
+    Node,
+    Store,
+    scalar_var,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where an array lives: a buffer, seen with the array's shape in C order."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Level:
+    """The code of one open loop, and what it has computed so far."""
+
+    nodes: list[Node] = field(default_factory=list)
+    known: dict[tuple[Var, Index], Atom] = field(default_factory=dict)
+
+
+class Body:
+    """Scalar code for array values. `homes` and `defs` say where a value is from.
+
+    Code is placed in the outermost loop that it depends on.
+    """
+
+    def __init__(self, homes: dict[Var, Home], defs: dict[Var, Eqn]):
+        self.homes, self.defs = homes, defs
+        self.levels = [Level()]
+        self.depth_of: dict[Var, int] = {}
+        self.loc: SrcLoc = UNKNOWN
+        #: (value, index, the value that asked for it) of everything computed here.
+        self.computed: list[tuple[Var, Index, Var | None]] = []
+        self.asking: Var | None = None
+
+    # Loops ------------------------------------------------------------------------
+
+    def open_loop(self, index: Var) -> None:
+        self.levels.append(Level())
+        self.depth_of[index] = len(self.levels) - 1
+
+    def close_loop(self, index: Var, extent: int, loc: SrcLoc) -> None:
+        body = self.levels.pop().nodes
+        bounds = Affine.of(0), Affine.of(extent), Affine.of(1)
+        self.emit(Loop(index, *bounds, body, loc=loc))
+
+    def emit(self, node: Node) -> None:
+        self.levels[-1].nodes.append(node)
+
+    def place(self, node: Node, out: Var, reads: list[Var]) -> Var:
+        """Append a pure node to the outermost level that has all it reads."""
+        depth = max((self.depth_of.get(v, 0) for v in reads), default=0)
+        self.depth_of[out] = depth
+        self.levels[depth].nodes.append(node)
+        return out
+
+    # Values -----------------------------------------------------------------------
+
+    def at(self, atom: Atom, index: Index) -> Atom:
+        """The element of `atom` at `index`; scalars and Literals are themselves."""
+        if isinstance(atom, Literal) or not atom.aval.shape:
+            return atom
+        key = (atom, index)
+        for level in self.levels:
+            if key in level.known:
+                return level.known[key]
+        if atom in self.homes:
+            value: Atom = self.load(self.homes[atom], index)
+        else:
+            self.computed.append((atom, index, self.asking))
+            saved, self.asking = self.asking, atom
+            value = self.compute(self.defs[atom], index)
+            self.asking = saved
+        self.know(atom, index, value)
+        return value
+
+    def know(self, var: Var, index: Index, value: Atom) -> None:
+        """Remember a value for as long as the loops stay open that it depends on."""
+        depths = [self.depth_of.get(v, 0) for a in index for v in a.vars]
+        if isinstance(value, Var):
+            depths.append(self.depth_of.get(value, 0))
+        self.levels[max(depths, default=0)].known[var, index] = value
+
+    def compute(self, eqn: Eqn, index: Index) -> Atom:
+        """The element at `index` of the output of `eqn`."""
+        if eqn.prim.kind == "elementwise":
+            return self.apply(eqn, [self.at(a, index) for a in eqn.inputs])
+        return PULL[eqn.prim.name](self, eqn, index)
+
+    def apply(self, eqn: Eqn, inputs: list[Atom]) -> Var:
+        """The primitive of `eqn` on scalars."""
+        out = scalar_var(eqn.out.aval.dtype, eqn.out.hint)
+        node = Eqn(eqn.prim, inputs, [out], eqn.params, [], eqn.loc, eqn.origin)
+        return self.place(node, out, [a for a in inputs if isinstance(a, Var)])
+
+    def load(self, home: Home, index: Index) -> Var:
+        out = scalar_var(home.buffer.aval.dtype)
+        node = Load(out, home.buffer, home.shape, index, self.loc)
+        return self.place(node, out, [v for a in index for v in a.vars])
+
+    def integer(self, value: Affine) -> Var:
+        """An index as a scalar."""
+        out = scalar_var(INT64)
+        return self.place(Let(out, value), out, list(value.vars))
+
+    def as_index(self, atom: Atom) -> Affine:
+        """An integer scalar as an index."""
+        if isinstance(atom, Var) and atom.aval.dtype != INT64:
+            out = scalar_var(INT64)
+            node = Eqn(REGISTRY["cast"], [atom], [out], {"dtype": INT64})
+            atom = self.place(node, out, [atom])
+        return Affine.of(atom)
+
+    def store(self, home: Home, index: Index, value: Atom, add: bool = False) -> None:
+        self.emit(Store(home.buffer, home.shape, index, value, add, self.loc))
+
+    def accumulate(self, target: Var, op: str, value: Atom) -> None:
+        self.emit(Accumulate(target, op, value))
+
+
+# How structure becomes index arithmetic --------------------------------------------
+
+Pull = Callable[[Body, Eqn, Index], Atom]
+
+
+def _broadcast(body: Body, eqn: Eqn, index: Index) -> Atom:
+    return body.at(eqn.inputs[0], tuple(index[a] for a in eqn.params["axes"]))
+
+
+def _transpose(body: Body, eqn: Eqn, index: Index) -> Atom:
+    where = dict(zip(eqn.params["perm"], index, strict=True))
+    return body.at(eqn.inputs[0], tuple(where[k] for k in range(len(index))))
+
+
+def _flip(body: Body, eqn: Eqn, index: Index) -> Atom:
+    flipped = [
+        Affine.of(n) - 1 - i if k in eqn.params["axes"] else i
+        for k, (i, n) in enumerate(zip(index, eqn.out.aval.shape, strict=True))
+    ]
+    return body.at(eqn.inputs[0], tuple(flipped))
+
+
+def part_index(body: Body, starts: list[Atom], eqn: Eqn, index: Index) -> Index:
+    """Where element `index` of a part lies in the whole array."""
+    inner = iter(index)
+    out = []
+    sizes, steps = eqn.params["sizes"], eqn.params["steps"]
+    for start, size, step in zip(starts, sizes, steps, strict=True):
+        offset = body.as_index(start)
+        out.append(offset if size is None else offset + next(inner).times(int(step)))
+    return tuple(out)
+
+
+def _getitem(body: Body, eqn: Eqn, index: Index) -> Atom:
+    x, *starts = eqn.inputs
+    return body.at(x, part_index(body, starts, eqn, index))
+
+
+def _reshape(body: Body, eqn: Eqn, index: Index) -> Atom:
+    # Only axes of extent 1 come or go: others were given a buffer, seen with a
+    # new shape (see `only_unit_axes`).
+    x = eqn.inputs[0]
+    kept = [i for i, n in zip(index, eqn.out.aval.shape, strict=True) if n != 1]
+    inner = iter(kept)
+    zero = Affine.of(0)
+    return body.at(x, tuple(zero if n == 1 else next(inner) for n in x.aval.shape))
+
+
+def _iota(body: Body, eqn: Eqn, index: Index) -> Atom:
+    value = body.integer(index[0])
+    dtype = np.dtype(eqn.out.aval.dtype)
+    if dtype == INT64:
+        return value
+    out = scalar_var(dtype)
+    return body.place(
+        Eqn(REGISTRY["cast"], [value], [out], {"dtype": dtype}), out, [value]
+    )
+
+
+def gather_index(body: Body, indices: list[Atom], eqn: Eqn, index: Index) -> Index:
+    """Where element `index` of a gathered array lies in the array it is from."""
+    axes, n = eqn.params["axes"], indices[0].aval.ndim
+    where = {
+        axis: body.as_index(body.at(i, index[:n]))
+        for axis, i in zip(axes, indices, strict=True)
+    }
+    rest = iter(index[n:])
+    ndim = eqn.inputs[0].aval.ndim
+    return tuple(where[k] if k in where else next(rest) for k in range(ndim))
+
+
+def _gather(body: Body, eqn: Eqn, index: Index) -> Atom:
+    x, *indices = eqn.inputs
+    return body.at(x, gather_index(body, indices, eqn, index))
+
+
+PULL: dict[str, Pull] = {
+    "broadcast": _broadcast,
+    "transpose": _transpose,
+    "flip": _flip,
+    "getitem": _getitem,
+    "reshape": _reshape,
+    "iota": _iota,
+    "gather": _gather,
+}
+
+
+def only_unit_axes(eqn: Eqn) -> bool:
+    """Whether a reshape only adds or drops axes of extent 1."""
+    (x,) = eqn.inputs
+    before = [int(n) for n in x.aval.shape if n != 1]
+    return before == [int(n) for n in eqn.out.aval.shape if n != 1]
