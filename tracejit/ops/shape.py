@@ -185,3 +185,14 @@ iota = Constant(
     samples=lambda rng: [((), {"size": 4, "dtype": np.dtype("int64")})],
     cost=0,
 )
+
+# empty(; shape, dtype): room that is written before it is read, as tapes are. The
+# interpreter fills it with zeros, so that running a Program twice gives the same.
+
+empty = Constant(
+    "empty",
+    lambda shape, dtype: np.zeros(shape, dtype),
+    lambda shape, dtype: Aval(np.dtype(dtype), tuple(shape)),
+    samples=lambda rng: [((), {"shape": (2, 3), "dtype": np.dtype("float64")})],
+    cost=0,
+)

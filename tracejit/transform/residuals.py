@@ -5,6 +5,8 @@ supplied in the first way that fits:
 
     captured     it is bound outside the loop, or is the loop's index
     recomputed   by cheap equations, from the index, captured or other residuals
+    handed down  what an iteration carries out is what the next one carries in, so
+                 if that is taped, going backwards it is the value read last
     taped        saved in an array indexed by the enclosing loops' counters
 
 Which values are taped is a minimum vertex cut (`cut`) between what cannot be
@@ -32,6 +34,7 @@ from tracejit.ir.program import Atom, Eqn, Literal, Region, Var, clone_eqn, subs
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import cond, for_, while_
 from tracejit.ops.index import getitem, setitem
+from tracejit.ops.shape import empty
 from tracejit.transform.cut import min_vertex_cut
 
 INT = np.dtype(np.int64)
@@ -152,9 +155,9 @@ class Supplier:
             primal = self.pairs[eqn]
             for k, region in enumerate(eqn.regions):
                 which = k if primal.prim is cond else len(primal.regions) - 1
-                self.region(region, (*path, (primal, which)))
+                self.region(eqn, region, (*path, (primal, which)))
 
-    def region(self, region: Region, path: Path) -> None:
+    def region(self, eqn: Eqn, region: Region, path: Path) -> None:
         # Innermost first: what an inner region recomputes from is needed here.
         self.supply(region.eqns, path)
         primal, which = path[-1]
@@ -169,9 +172,13 @@ class Supplier:
             return
         taped, recomputed = plan(body, bound, needed)
         env: dict[Var, Atom] = {}
+        handed = handed_down(primal, taped)
         with building() as builder, builder.open() as reads:
             for var in taped:
-                env[var] = self.tape(var, path)
+                if var not in handed:
+                    env[var] = self.tape(var, path)
+            for var, (entering, leaving) in handed.items():
+                env[var] = hand_down(eqn, var, env[entering], leaving)
             reads += [clone_eqn(eqn, env) for eqn in recomputed]
         _substitute_in(region, env)
         region.eqns[:0] = reads
@@ -217,6 +224,37 @@ class Supplier:
             body = loops[-1].regions[-1]
             self.extra.setdefault(body, []).append(thread.inner)
         return self.pointers[eqn]
+
+
+def handed_down(primal: Eqn, taped: Sequence[Var]) -> dict[Var, tuple[Var, Var]]:
+    """Of a loop's taped variables, those carried out of a slot whose entry is taped.
+
+    Each comes with what the slot carries in and with its value after the loop.
+    """
+    if primal.prim is cond:
+        return {}
+    body = primal.regions[-1]
+    carried = body.params[1:] if primal.prim is for_ else body.params
+    slots = zip(carried, body.results, primal.outputs, strict=True)
+    return {
+        leaving: (entering, last)
+        for entering, leaving, last in slots
+        if isinstance(leaving, Var)
+        and leaving is not entering
+        and leaving not in body.params
+        and {entering, leaving} <= set(taped)
+    }
+
+
+def hand_down(eqn: Eqn, var: Var, read: Atom, last: Var) -> Var:
+    """Carry `read`, of this iteration, to the one run next, the one before it."""
+    (region,) = eqn.regions
+    handed = Var(var.aval, var.hint)
+    eqn.inputs.append(last)
+    eqn.outputs.append(Var(var.aval, var.hint))
+    region.params.append(handed)
+    region.results.append(read)
+    return handed
 
 
 def _tape_slice(index: Index, var: Var) -> tuple[list[Any], tuple[Any, ...]]:
@@ -284,11 +322,16 @@ def thread_through(eqns: Sequence[Eqn], threads: Sequence[Thread]) -> list[Eqn]:
     """The primal with every thread carried to its end; `final`s are bound here."""
     with building() as builder, builder.open() as out:
         values: dict[Thread, Atom] = {
-            t: zeros(t.aval) if t.saved is not None else Literal(0, INT)
+            t: _room(t.aval) if t.saved is not None else Literal(0, INT)
             for t in threads
         }
         _thread_eqns(eqns, values, 0)
     return out
+
+
+def _room(aval: Aval) -> Atom:
+    """A tape to be written before it is read."""
+    return empty(shape=aval.shape, dtype=aval.dtype) if aval.shape else zeros(aval)
 
 
 def _thread_eqns(eqns: Sequence[Eqn], values: dict[Thread, Atom], depth: int) -> None:

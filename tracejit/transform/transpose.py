@@ -73,7 +73,8 @@ class Transposer:
         """One equation without regions."""
         prim: Any = eqn.prim
         accumulate: dict[int, Callable[..., Any]] = getattr(prim, "accumulate", {})
-        for k in prim.linear_operands(eqn.inputs, eqn.params):
+        # Last operand first: what is read from `ct` precedes what overwrites it.
+        for k in reversed(prim.linear_operands(eqn.inputs, eqn.params)):
             var = eqn.inputs[k]
             if not self.is_linear(var):
                 continue

@@ -15,8 +15,8 @@ from tracejit.transform.transpose import Cotangents, Transposer, add_ct
 def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
     """`program` and its adjoint in one.
 
-    Inputs are `(*inputs, *cotangents of the inexact results)`; with `seed` the
-    cotangents are ones, for a program whose results are scalars. Results are
+    Inputs are `(*inputs, *cotangents of the inexact results)`; with `seed` the first
+    result, a scalar, has the cotangent 1 and the others have none. Results are
     `(*results, *cotangents of the inputs in wrt)`.
     """
     region = count_trips(program.region)
@@ -32,7 +32,7 @@ def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
     cts: Cotangents = {}
     transposer = Transposer(set(dots))
     with building() as builder, builder.open() as transposed:
-        for result in region.results:
+        for result in region.results[:1] if seed else region.results:
             if not result.aval.inexact:
                 continue
             ct: Atom = Literal(1.0, result.aval.dtype)
