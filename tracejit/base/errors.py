@@ -127,3 +127,72 @@ class UnknownAliasError(TracejitError, NotImplementedError):
     y[0] = 1.0                           # UnknownAliasError: is x.T + z changed?
     y = (x.T + z).reshape(-1).copy()     # write this
     """
+
+
+class FenceError(TracejitError, NotImplementedError):
+    """A construct of Python that cannot be staged.
+
+    async def f(x): ...     # FenceError; so are `exec`, `locals()` and `match`
+    def f(x): ...           # write plain functions
+    """
+
+
+class StagingError(TracejitError, TypeError):
+    """A branch or loop on traced data whose effect cannot be put into a program.
+
+    y = [x] if x > 0 else [x, x]     # StagingError: the branches differ in length
+    y = [x, 0.0] if x > 0 else [x, x]     # write this
+    """
+
+
+class UnrollLimitError(TracejitError, RecursionError):
+    """A loop that cannot be staged and is too long to be unrolled.
+
+    for i in range(10**6):
+        s += table[i]     # UnrollLimitError, where `table` is a list
+    s = np.sum(np.array(table))     # write this: an array, which a loop can index
+    """
+
+
+class OutsideStoreError(TracejitError, TypeError):
+    """A traced value stored into an object that outlives the call.
+
+    history = []
+    def f(x):
+        history.append(x)     # OutsideStoreError
+        return x, [x]         # write this: return what is wanted
+    """
+
+
+class ImpureCallError(TracejitError, TypeError):
+    """A call whose result differs from one run to the next, so it cannot be staged.
+
+    def f(x):
+        return x * time.time()     # ImpureCallError
+    def f(x, now):
+        return x * now             # write this, and pass `time.time()`
+    """
+
+
+class NonScalarOutputError(TracejitError, TypeError):
+    """`grad` of a function whose output is not one floating-point number.
+
+    grad(lambda x: x)(np.ones(3))                # NonScalarOutputError
+    grad(lambda x: np.sum(x))(np.ones(3))        # write this, or use vjp
+    """
+
+
+class NonDifferentiableError(TracejitError, TypeError):
+    """An argument selected by `argnums` that has no derivative: not a float.
+
+    grad(lambda x: x * 2.0)(3)       # NonDifferentiableError: an int
+    grad(lambda x: x * 2.0)(3.0)     # write this
+    """
+
+
+class TreeMismatchError(TracejitError, ValueError):
+    """Tangents or cotangents that do not match the values they belong to.
+
+    jvp(f, (x, y), (dx,))         # TreeMismatchError
+    jvp(f, (x, y), (dx, dy))      # write this
+    """

@@ -1,0 +1,394 @@
+"""The public transforms: JAX's names, argument order and return shapes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tracejit.base.errors import (
+    NonDifferentiableError,
+    NonScalarOutputError,
+    TreeMismatchError,
+)
+from tracejit.base.pytree import flatten, unflatten
+from tracejit.frontend.stage import Staged
+from tracejit.ir.program import Program
+from tracejit.runtime.dispatch import (
+    Arguments,
+    Dispatcher,
+    Options,
+    convert,
+    is_traced,
+    leaf_kind,
+    unflatten_results,
+)
+from tracejit.transform.jvp import jvp as jvp_program
+from tracejit.transform.vjp import vjp as vjp_program
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+class Jit(Dispatcher):
+    """`jit(f)`: the value, computed by native loops."""
+
+    def __init__(self, fn: Function, options: Options):
+        super().__init__(fn, lambda program, wrt: program, options)
+
+    def rebound(self, fn: Function) -> Jit:
+        return Jit(fn, self.options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self.bind(args, kwargs)
+        entry = self.entry(arguments)
+        staged = entry.staged
+        results = entry(arguments.traced())
+        return unflatten_results(staged.out_tree, staged.out_kinds, results)
+
+
+class Grad(Dispatcher):
+    """`grad(f)` and `value_and_grad(f)`: reverse mode of a scalar function."""
+
+    def __init__(
+        self,
+        fn: Function,
+        options: Options,
+        argnums: Argnums,
+        has_aux: bool,
+        with_value: bool,
+    ):
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        super().__init__(fn, _seeded_vjp, options, numbers)
+        self.single = isinstance(argnums, int)
+        self.has_aux = has_aux
+        self.with_value = with_value
+
+    def rebound(self, fn: Function) -> Grad:
+        argnums = self.argnums[0] if self.single else self.argnums
+        return Grad(fn, self.options, argnums, self.has_aux, self.with_value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self.bind(args, kwargs)
+        entry = self.entry(arguments)
+        staged = entry.staged
+        n = len(staged.out_kinds)
+        results = entry(arguments.traced())
+        grads = self.unflatten_grads(arguments, results[n:])
+        out: Any = grads
+        if self.with_value or self.has_aux:
+            value = unflatten_results(staged.out_tree, staged.out_kinds, results[:n])
+            if self.with_value:
+                out = value, grads
+            else:
+                out = grads, value[1]
+        return out
+
+    def unflatten_grads(self, arguments: Arguments, values: Sequence[Any]) -> Any:
+        """Gradients in the structure of the selected arguments."""
+        rest = iter(values)
+        grads = []
+        for argnum in self.argnums:
+            leaves, treedef = flatten(arguments.args[argnum])
+            kinds = map(leaf_kind, leaves)
+            mine = [convert(kind, next(rest)) for kind in kinds]
+            grads.append(unflatten(treedef, mine))
+        return grads[0] if self.single else tuple(grads)
+
+    def wrt(self, arguments: Arguments) -> list[int]:
+        check_differentiable(self.py_func, arguments, self.argnums)
+        return super().wrt(arguments)
+
+    def check_outputs(self, staged: Staged) -> None:
+        name = self.py_func.__name__
+        loc = staged.loc
+        children = staged.out_tree.children
+        if self.has_aux:
+            if staged.out_tree.kind is not tuple or len(children) != 2:
+                raise NonScalarOutputError(
+                    f"{name} returns a {staged.out_tree}, not a pair",
+                    loc,
+                    "with has_aux=True, `return loss, aux`",
+                )
+            tree = children[0]
+        else:
+            tree = staged.out_tree
+        if tree.kind is not None:
+            raise NonScalarOutputError(
+                f"grad needs a scalar output; {name} returns {tree}",
+                loc,
+                "return one number, or use `vjp`; `has_aux=True` for (loss, aux)",
+            )
+        aval = staged.program.results[0].aval
+        if aval.shape:
+            raise NonScalarOutputError(
+                f"grad needs a scalar output; {name} returns shape {aval.shape}, "
+                f"dtype {aval.dtype}",
+                loc,
+                "reduce it, as by np.sum, or use `vjp`",
+            )
+        if not aval.inexact:
+            raise NonScalarOutputError(
+                f"grad needs a float output; {name} returns dtype {aval.dtype}",
+                loc,
+                "compute the loss in floating point",
+            )
+
+
+def _seeded_vjp(program: Program, wrt: Sequence[int]) -> Program:
+    return vjp_program(program, wrt, seed=True)
+
+
+def check_differentiable(
+    fn: Function, arguments: Arguments, argnums: Sequence[int]
+) -> None:
+    """Every leaf of the selected arguments is a float."""
+    for argnum in argnums:
+        if not -len(arguments.args) <= argnum < len(arguments.args):
+            raise NonDifferentiableError(
+                f"argnums names argument {argnum}, but {fn.__name__} was called with "
+                f"{len(arguments.args)} positional arguments",
+                cure="count from 0, `self` excluded",
+            )
+        for leaf in flatten(arguments.args[argnum])[0]:
+            dtype = np.asarray(leaf).dtype if is_traced(leaf) else None
+            if dtype is None or dtype.kind not in "fc":
+                what = f"{type(leaf).__name__}" + (
+                    f" of dtype {dtype}" if dtype else ""
+                )
+                raise NonDifferentiableError(
+                    f"argument {argnum} of {fn.__name__} is differentiated but holds "
+                    f"{_an(what)}",
+                    cure="pass floats (x.astype(float)), or leave it out of argnums",
+                )
+
+
+def _an(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+class Vjp(Dispatcher):
+    """The reverse program of `vjp(f, *primals)`, which takes cotangents."""
+
+    def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
+        super().__init__(fn, vjp_program, options, argnums)
+
+
+class Jvp(Dispatcher):
+    """The forward program of `jvp(f, primals, tangents)`."""
+
+    def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
+        super().__init__(fn, jvp_program, options, argnums)
+
+
+# A function keeps its programs from call to call, as long as it lives.
+_programs: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_programs_lock = threading.Lock()
+
+
+def _kept(fn: Function, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` returned for this function and key before, or returns now."""
+    with _programs_lock:
+        try:
+            held = _programs.setdefault(fn, {})
+        except TypeError:  # not weakly referable
+            return make()
+        if key not in held:
+            held[key] = make()
+        return held[key]
+
+
+def _decorator(fn: Function | None, make: Callable[[Function], Any]) -> Any:
+    """Serve `@grad` and `@grad(argnums=1)` alike."""
+    return make if fn is None else make(fn)
+
+
+def jit(
+    fn: Function | None = None,
+    *,
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+) -> Any:
+    """Compile a NumPy function to native loops.
+
+    Arguments: `fn`, any function that tracejit can stage; `backend`, "numba" or
+    "numpy" (interpreted: same results, nothing compiled); `boundscheck`, whether
+    indices that could be out of range are checked; `fastmath`, whether sums and
+    products may be reassociated freely.
+
+    Returns a function of the same signature with the same results.
+
+    >>> import numpy as np
+    >>> @jit(backend="numpy")
+    ... def f(x):
+    ...     return np.sum(x * x)
+    >>> float(f(np.array([1.0, 2.0])))
+    5.0
+    """
+    options = Options(backend, boundscheck, fastmath)
+    return _decorator(fn, lambda f: Jit(f, options))
+
+
+def grad(
+    fn: Function | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+) -> Any:
+    """The gradient of a function that returns a scalar.
+
+    Arguments: `fn`, a function of arrays and numbers; `argnums`, the argument or
+    arguments to differentiate (`self` of a method is not counted); `has_aux`, whether
+    `fn` returns `(loss, aux)`; for the others see `jit`.
+
+    Returns a function of the same arguments that returns the gradient: for one argnum
+    an array (or pytree) like that argument, for several a tuple of them, with
+    `has_aux` a pair `(gradient, aux)`. Dtypes are those of the arguments.
+
+    Raises `NonScalarOutputError` and `NonDifferentiableError`, both `TypeError`s.
+
+    >>> import numpy as np
+    >>> @grad(backend="numpy")
+    ... def f(x):
+    ...     for i in range(1, len(x)):
+    ...         x[i] += x[i - 1] ** 2
+    ...     return x[-1]
+    >>> f(np.array([1.0, 2.0, 3.0]))
+    array([12.,  6.,  1.])
+    """
+    options = Options(backend, boundscheck, fastmath)
+    return _decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
+
+
+def value_and_grad(
+    fn: Function | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+) -> Any:
+    """The value of a scalar function together with its gradient; see `grad`.
+
+    Returns a function that returns `(value, gradient)`, with `has_aux`
+    `((value, aux), gradient)`.
+
+    >>> value_and_grad(lambda x: x * x, backend="numpy")(3.0)
+    (9.0, 6.0)
+    """
+    options = Options(backend, boundscheck, fastmath)
+    return _decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
+
+
+def jvp(
+    fn: Function,
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    backend: str | None = None,
+) -> tuple[Any, Any]:
+    """The value of `fn(*primals)` and its derivative along `tangents`.
+
+    Arguments: `primals`, a sequence of arguments; `tangents`, one for each, of the
+    same structure, shapes and dtypes. Returns `(value, tangent of the value)`.
+
+    >>> jvp(lambda x: x * x, (3.0,), (1.0,), backend="numpy")
+    (9.0, 6.0)
+    """
+    argnums = tuple(range(len(primals)))
+    options = Options(backend)
+    program = _kept(fn, (Jvp, argnums, options), lambda: Jvp(fn, argnums, options))
+    arguments = program.bind(tuple(primals), {})
+    check_differentiable(fn, arguments, argnums)
+    dots = _like(tuple(tangents), tuple(primals), "tangents")
+    entry = program.entry(arguments)
+    staged = entry.staged
+    results = entry(arguments.traced(), dots)
+    n = len(staged.out_kinds)
+    value = unflatten_results(staged.out_tree, staged.out_kinds, results[:n])
+    rest = iter(results[n:])
+    # An integer result has a zero tangent.
+    slopes = [
+        next(rest) if r.aval.inexact else np.zeros(r.aval.shape)[()]
+        for r in staged.program.results
+    ]
+    return value, unflatten_results(staged.out_tree, staged.out_kinds, slopes)
+
+
+def vjp(
+    fn: Function, *primals: Any, backend: str | None = None
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of `fn(*primals)` and the function that pulls cotangents back.
+
+    Returns `(value, vjp_fn)`; `vjp_fn(cotangent)`, given one of the structure and
+    shapes of the value, returns a tuple with the cotangent of every primal.
+
+    >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
+    >>> value, pull(1.0)
+    (6.0, (2.0, 3.0))
+    """
+    argnums = tuple(range(len(primals)))
+    options = Options(backend)
+    forward = _kept(fn, (Jit, options), lambda: Jit(fn, options))
+    program = _kept(fn, (Vjp, argnums, options), lambda: Vjp(fn, argnums, options))
+    arguments = program.bind(primals, {})
+    check_differentiable(fn, arguments, argnums)
+    # The arguments may be changed by their owner before the pull: keep their values.
+    kept = Arguments(
+        *unflatten(
+            arguments.treedef,
+            [x.copy() if isinstance(x, np.ndarray) else x for x in arguments.leaves],
+        )
+    )
+    value = forward(*primals)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        entry = program.entry(kept)
+        cts = [
+            ct
+            for ct, r in zip(
+                _like(cotangent, value, "cotangent"),
+                entry.staged.program.results,
+                strict=True,
+            )
+            if r.aval.inexact
+        ]
+        n = len(entry.staged.out_kinds)
+        grads = entry(kept.traced(), cts)[n:]
+        leaves, treedef = flatten(primals)
+        pulled = [convert(leaf_kind(x), g) for x, g in zip(leaves, grads, strict=True)]
+        return unflatten(treedef, pulled)
+
+    return value, pull
+
+
+def _like(tree: Any, model: Any, what: str) -> list[Any]:
+    """The leaves of `tree`, which has the structure, shapes and dtypes of `model`."""
+    leaves, treedef = flatten(tree)
+    models, wanted = flatten(model)
+    if treedef != wanted:
+        raise TreeMismatchError(
+            f"{what} have the structure {treedef}, not {wanted}",
+            cure="give one array for each, nested in the same way",
+        )
+    out = []
+    for leaf, like in zip(leaves, models, strict=True):
+        aval = np.asarray(like)
+        array = np.asarray(leaf)
+        if array.shape != aval.shape:
+            raise TreeMismatchError(
+                f"{what} have shape {array.shape} where {aval.shape} is needed",
+                cure="give them the shape of the value they belong to",
+            )
+        dtype = aval.dtype if aval.dtype.kind in "fc" else array.dtype
+        cast = array.astype(dtype)
+        out.append(cast if cast.ndim else cast[()])
+    return out

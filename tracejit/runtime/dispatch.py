@@ -1,0 +1,307 @@
+"""From a call to an entry: signature, guards, staging, compiling, running.
+
+A `Dispatcher` keeps, for every signature of arguments, the traces that served it.
+Arrays and floats are runtime inputs and enter the signature by dtype and shape; ints,
+bools, strings, None and other objects are static and enter by value or identity.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend.numba_build import compile_program
+from tracejit.base.config import config
+from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.frontend.stage import Staged, stage
+from tracejit.ir.check import check
+from tracejit.ir.evaluate import evaluate
+from tracejit.ir.program import Program
+from tracejit.optimize.passes import optimize
+
+#: Retraces in a row for one cause before the user is told.
+RETRACES_BEFORE_WARNING = 3
+
+
+class RetraceWarning(UserWarning):
+    """The same captured value or guard makes every call stage anew."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a function is staged and run; see `tracejit.grad`."""
+
+    backend: str | None = None
+    boundscheck: bool = True
+    fastmath: bool = False
+    static_argnames: tuple[str, ...] = ()
+
+
+@dataclass
+class Arguments:
+    """The arguments of one call, bound and flattened."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    leaves: list[Any] = field(init=False)
+    treedef: TreeDef = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leaves, self.treedef = flatten((self.args, self.kwargs))
+
+    def signature(self) -> tuple[Any, ...]:
+        return (self.treedef, *map(leaf_signature, self.leaves))
+
+    def traced(self) -> list[Any]:
+        """The leaves that are runtime inputs, in order."""
+        return [leaf for leaf in self.leaves if is_traced(leaf)]
+
+
+def is_traced(leaf: Any) -> bool:
+    """Whether an argument is a runtime input: an array, a NumPy scalar or a float."""
+    return isinstance(leaf, np.ndarray | np.generic | float | complex)
+
+
+def leaf_signature(leaf: Any) -> Any:
+    """What a trace relies on about one argument."""
+    if isinstance(leaf, np.ndarray):
+        return type(leaf), leaf.dtype, leaf.shape
+    if isinstance(leaf, np.generic):
+        return type(leaf)
+    if isinstance(leaf, float | complex):
+        return type(leaf)
+    if isinstance(leaf, int | str | bytes | None):
+        return type(leaf), leaf
+    # Other objects are static by identity; the entry keeps them alive.
+    return type(leaf), id(leaf)
+
+
+@dataclass
+class Entry:
+    """A trace, the Program derived from it, and how to run that."""
+
+    staged: Staged
+    program: Program
+    run: Callable[[list[Any]], list[Any]]
+    arguments: Arguments  # keeps what the signature names by identity alive
+
+    def stale(self) -> str | None:
+        """What has changed outside since staging, or None."""
+        trace = self.staged.trace
+        for guard in trace.guards.values():
+            if not guard.holds():
+                return guard.what
+        for captured in trace.captured.values():
+            value = np.asarray(captured.fetch())
+            aval = captured.var.aval
+            if value.dtype != aval.dtype or value.shape != tuple(aval.shape):
+                return captured.what
+            if captured.pinned is not None and value.tobytes() != captured.pinned:
+                return captured.what
+        return None
+
+    def __call__(self, traced: Sequence[Any], extra: Sequence[Any] = ()) -> list[Any]:
+        """Run on the traced leaves; `extra` are tangents or cotangents."""
+        trace = self.staged.trace
+        inputs = [
+            *traced,
+            *(c.fetch() for c in trace.captured.values()),
+            *(d.draw() for d in trace.draws),
+            *extra,
+        ]
+        dtypes = [v.aval.dtype for v in self.program.inputs]
+        return self.run(
+            [
+                x if isinstance(x, np.ndarray) else t.type(x)
+                for x, t in zip(inputs, dtypes, strict=True)
+            ]
+        )
+
+
+#: From the staged Program and the positions of the inputs to differentiate.
+Transform = Callable[[Program, Sequence[int]], Program]
+
+
+class Dispatcher:
+    """A user function under a transform. Subclasses say what a call returns."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        transform: Transform,
+        options: Options,
+        argnums: tuple[int, ...] = (),
+    ):
+        update_wrapper(self, fn)
+        self.py_func = fn
+        self.transform = transform
+        self.options = options
+        self.argnums = argnums
+        self.entries: dict[tuple[Any, ...], list[Entry]] = {}
+        self.lock = threading.RLock()
+        self.causes: list[str] = []
+        self.parameters = _positional(fn)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Arguments with defaults filled in and keywords moved to their places."""
+        if self.parameters is None or (not kwargs and len(args) == self.parameters):
+            return Arguments(args, kwargs)
+        bound = inspect.signature(self.py_func).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return Arguments(bound.args, bound.kwargs)
+
+    def entry(self, arguments: Arguments) -> Entry:
+        """The entry that serves these arguments, staged now if there is none."""
+        key = arguments.signature()
+        with self.lock:
+            entries = self.entries.setdefault(key, [])
+            cause = None
+            for entry in entries:
+                cause = entry.stale()
+                if cause is None:
+                    self.causes.clear()
+                    return entry
+            if cause is not None:
+                self.retraced(cause)
+            entry = self.compile(arguments)
+            entries.insert(0, entry)
+            return entry
+
+    def retraced(self, cause: str) -> None:
+        """Count retraces; warn when one cause keeps coming back."""
+        if self.causes and self.causes[-1] != cause:
+            self.causes.clear()
+        self.causes.append(cause)
+        if len(self.causes) == RETRACES_BEFORE_WARNING:
+            warnings.warn(
+                f"{self.py_func.__qualname__} was staged again "
+                f"{RETRACES_BEFORE_WARNING} times running because {cause} changed; "
+                "pass it as an argument instead",
+                RetraceWarning,
+                stacklevel=4,
+            )
+
+    def compile(self, arguments: Arguments) -> Entry:
+        """Trace, and build what runs the result."""
+        staged, program = self.trace(arguments)
+        return Entry(staged, program, self.runner(program), arguments)
+
+    def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
+        """Stage, clean, transform, clean again."""
+        wrt = self.wrt(arguments)
+        staged = stage(
+            self.py_func,
+            arguments.args,
+            arguments.kwargs,
+            boundscheck=self.options.boundscheck,
+        )
+        self.check_outputs(staged)
+        program = optimize(checked(staged.program))
+        program = checked(self.transform(program, wrt))
+        return staged, checked(optimize(program))
+
+    def runner(self, program: Program) -> Callable[[list[Any]], list[Any]]:
+        backend = self.options.backend or config().backend
+        if backend == "numpy":
+            return lambda inputs: fresh(evaluate(program, inputs), inputs)
+        if backend != "numba":
+            raise ValueError(f"backend must be 'numba' or 'numpy', not {backend!r}")
+        return compile_program(program, fastmath=self.options.fastmath)
+
+    def wrt(self, arguments: Arguments) -> list[int]:
+        """Positions among the Program's inputs of the selected arguments' leaves."""
+        positions: list[int] = []
+        for argnum in self.argnums:
+            before = arguments.args[:argnum]
+            first = sum(map(is_traced, flatten(before)[0]))
+            count = len(flatten(arguments.args[argnum])[0])
+            positions += range(first, first + count)
+        return positions
+
+    def check_outputs(self, staged: Staged) -> None:
+        """Refuse outputs that the transform cannot take."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return types.MethodType(_Method(self), instance)
+
+
+class _Method:
+    """Calls a decorated method: one Dispatcher per instance, `self` being static."""
+
+    def __init__(self, dispatcher: Dispatcher):
+        self.dispatcher = dispatcher
+
+    def __call__(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.bound(instance)(*args, **kwargs)
+
+    def bound(self, instance: Any) -> Any:
+        # The instance holds its dispatchers, so that they live and die together.
+        own = self.dispatcher
+        method = types.MethodType(own.py_func, instance)
+        held = getattr(instance, "__dict__", {}).setdefault("_tracejit_", {})
+        if own not in held:
+            held[own] = own.rebound(method)  # type: ignore[attr-defined]
+        return held[own]
+
+
+def _positional(fn: Callable[..., Any]) -> int | None:
+    """How many positional parameters `fn` has, if that is all that it has."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(
+        p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+    ):
+        return -1
+    return len(parameters)
+
+
+def checked(program: Program) -> Program:
+    """The program, verified first under the debug switch."""
+    if config().check:
+        check(program)
+    return program
+
+
+def fresh(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results that share no memory with the inputs or with one another."""
+    seen = {id(x) for x in inputs}
+    out = []
+    for result in results:
+        shared = isinstance(result, np.ndarray) and (
+            result.base is not None or id(result) in seen
+        )
+        seen.add(id(result))
+        out.append(result.copy() if shared else result)
+    return out
+
+
+def leaf_kind(leaf: Any) -> str:
+    """What an argument is to the user: "array", "scalar" (NumPy's) or "python"."""
+    if isinstance(leaf, np.ndarray):
+        return "array"
+    return "scalar" if isinstance(leaf, np.generic) else "python"
+
+
+def convert(kind: str, value: Any) -> Any:
+    """A result as the user sees it: a Python number, a NumPy scalar, or an array."""
+    if kind == "python":
+        return value.item()
+    return np.asarray(value) if kind == "array" else value
+
+
+def unflatten_results(treedef: TreeDef, kinds: Sequence[str], values: list[Any]) -> Any:
+    """The user's result structure, its traced leaves filled in."""
+    leaves = [convert(k, v) for k, v in zip(kinds, values, strict=True)]
+    return unflatten(treedef, leaves)
