@@ -202,6 +202,11 @@ class Program:
         return walk(self.region)
 
 
+def replace_region(program: Program, region: Region) -> Program:
+    """The same Program, name, stage and checks, with another region."""
+    return Program(program.name, region, program.stage, program.checks)
+
+
 def walk(region: Region) -> Iterator[Eqn]:
     """Every equation of a region, nested ones after the one that holds them."""
     for eqn in region.eqns:

@@ -1,0 +1,86 @@
+"""Dead code: equations, carried slots and branch results that nothing reads."""
+
+from __future__ import annotations
+
+from tracejit.ir.program import Atom, Eqn, Program, Region, Var, replace_region
+
+Live = set[Var]
+
+
+def eliminate_dead(program: Program) -> Program:
+    """The Program without what neither its results nor an effect depend on."""
+    return replace_region(program, _region(program.region, set()))
+
+
+def _region(region: Region, live: Live, results: list[Atom] | None = None) -> Region:
+    """A region cut down to some of its results; `live` grows by what it reads."""
+    results = region.results if results is None else results
+    live.update(a for a in results if isinstance(a, Var))
+    kept: list[Eqn] = []
+    for eqn in reversed(region.eqns):
+        if has_effect(eqn) or any(v in live for v in eqn.outputs):
+            kept.append(_equation(eqn, live))
+    kept.reverse()
+    return Region(region.params, kept, results)
+
+
+def has_effect(eqn: Eqn) -> bool:
+    """Whether it must stay though nothing reads it: a check, here or inside."""
+    return eqn.prim.effect or any(has_effect(e) for r in eqn.regions for e in r.eqns)
+
+
+def _equation(eqn: Eqn, live: Live) -> Eqn:
+    if eqn.prim.name == "cond":
+        new = _cond(eqn, live)
+    elif eqn.prim.name in ("for", "while"):
+        new = _loop(eqn, live)
+    else:
+        new = eqn
+    live.update(a for a in new.inputs if isinstance(a, Var))
+    return new
+
+
+def _cond(eqn: Eqn, live: Live) -> Eqn:
+    kept = [k for k, v in enumerate(eqn.outputs) if v in live]
+    regions = [_region(r, live, [r.results[k] for k in kept]) for r in eqn.regions]
+    return _changed(eqn, eqn.inputs, [eqn.outputs[k] for k in kept], regions)
+
+
+def _loop(eqn: Eqn, live: Live) -> Eqn:
+    """Slots that are read after the loop, or by what decides or computes such slots.
+
+    To a fixpoint: a slot that only keeps itself going is dead.
+    """
+    first = len(eqn.inputs) - len(eqn.outputs)
+    *tests, body = eqn.regions
+    carried = body.params[len(body.params) - len(eqn.outputs) :]
+    kept = {k for k, v in enumerate(eqn.outputs) if v in live}
+    while True:
+        inside: Live = set()
+        new_tests = [_region(test, inside) for test in tests]
+        results = [body.results[k] for k in sorted(kept)]
+        new_body = _region(body, inside, results)
+        read = {k for k, v in enumerate(carried) if v in inside}
+        for test in tests:
+            read |= {k for k, v in enumerate(test.params) if v in inside}
+        if read <= kept:
+            break
+        kept |= read
+    live |= inside
+    order = sorted(kept)
+    for region in (*new_tests, new_body):
+        head = region.params[: len(region.params) - len(eqn.outputs)]
+        slots = region.params[len(head) :]
+        region.params = [*head, *(slots[k] for k in order)]
+    inputs = [*eqn.inputs[:first], *(eqn.inputs[first + k] for k in order)]
+    new = _changed(eqn, inputs, [eqn.outputs[k] for k in order], [*new_tests, new_body])
+    # A counted `while` counts its trips in its last slot.
+    if len(eqn.outputs) - 1 not in kept:
+        new.params = {k: v for k, v in new.params.items() if k != "counted"}
+    return new
+
+
+def _changed(
+    eqn: Eqn, inputs: list[Atom], outputs: list[Var], regions: list[Region]
+) -> Eqn:
+    return Eqn(eqn.prim, inputs, outputs, eqn.params, regions, eqn.loc, eqn.origin)
