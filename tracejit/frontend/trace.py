@@ -73,6 +73,10 @@ class Trace:
     #: Numbers written in the source of lifted functions: emitted as they stand.
     source_numbers: set[Any] = field(default_factory=lambda: {0, 1, 2, -1, 0.5})
     boundscheck: bool = True
+    #: Asked for the value of a traced box that Python needs; None where it has none.
+    concretize: Callable[[Any], Any] | None = None
+    #: Equations that need not be emitted twice: key -> (region, Atom); see `memoized`.
+    memo: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
@@ -94,6 +98,14 @@ class Trace:
             var = Var(Aval(array.dtype, array.shape), what.rpartition(".")[2])
             self.captured[key] = Captured(var, value, fetch, what, self.builder.loc)
         return self.captured[key]
+
+    def memoized(self, key: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, or what it gave before, while that region is open."""
+        stack = self.builder.stack
+        found = self.memo.get(key)
+        if found is None or not any(r is found[0] for r in stack):
+            found = self.memo[key] = stack[-1], make()
+        return found[1]
 
     def undo_to(self, mark: int) -> None:
         """Undo every logged write since the log had `mark` entries."""

@@ -1,0 +1,203 @@
+"""One axis of an index: wrapped, clipped and checked.
+
+Integers count from the end where they are negative, and are checked: while staging
+where they are known or bounded, else by the program. The bounds of a slice are known,
+or differ by what is known (`x[i : i + 3]`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import (
+    DataDependentShapeError,
+    IndexRangeError,
+    OperandTypeError,
+    ShapeMismatchError,
+)
+from tracejit.frontend import affine
+from tracejit.frontend.box import Box, constant, integer_form, is_static, plain
+from tracejit.frontend.lens import start_atom
+from tracejit.frontend.trace import current_trace
+from tracejit.ir.program import Atom, Literal
+from tracejit.ops.control import Failure, check
+from tracejit.ops.numpy_names import emit
+from tracejit.ops.promote import INT, convert, interval_of
+
+
+def normal_index(index: Any, extent: int, axis: int) -> Any:
+    """An integer index, from 0 on and in range: an int, or an int64 Atom."""
+    if is_static(index):
+        k = plain(index)
+        k = k if isinstance(k, int) else int(k)
+        if not -extent <= k < extent:
+            raise IndexRangeError(
+                f"index {int(k)} is out of bounds for axis {axis} "
+                f"with size {int(extent)}",
+                current_trace().builder.loc,
+                f"an index from {-int(extent)} to {int(extent) - 1}",
+            )
+        return k + extent if k < 0 else k
+    trace = current_trace()
+    atom = convert(index.read(), INT)
+    return trace.memoized(
+        ("index", atom, int(extent)), lambda: _wrapped(atom, extent, axis)
+    )
+
+
+def _wrapped(atom: Atom, extent: int, axis: int) -> Atom:
+    """A traced index: wrapped where it may be negative, checked where it may be out."""
+    lo, hi = interval_of(atom) or (-(2**63), 2**63 - 1)
+    size, zero = start_atom(extent), Literal(0, INT)
+    if hi < 0:
+        out = emit("add", atom, size)
+    elif lo < 0:
+        negative = emit("lt", atom, zero)
+        out = emit("select", negative, emit("add", atom, size), atom)
+    else:
+        out = atom
+    text = out_of_bounds(extent, axis)
+    if lo < -extent:
+        require(emit("ge", out, zero), text, out)
+    if hi >= extent:
+        require(emit("lt", out, size), text, out)
+    if out is not atom and current_trace().boundscheck:
+        out.interval = 0, int(extent) - 1  # type: ignore[union-attr]
+    return out
+
+
+def require(ok: Atom, text: str, *values: Atom) -> None:
+    """Check in the program that an index is in range."""
+    trace = current_trace()
+    if trace.boundscheck:
+        check(ok, *values, error=Failure(IndexError, (text,), trace.builder.loc))
+
+
+def normal_slice(key: slice, extent: int, axis: int) -> tuple[Any, int, int]:
+    """Start, size and step of a slice."""
+    step = 1 if key.step is None else as_int(key.step, "a slice's step")
+    if step == 0:
+        raise ShapeMismatchError(
+            "slice step cannot be zero", current_trace().builder.loc
+        )
+    if not (is_static(key.start) and is_static(key.stop)):
+        return _traced_slice(key, extent, step, axis)
+    start = _bound(key.start, extent, step, True)
+    stop = _bound(key.stop, extent, step, False)
+    size = stop - start if step > 0 else start - stop
+    if size <= 0:
+        return 0, 0, 1
+    if abs(step) != 1:
+        size = (size + (abs(step) - 1)) // abs(step)
+    return start, size, step
+
+
+def _bound(bound: Any, extent: int, step: int, first: bool) -> int:
+    """A bound of a slice, within the axis; going down it ends at -1."""
+    lowest, highest = (0, extent) if step > 0 else (-1, extent - 1)
+    if bound is None:
+        return lowest if first == (step > 0) else highest
+    k = as_int(plain(bound), "a slice's bound")
+    if k < 0:
+        k = k + extent
+    return lowest if k < lowest else highest if k > highest else k
+
+
+def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
+    """A slice with traced bounds: they must differ by what staging can tell."""
+    loc = current_trace().builder.loc
+    first = integer_form(0 if key.start is None else key.start)
+    last = integer_form(extent if key.stop is None else key.stop)
+    size = affine.difference(last, first) if first and last else None
+    if size is None or step != 1:
+        raise DataDependentShapeError(
+            f"the length of this slice of axis {axis} depends on traced bounds",
+            loc,
+            "bounds that differ by a constant, as in x[i : i + 3], or a mask: "
+            "np.where(np.arange(n) < i, x, 0)",
+        )
+    if size <= 0:
+        return 0, 0, 1
+    if is_static(key.start):
+        return plain(key.start) or 0, size, step
+    start = convert(key.start.read(), INT)
+    text = f"slice is out of bounds for axis {axis} with size {int(extent)}"
+    lo, hi = interval_of(start) or (-(2**63), 2**63 - 1)
+
+    def checked() -> Atom:
+        # NumPy would shorten the slice, or count from the end: a shape on its own.
+        if lo < 0:
+            require(emit("ge", start, Literal(0, INT)), text, start)
+        if hi > extent - size:
+            require(emit("le", start, start_atom(extent - size)), text, start)
+        return start
+
+    memo = ("slice", start, int(extent), int(size))
+    return current_trace().memoized(memo, checked), size, step
+
+
+def as_int(value: Any, what: str) -> int:
+    """An integer that Python needs while staging."""
+    if isinstance(value, int):
+        return value
+    if type(value) is Box:
+        value = value.concretize(what)
+    try:
+        return value.__index__()
+    except (AttributeError, TypeError):
+        raise OperandTypeError(
+            f"{what} must be an integer, not {type(value).__name__}",
+            current_trace().builder.loc,
+        ) from None
+
+
+def out_of_bounds(extent: int, axis: int) -> str:
+    """What the program says of an index out of range; the index it cannot name."""
+    return f"index is out of bounds for axis {axis} with size {int(extent)}"
+
+
+def _require_integers(dtype: Any) -> None:
+    if dtype.kind not in "iu":
+        raise OperandTypeError(
+            "arrays used as indices must be of integer (or boolean) type",
+            current_trace().builder.loc,
+            "convert them: index.astype(int)",
+        )
+
+
+def index_atom(entry: Any, extent: int, axis: int) -> Atom:
+    """An integer or an array of them as an operand: in range, int64."""
+    if type(entry) is Box and entry.aval.shape:
+        return _traced_index(entry, extent, axis)
+    if type(entry) is Box or not np.ndim(entry):
+        return start_atom(normal_index(entry, extent, axis))
+    array = np.asarray(entry)
+    _require_integers(array.dtype)
+    bad = array[(array < -extent) | (array >= extent)]
+    if bad.size:
+        raise IndexRangeError(
+            f"index {bad.flat[0]} is out of bounds for axis {axis} "
+            f"with size {int(extent)}",
+            current_trace().builder.loc,
+        )
+    array = np.where(array < 0, array + int(extent), array).astype(INT)
+    return constant(array, array.shape)
+
+
+def _traced_index(box: Box, extent: int, axis: int) -> Atom:
+    trace = current_trace()
+    _require_integers(box.aval.dtype)
+    atom = convert(box.read(), INT)
+    size, zero = start_atom(extent), Literal(0, INT)
+
+    def wrapped() -> Atom:
+        out = emit("select", emit("lt", atom, zero), emit("add", atom, size), atom)
+        if trace.boundscheck:
+            inside = emit("logical_and", emit("ge", out, zero), emit("lt", out, size))
+            ok = emit("all", inside, axes=tuple(range(out.aval.ndim)))
+            require(ok, out_of_bounds(extent, axis))
+        return out
+
+    return trace.memoized(("indices", atom, int(extent)), wrapped)

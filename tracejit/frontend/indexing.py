@@ -1,0 +1,136 @@
+"""NumPy's indices on boxes: `A[key]` and `A[key] = v`.
+
+Integers, slices, newaxis and ellipsis make a view (a lens, see `lens`); arrays of
+integers and masks gather, scatter and select (see `fancy`). One axis is the matter of
+`bounds`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracejit.base.errors import IndexRangeError
+from tracejit.frontend import fancy
+from tracejit.frontend.bounds import normal_index, normal_slice
+from tracejit.frontend.box import Box, as_box, box_of, is_static, operand, plain
+from tracejit.frontend.lens import Part, Reshaped
+from tracejit.frontend.trace import current_trace
+from tracejit.ops.promote import convert, fit
+
+
+def expand(key: Any, ndim: int) -> list[Any]:
+    """The entries of a key, its ellipsis written out: one for each axis, and Nones."""
+    entries = list(key) if isinstance(key, tuple) else [key]
+    used = sum(fancy.axes_taken(e) for e in entries)
+    loc = current_trace().builder.loc
+    dots = [k for k, e in enumerate(entries) if e is Ellipsis]
+    if len(dots) > 1:
+        raise IndexRangeError("an index can only have a single ellipsis ('...')", loc)
+    if used > ndim:
+        raise IndexRangeError(
+            f"too many indices for array: array is {ndim}-dimensional, but {used} "
+            "were indexed",
+            loc,
+        )
+    at = dots[0] if dots else len(entries)
+    entries[at : at + 1] = [slice(None)] * (ndim - used)
+    return entries
+
+
+def part_of(entries: list[Any], shape: tuple[int, ...]) -> tuple[Part, list[int]]:
+    """Basic indexing as a lens, and the positions of new axes in its result."""
+    starts: list[Any] = []
+    sizes: list[int | None] = []
+    steps: list[int] = []
+    new: list[int] = []
+    kept = 0
+    for entry in entries:
+        axis = len(starts)
+        if entry is None:
+            new.append(kept)
+            kept += 1
+        elif isinstance(entry, slice):
+            start, size, step = normal_slice(entry, shape[axis], axis)
+            starts.append(start)
+            sizes.append(size)
+            steps.append(step)
+            kept += 1
+        else:
+            starts.append(normal_index(entry, shape[axis], axis))
+            sizes.append(None)
+            steps.append(1)
+    return Part(shape, tuple(starts), tuple(sizes), tuple(steps)), new
+
+
+def view_of(box: Box, part: Part, new: list[int]) -> Box:
+    """The view box of basic indexing."""
+    view = box.through(part)
+    if new:
+        shape = list(part.shape)
+        for position in new:
+            shape.insert(position, 1)
+        view = view.through(Reshaped(part.shape, tuple(shape)))
+    return view
+
+
+def getitem(box: Box, key: Any) -> Any:
+    """`box[key]`."""
+    entries = expand(key, box.aval.ndim)
+    if any(map(fancy.is_array, entries)):
+        return fancy.gather(box, entries)
+    part, new = part_of(entries, box.aval.shape)
+    has_dots = key is Ellipsis or (isinstance(key, tuple) and Ellipsis in map(_id, key))
+    if part.shape or new or has_dots:
+        return view_of(box, part, new)
+    # A point: the scalar itself, which later writes to the array do not change.
+    if box.known and part.static:
+        return part.of(box.array)[()]
+    return box_of(box.through(part).read(), "scalar")
+
+
+def _id(entry: Any) -> Any:
+    return entry if entry is Ellipsis else None
+
+
+def setitem(box: Box, key: Any, value: Any) -> None:
+    """`box[key] = value`."""
+    box.require_writable()
+    entries = expand(key, box.aval.ndim)
+    if any(map(fancy.is_array, entries)):
+        fancy.scatter(box, entries, value)
+        return
+    part, new = part_of(entries, box.aval.shape)
+    view = view_of(box, part, new)
+    if type(value) is Box and same_view(view, value):
+        return  # the second half of `A[key] += v`, which has written already
+    assign(view, value)
+
+
+def same_view(a: Box, b: Box) -> bool:
+    """Whether both are the same part of the same array."""
+    while a is not b:
+        if a.base is None or b.base is None or a.lens != b.lens:
+            return False
+        a, b = a.base, b.base
+    return True
+
+
+def assign(target: Box, value: Any) -> None:
+    """`target[...] = value`: cast and broadcast to the array that is there."""
+    if isinstance(value, list | tuple):
+        value = as_box(value)
+    if is_static(value) and target.stays_known():
+        target.write_known(plain(value))
+        return
+    atom = convert(operand(value), target.aval.dtype)
+    target.write(fit(atom, target.aval.shape))
+
+
+def _iterate(box: Box) -> Any:
+    for k in range(len(box)):
+        yield getitem(box, k)
+
+
+Box.__getitem__ = getitem  # type: ignore[attr-defined]
+Box.__setitem__ = setitem  # type: ignore[attr-defined]
+Box.__iter__ = _iterate  # type: ignore[attr-defined]

@@ -1,0 +1,348 @@
+"""NumPy's functions on boxes: those that make arrays, those that view, all others.
+
+A function of `ops.numpy_names.FUNCTIONS` runs in NumPy where all of its arguments are
+known, and emits its program where one is traced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import DataDependentShapeError
+from tracejit.frontend.box import (
+    C_ORDER,
+    HANDLERS,
+    Box,
+    as_box,
+    box_of,
+    fresh,
+    from_plain,
+    is_static,
+    known_box,
+    operand,
+    plain,
+)
+from tracejit.frontend.operators import outside, store
+from tracejit.frontend.trace import current_trace
+from tracejit.ops import numpy_reduce, numpy_shape
+from tracejit.ops.numpy_names import FUNCTIONS, unsupported
+from tracejit.ops.promote import BOOL, FLOAT, INT, convert, strong, supported
+
+_PROGRAMS_COME_FROM = (numpy_reduce, numpy_shape)
+
+
+# Any function with a program ----------------------------------------------------------
+
+
+def leaves(args: Any) -> Any:
+    """The values in nested lists and tuples (of arguments)."""
+    for x in args:
+        if isinstance(x, list | tuple):
+            yield from leaves(x)
+        else:
+            yield x
+
+
+def mapped(fn: Callable[[Any], Any], x: Any) -> Any:
+    """`fn` on every value of nested lists and tuples."""
+    if isinstance(x, list | tuple):
+        return [mapped(fn, e) for e in x]
+    return fn(x)
+
+
+def has_box(*args: Any) -> bool:
+    """Whether a box is among the arguments, or in a list of them."""
+    return any(type(x) is Box for x in leaves(args))
+
+
+def _operand(x: Any) -> Any:
+    """Arrays as Atoms; what is a number, a name or an option stays."""
+    array = isinstance(x, Box | np.ndarray | np.generic)
+    return operand(x) if array else x
+
+
+def on_plain(fn: Any, args: Any, kwargs: Any) -> Any:
+    """NumPy itself, on real arrays; its results as boxes."""
+    args = [mapped(plain, a) for a in args]
+    kwargs = {k: mapped(plain, v) for k, v in kwargs.items()}
+    with np.errstate(all="ignore"):
+        out = fn(*args, **kwargs)
+    return from_plain(out, *leaves([*args, *kwargs.values()]))
+
+
+def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
+    """What `fn` does on boxes, given its program on Atoms."""
+
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        values = list(leaves([*args, *kwargs.values()]))
+        if not any(type(x) is Box for x in values):
+            return fn(*args, **kwargs)
+        out = kwargs.pop("out", None)
+        if all(map(is_static, values)):
+            result = on_plain(fn, args, kwargs)
+        else:
+            result = _run(fn, program, args, kwargs)
+        return result if out is None else put_out(out, result, fn)
+
+    return handler
+
+
+def _run(fn: Any, program: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    operands = [mapped(_operand, a) for a in args]
+    options = {k: mapped(_operand, v) for k, v in kwargs.items()}
+    try:
+        out = program(*operands, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        name = str(error).rpartition("argument ")[2].strip("'")
+        raise unsupported(f"np.{fn.__name__}({name}=…)") from None
+    boxes = [x for x in leaves([*args, *kwargs.values()]) if type(x) is Box]
+    if isinstance(out, tuple | list):
+        return type(out)(fresh(x, *boxes) for x in out)
+    return out if isinstance(out, bool) else fresh(out, *boxes)
+
+
+def put_out(out: Any, result: Any, fn: Any) -> Box:
+    """Store a result into the array that `out=` names."""
+    out = out[0] if isinstance(out, tuple) else out
+    if type(out) is not Box:
+        raise outside(out)
+    out.require_writable()
+    store(out, strong(operand(result)), f"the result of np.{fn.__name__}")
+    return out
+
+
+def unknown_function(fn: Any, *args: Any, **kwargs: Any) -> Any:
+    """A NumPy function without a program: known arrays only."""
+    if all(map(is_static, leaves([*args, *kwargs.values()]))):
+        return on_plain(fn, args, kwargs)
+    name = getattr(fn, "__name__", str(fn))
+    module = getattr(fn, "__module__", "numpy").replace("numpy", "np")
+    raise unsupported(f"{module}.{name}")
+
+
+HANDLERS["other"] = unknown_function
+
+
+# Functions that make arrays -----------------------------------------------------------
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """A shape as given: an int or several, Extents kept."""
+    entries = shape if isinstance(shape, tuple | list) else (shape,)
+    return tuple([n if isinstance(n, int) else n.__index__() for n in entries])
+
+
+def _maker(fn: Any) -> Callable[..., Box]:
+    def make(shape: Any, dtype: Any = float, order: str = "C", **options: Any) -> Box:
+        shape = _shape(shape)
+        array = fn(shape, supported(_dtype(dtype)), order, **options)
+        return known_box(array, shape)
+
+    return make
+
+
+def _dtype(dtype: Any) -> Any:
+    return np.dtype(float if dtype is None else dtype)
+
+
+# The contents of np.empty are arbitrary: zeros are as good, and the same every time.
+HANDLERS[np.empty] = _maker(np.zeros)
+HANDLERS[np.zeros] = _maker(np.zeros)
+HANDLERS[np.ones] = _maker(np.ones)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Box:
+    """`np.full`."""
+    shape = _shape(shape)
+    if is_static(fill_value):
+        return known_box(np.full(shape, plain(fill_value), dtype, order), shape)
+    value = strong(operand(fill_value))
+    atom = convert(value, supported(dtype or value.aval.dtype))
+    out = known_box(np.zeros(shape, atom.aval.dtype), shape)
+    store(out, atom, "fill value", "unsafe")
+    return out
+
+
+HANDLERS[np.full] = full
+
+
+def _maker_like(value: Any) -> Callable[..., Box]:
+    def make(x: Any, dtype: Any = None, order: Any = "K", shape: Any = None) -> Box:
+        box = as_box(x)
+        dtype = supported(dtype or box.aval.dtype)
+        if shape is not None:
+            return full(shape, value, dtype)
+        if box.known:
+            return known_box(np.full_like(box.array, value, dtype), box.aval.shape)
+        return full(box.aval.shape, value, dtype)
+
+    return make
+
+
+HANDLERS[np.zeros_like] = HANDLERS[np.empty_like] = _maker_like(0)
+HANDLERS[np.ones_like] = _maker_like(1)
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, **options: Any) -> Box:
+    """`np.full_like`."""
+    box = as_box(x)
+    shape = options.pop("shape", None)
+    shape = box.aval.shape if shape is None else shape
+    return full(shape, fill_value, dtype or box.aval.dtype)
+
+
+HANDLERS[np.full_like] = full_like
+
+
+def _known_maker(fn: Any) -> Callable[..., Any]:
+    """np.eye and its like: from numbers that are known."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        args = tuple([mapped(plain, a) for a in args])
+        return from_plain(fn(*args, **{k: plain(v) for k, v in kwargs.items()}))
+
+    return make
+
+
+for _fn in (np.eye, np.identity, np.tri, np.indices, np.meshgrid, np.hanning):
+    HANDLERS[_fn] = _known_maker(_fn)
+
+
+def array(
+    value: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **options: Any
+) -> Any:
+    """`np.array`; lists may hold traced values."""
+    if type(value) is Box and value.kind == "array":
+        out = value if copy is not True else copied(value)
+        out = out if dtype is None else astype(out, dtype, copy=False)
+    elif all(map(is_static, leaves([value]))):
+        out = known_box(np.array(mapped(plain, value), dtype))
+    else:
+        atom = numpy_shape.array(mapped(operand, value), dtype and supported(dtype))
+        out = box_of(atom, layout=C_ORDER)
+    lead = ndmin - out.aval.ndim
+    return out.reshaped((1,) * lead + out.aval.shape) if lead > 0 else out
+
+
+def asarray(value: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
+    """`np.asarray`: the array itself where it is one."""
+    return array(value, dtype, copy=None)
+
+
+def copied(box: Box, order: str = "C") -> Box:
+    """A copy: the same value, of which there is no alias."""
+    if box.known:
+        return known_box(box.array.copy(order), box.aval.shape)  # type: ignore[call-overload]
+    atom = box.read()
+    if order == "C" or box.aval.ndim < 2:
+        return box_of(atom, layout=C_ORDER)
+    return fresh(atom, box) if box.aval.shape else box_of(atom)
+
+
+def astype(box: Box, dtype: Any, copy: bool = True, **options: Any) -> Any:
+    """`x.astype(dtype)`: a cast as in C."""
+    dtype = supported(dtype)
+    if dtype == box.aval.dtype:
+        if box.kind == "scalar" or not copy:
+            return box
+        return copied(box, "K")
+    if is_static(box):
+        with np.errstate(all="ignore"):
+            return from_plain(np.asarray(plain(box)).astype(dtype)[()])
+    out = fresh(convert(box.read(), dtype), box)
+    return box_of(out.value, box.kind) if not box.aval.shape else out
+
+
+def python_number(x: Any) -> Any:
+    """A scalar as the Python number that `.item()` gives; it may be traced."""
+    if is_static(x):
+        return np.asarray(plain(x)).item()
+    atom = x.read()
+    wide = {"f": FLOAT, "i": INT, "u": INT, "b": BOOL}[atom.aval.dtype.kind]
+    return box_of(convert(atom, wide), "python")
+
+
+for _fn in (np.asarray, np.asanyarray, np.ascontiguousarray, np.require):
+    HANDLERS[_fn] = asarray
+HANDLERS[np.array] = array
+HANDLERS[np.asarray_chkfinite] = asarray
+HANDLERS[np.copy] = lambda x, order="K", subok=False: copied(asarray(x), order)
+HANDLERS[np.astype] = lambda x, dtype, copy=True: astype(asarray(x), dtype, copy)
+
+
+def arange(*args: Any, dtype: Any = None, **options: Any) -> Box:
+    """`np.arange`: its length must follow from what is known."""
+    if not all(map(is_static, args)):
+        raise DataDependentShapeError(
+            "the length of np.arange depends on a traced value",
+            current_trace().builder.loc,
+            "np.linspace(start, stop, n), or start + step * np.arange(n)",
+        )
+    values = [plain(a) for a in args]
+    out = np.arange(*values, dtype=dtype)
+    extent = values[0] if len(values) == 1 and out.size == values[0] else out.size
+    return known_box(out, (extent,) if isinstance(extent, int) else out.shape)
+
+
+HANDLERS[np.arange] = arange
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`np.linspace`; start and stop may be traced."""
+    num = num if isinstance(num, int) else num.__index__()
+    if is_static(start) and is_static(stop):
+        ends = plain(start), plain(stop)
+        out = np.linspace(*ends, num, endpoint, retstep, dtype, axis)
+        made, *more = out if retstep else (out,)
+        box = known_box(made, (num,) if made.ndim == 1 else None)
+        return (box, *more) if retstep else box
+    if axis != 0:
+        raise unsupported("np.linspace(axis=…)", "np.moveaxis(np.linspace(…), 0, axis)")
+    gaps = num - 1 if endpoint else num
+    start, stop = (as_box(x) for x in (start, stop))
+    step = (stop - start) / max(gaps, 1)
+    ndim = max(start.aval.ndim, stop.aval.ndim)
+    counts = known_box(np.arange(num, dtype=float), (num,)).reshaped(
+        (num,) + (1,) * ndim
+    )
+    out = start + counts * step
+    if endpoint and num > 1:
+        out[-1] = stop
+    out = out if dtype is None else astype(out, dtype)
+    return (out, step) if retstep else out
+
+
+HANDLERS[np.linspace] = linspace
+
+
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """`np.copyto`."""
+    if type(dst) is not Box:
+        raise outside(dst)
+    dst.require_writable()
+    if where is not True:
+        src = FUNCTIONS[np.where](*map(operand, (where, src, dst)))
+        src = box_of(convert(src, dst.aval.dtype))
+    if is_static(src) and dst.stays_known():
+        dst.write_known(plain(src))
+    else:
+        store(dst, strong(operand(src)), "array data", casting)
+
+
+HANDLERS[np.copyto] = copyto
+
+for _fn, _program in FUNCTIONS.items():
+    HANDLERS[_fn] = handler_of(_fn, _program)

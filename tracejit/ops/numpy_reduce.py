@@ -1,0 +1,304 @@
+"""NumPy's reductions and scans as programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import AxisRangeError, ShapeMismatchError
+from tracejit.ir.builder import current
+from tracejit.ir.program import Atom
+from tracejit.ops import reduce
+from tracejit.ops.numpy_names import (
+    apply,
+    emit,
+    implements,
+    isclose,
+    unsupported,
+    where,
+)
+from tracejit.ops.promote import BOOL, broadcast_to, computed, convert, strong
+
+_DECLARES = (reduce,)
+
+
+def normal_axis(axis: Any, ndim: int) -> int:
+    """An axis counted from 0, or NumPy's AxisError."""
+    k = axis.__index__()
+    if not -ndim <= k < ndim:
+        raise AxisRangeError(
+            f"axis {k} is out of bounds for array of dimension {ndim}", current().loc
+        )
+    return k % ndim
+
+
+def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """`axis` of a reduction as ascending axes: None is all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    found = sorted(normal_axis(a, ndim) for a in axes)
+    if len(set(found)) < len(found):
+        raise ShapeMismatchError("duplicate value in 'axis'", current().loc)
+    return tuple(found)
+
+
+def reduced(name: str, x: Atom, axes: tuple[int, ...], keepdims: bool = False) -> Atom:
+    """A reduction primitive over axes, which stay as extents of 1 on request."""
+    shape = x.aval.shape
+    out = emit(name, x, axes=axes) if axes else x
+    if keepdims:
+        ones = tuple([1 if k in axes else n for k, n in enumerate(shape)])
+        out = emit("reshape", out, shape=ones) if ones != out.aval.shape else out
+    return out
+
+
+def _counted(x: Atom, axes: tuple[int, ...]) -> int:
+    return math.prod([x.aval.shape[k] for k in axes])
+
+
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which NumPy adds up: small integers and bools widen."""
+    if dtype.kind == "b" or (dtype.kind == "i" and dtype.itemsize < 8):
+        return np.dtype(np.int64)
+    if dtype.kind == "u" and dtype.itemsize < 8:
+        return np.dtype(np.uint64)
+    return dtype
+
+
+def _masked(x: Any, mask: Any, neutral: Any) -> Atom:
+    """The elements that `where=` leaves out replaced by a neutral number."""
+    x = strong(x)
+    return x if mask is True else where(mask, x, convert(neutral, x.aval.dtype))
+
+
+def _sum_like(name: str, ufunc: np.ufunc, neutral: int) -> Callable[..., Atom]:
+    def program(
+        x: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Atom:
+        x = strong(x)
+        dtype = np.dtype(dtype) if dtype else accumulator(x.aval.dtype)
+        x = _masked(convert(x, dtype), where, neutral)
+        out = reduced(name, x, normal_axes(axis, x.aval.ndim), bool(keepdims))
+        return out if initial is None else convert(apply(ufunc, out, initial), dtype)
+
+    return program
+
+
+sum_ = implements(np.sum)(_sum_like("sum", np.add, 0))
+prod = implements(np.prod)(_sum_like("prod", np.multiply, 1))
+
+
+@implements(np.nansum)
+def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Atom:
+    """`np.nansum`."""
+    x = strong(x)
+    if x.aval.inexact:
+        x = where(apply(np.isnan, x), convert(0, x.aval.dtype), x)
+    return sum_(x, axis, dtype, keepdims)
+
+
+def _extremum(name: str, ufunc: np.ufunc) -> Callable[..., Atom]:
+    def program(
+        x: Any,
+        axis: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Atom:
+        x = strong(x)
+        axes = normal_axes(axis, x.aval.ndim)
+        if where is not True:
+            if initial is None:
+                raise unsupported(f"np.{name}(where=…) without initial=")
+            x = _masked(x, where, initial)
+        if initial is None and _counted(x, axes) == 0 and x.aval.shape:
+            raise ShapeMismatchError(
+                f"zero-size array to reduction operation {name}imum "
+                "which has no identity",
+                current().loc,
+                f"np.{name}(x, initial=…)",
+            )
+        if x.aval.dtype == BOOL:
+            out = reduced("any" if name == "max" else "all", x, axes, bool(keepdims))
+        else:
+            out = reduced(name, x, axes, bool(keepdims))
+        return out if initial is None else apply(ufunc, out, initial)
+
+    return program
+
+
+max_ = implements(np.max, np.amax)(_extremum("max", np.maximum))
+min_ = implements(np.min, np.amin)(_extremum("min", np.minimum))
+
+
+@implements(np.ptp)
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Atom:
+    """`np.ptp`: the largest less the smallest."""
+    return apply(np.subtract, max_(x, axis, keepdims), min_(x, axis, keepdims))
+
+
+def _truth(name: str, neutral: bool) -> Callable[..., Atom]:
+    def program(
+        x: Any, axis: Any = None, keepdims: bool = False, where: Any = True
+    ) -> Atom:
+        x = _masked(convert(x, BOOL), where, neutral)
+        return reduced(name, x, normal_axes(axis, x.aval.ndim), bool(keepdims))
+
+    return program
+
+
+any_ = implements(np.any)(_truth("any", False))
+all_ = implements(np.all)(_truth("all", True))
+
+
+@implements(np.count_nonzero)
+def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Atom:
+    """`np.count_nonzero`."""
+    return sum_(convert(x, BOOL), axis, keepdims=keepdims)
+
+
+@implements(np.allclose)
+def allclose(a: Any, b: Any, **options: Any) -> Atom:
+    """`np.allclose`."""
+    return all_(isclose(a, b, **options))
+
+
+@implements(np.array_equal)
+def array_equal(a: Any, b: Any) -> Any:
+    """`np.array_equal`."""
+    a, b = strong(a), strong(b)
+    if a.aval.shape != b.aval.shape:
+        return False
+    return all_(apply(np.equal, a, b))
+
+
+def _argument(name: str) -> Callable[..., Atom]:
+    def program(x: Any, axis: Any = None, keepdims: bool = False) -> Atom:
+        x = strong(x)
+        shape = x.aval.shape
+        if x.aval.dtype == BOOL:
+            x = convert(x, np.int64)
+        if axis is None or not shape:
+            out = emit("reshape", x, shape=(x.aval.size,))
+            axes, k = tuple(range(len(shape))), 0
+        else:
+            k = normal_axis(axis, len(shape))
+            out, axes = x, (k,)
+        if out.aval.shape[k] == 0:
+            raise ShapeMismatchError(
+                f"attempt to get {name} of an empty sequence", current().loc
+            )
+        top = int(out.aval.shape[k]) - 1
+        out = emit(name, out, axis=k)
+        if not out.aval.shape:
+            out.interval = 0, top
+        if keepdims:
+            ones = tuple([1 if k in axes else n for k, n in enumerate(shape)])
+            out = emit("reshape", out, shape=ones)
+        return out
+
+    return program
+
+
+argmax = implements(np.argmax)(_argument("argmax"))
+argmin = implements(np.argmin)(_argument("argmin"))
+
+
+@implements(np.mean)
+def mean(
+    x: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    where: Any = True,
+) -> Atom:
+    """`np.mean`: of integers in float64."""
+    x = strong(x)
+    dtype = np.dtype(dtype) if dtype else _floating(x.aval.dtype)
+    x = convert(x, dtype)
+    total = sum_(x, axis, keepdims=keepdims, where=where)
+    return apply(np.divide, total, _count(x, axis, keepdims, where))
+
+
+def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _count(x: Atom, axis: Any, keepdims: Any, mask: Any) -> Atom:
+    """How many elements each result is made of, in the dtype of `x`."""
+    if mask is True:
+        number = _counted(x, normal_axes(axis, x.aval.ndim))
+        return computed(number, x.aval.dtype)
+    mask = broadcast_to(convert(mask, BOOL), x.aval.shape)
+    return convert(sum_(mask, axis, keepdims=keepdims), x.aval.dtype)
+
+
+@implements(np.average)
+def average(
+    x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False
+) -> Atom:
+    """`np.average`; weights of the array's shape, or along one axis."""
+    if weights is None:
+        return mean(x, axis, keepdims=keepdims)
+    x, weights = strong(x), strong(weights)
+    if weights.aval.shape != x.aval.shape:
+        shape = [1] * x.aval.ndim
+        k = normal_axis(axis, x.aval.ndim)
+        shape[k] = weights.aval.shape[0]
+        weights = emit("reshape", weights, shape=tuple(shape))
+        weights = broadcast_to(weights, x.aval.shape)
+    weighted = sum_(apply(np.multiply, x, weights), axis, keepdims=keepdims)
+    return apply(np.divide, weighted, sum_(weights, axis, keepdims=keepdims))
+
+
+@implements(np.var)
+def var(
+    x: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    correction: Any = None,
+) -> Atom:
+    """`np.var`: the mean square distance from the mean."""
+    x = strong(x)
+    dtype = np.dtype(dtype) if dtype else _floating(x.aval.dtype)
+    x = convert(x, dtype)
+    axes = normal_axes(axis, x.aval.ndim)
+    centre = mean(x, axes, keepdims=True, where=where)
+    square = apply(np.square, apply(np.subtract, x, centre))
+    total = sum_(square, axes, keepdims=keepdims, where=where)
+    ddof = ddof if correction is None else correction
+    count = apply(np.subtract, _count(x, axes, keepdims, where), ddof)
+    return apply(np.divide, total, apply(np.maximum, count, 0))
+
+
+@implements(np.std)
+def std(*args: Any, **kwargs: Any) -> Atom:
+    """`np.std`: the square root of the variance."""
+    return apply(np.sqrt, var(*args, **kwargs))
+
+
+def _scan(name: str) -> Callable[..., Atom]:
+    def program(x: Any, axis: Any = None, dtype: Any = None) -> Atom:
+        x = strong(x)
+        x = convert(x, np.dtype(dtype) if dtype else accumulator(x.aval.dtype))
+        if axis is None:
+            x, axis = emit("reshape", x, shape=(x.aval.size,)), 0
+        return emit(name, x, axis=normal_axis(axis, x.aval.ndim), reverse=False)
+
+    return program
+
+
+cumsum = implements(np.cumsum)(_scan("cumsum"))
+cumprod = implements(np.cumprod)(_scan("cumprod"))
