@@ -22,7 +22,10 @@ from tracejit.ir.program import Program, Region, Var
 for module in pkgutil.iter_modules(tracejit.ops.__path__, "tracejit.ops."):
     importlib.import_module(module.name)
 
+#: Room that has not been written yet may hold anything.
+UNDEFINED = {"empty"}
 SAMPLED = sorted(name for name, prim in REGISTRY.items() if prim.samples)
+SAMPLED = [name for name in SAMPLED if name not in UNDEFINED]
 
 
 def program_of(name):

@@ -20,6 +20,21 @@ def _tj_add(total: Any, value: Any) -> Any:
     return total + value
 
 
+def _tj_mul(total: Any, value: Any) -> Any:
+    """One factor of a product that may be taken in any order."""
+    return total * value
+
+
+def _tj_max(best: Any, value: Any) -> Any:
+    """The greater, or NaN if there is one."""
+    return best if best >= value or best != best else value
+
+
+def _tj_min(best: Any, value: Any) -> Any:
+    """The smaller, or NaN if there is one."""
+    return best if best <= value or best != best else value
+
+
 def _tj_trips(lo: int, hi: int, step: int) -> int:
     """The length of range(lo, hi, step)."""
     if step > 0:
@@ -28,7 +43,9 @@ def _tj_trips(lo: int, hi: int, step: int) -> int:
 
 
 #: By the name they have in kernels.
-HELPERS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (_tj_add, _tj_trips)}
+HELPERS: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in (_tj_add, _tj_mul, _tj_max, _tj_min, _tj_trips)
+}
 
 
 def plain_globals() -> dict[str, Any]:

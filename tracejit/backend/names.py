@@ -9,8 +9,10 @@ import re
 from collections.abc import Hashable
 
 #: The dtypes that source text may name.
-DTYPES = ("float64", "float32", "bool")
-DTYPES += tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
+DTYPES = (
+    *("float64", "float32", "bool"),
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+)
 
 _TAKEN = {*keyword.kwlist, *dir(builtins), "math", "np", *DTYPES}
 

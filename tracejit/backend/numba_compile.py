@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import compiler, cpu, registry
@@ -18,23 +17,53 @@ from numba.extending import intrinsic
 from tracejit.backend.helpers import HELPERS, plain_globals
 
 
-@intrinsic
-def _reassociable_add(typingctx: Any, total: Any, value: Any) -> Any:
-    """An addition that may be reordered with its like, so that sums vectorise."""
-    if total != value:
-        return None
+def _combining(by: Callable[..., Any]) -> Any:
+    """An intrinsic of two values of one type; `by(builder, type, a, b)` emits it."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if isinstance(total, types.Float):
-            return builder.fadd(*args, flags=("reassoc", "contract"))
-        return builder.add(*args)
+    @intrinsic
+    def combine(typingctx: Any, total: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return by(builder, total, *args)
 
-    return total(total, value), codegen
+        return total(total, total), codegen
+
+    return combine
+
+
+def _arithmetic(name: str) -> Callable[..., Any]:
+    """Arithmetic that may be reordered with its like, so that it vectorises."""
+
+    def emit(builder: Any, kind: Any, a: Any, b: Any) -> Any:
+        if isinstance(kind, types.Float):
+            return getattr(builder, "f" + name)(a, b, flags=("reassoc", "contract"))
+        return getattr(builder, name)(a, b)
+
+    return emit
+
+
+def _extremum(name: str, sign: str) -> Callable[..., Any]:
+    """An extremum that lets NaN through; one instruction, which vectorises."""
+
+    def emit(builder: Any, kind: Any, a: Any, b: Any) -> Any:
+        if isinstance(kind, types.Float):
+            both = ir.FunctionType(a.type, [a.type, a.type])
+            f = builder.module.declare_intrinsic(f"llvm.{name}", [a.type], both)
+            return builder.call(f, [a, b])
+        signed = getattr(kind, "signed", False)
+        compare = builder.icmp_signed if signed else builder.icmp_unsigned
+        return builder.select(compare(sign, a, b), a, b)
+
+    return emit
 
 
 _COMPILED: dict[str, Any] = {
     name: njit(error_model="numpy")(f) for name, f in HELPERS.items()
-} | {"_tj_add": _reassociable_add}
+} | {
+    "_tj_add": _combining(_arithmetic("add")),
+    "_tj_mul": _combining(_arithmetic("mul")),
+    "_tj_max": _combining(_extremum("maximum", ">")),
+    "_tj_min": _combining(_extremum("minimum", "<")),
+}
 
 
 def kernel_globals() -> dict[str, Any]:
@@ -48,8 +77,8 @@ def _numba_type(name: str) -> Any:
     return types.CPointer(scalar) if name.endswith("*") else scalar
 
 
-def _flags(fastmath: bool) -> compiler.Flags:
-    flags = compiler.Flags()
+def _flags(fastmath: bool) -> Any:
+    flags: Any = compiler.Flags()
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
     flags.nrt = False
@@ -84,6 +113,3 @@ def compile_object(
         if f.is_declaration and not f.name.startswith("llvm.")
     ]
     return code, result.fndesc.llvm_func_name, needs
-
-
-__all__ = ["compile_object", "ir", "kernel_globals", "np"]

@@ -19,7 +19,7 @@ import numpy as np
 from tracejit.backend.names import Names, number
 from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import expr_of
-from tracejit.ir.primitive import Elementwise
+from tracejit.ir.primitive import REGISTRY, Elementwise
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
     SMALL,
@@ -42,6 +42,13 @@ from tracejit.optimize.nest import (
 )
 
 INDENT = "    "
+#: Register reductions whose order is free, by helpers that tell LLVM so.
+REASSOCIABLE = {
+    "add": "_tj_add",
+    "mul": "_tj_mul",
+    "maximum": "_tj_max",
+    "minimum": "_tj_min",
+}
 
 
 @dataclass
@@ -66,8 +73,10 @@ class Source:
 def type_of(argument: Any) -> str:
     if isinstance(argument, Size):
         return "int64"
-    star = "*" if isinstance(argument, Buffer) else ""
-    return argument.aval.dtype.name + star
+    name = argument.aval.dtype.name
+    if not isinstance(argument, Buffer):
+        return name
+    return "uint8*" if name == "bool" else name + "*"
 
 
 def write(kernel: Kernel) -> Source:
@@ -208,22 +217,37 @@ class Writer:
         buffer = self.name(node.buffer)
         if not node.out.hint and node.out not in self.names.of:
             self.names(node.out, f"{buffer}_")
-        self.line(f"{self.name(node.out)} = {buffer}[{place}]")
+        # Booleans lie in memory as bytes.
+        test = " != 0" if node.out.aval.dtype == bool else ""
+        self.line(f"{self.name(node.out)} = {buffer}[{place}]{test}")
 
     def write_store(self, node: Store) -> None:
         self.comment(node.loc)
         place = f"{self.name(node.buffer)}[{self.offset(node.shape, node.index)}]"
         value = self.atom(node.value)
-        self.line(f"{place} = " + (f"{place} + {value}" if node.add else value))
+        if node.op is not None:
+            value = self.combined(node.op, place, node.value)
+        self.line(f"{place} = {value}")
+
+    def combined(self, op: str, old: str, value: Atom) -> str:
+        """An old value and a new one, combined by a primitive."""
+        prim = REGISTRY[op]
+        assert isinstance(prim, Elementwise)
+        return prim.code([old, self.operand(value)], value.aval.dtype, {})
 
     def write_let(self, node: Let) -> None:
-        affine = isinstance(node.value, Affine)
-        value = self.affine(node.value) if affine else self.atom(node.value)
-        self.line(f"{self.name(node.target)} = {value}")
+        value = node.value
+        text = self.affine(value) if isinstance(value, Affine) else self.atom(value)
+        self.line(f"{self.name(node.target)} = {text}")
 
     def write_accumulate(self, node: Accumulate) -> None:
         target = self.name(node.target)
-        self.line(f"{target} = _tj_{node.op}({target}, {self.atom(node.value)})")
+        helper = REASSOCIABLE.get(node.op)
+        if helper is not None:
+            value = f"{helper}({target}, {self.atom(node.value)})"
+        else:
+            value = self.combined(node.op, target, node.value)
+        self.line(f"{target} = {value}")
 
     def write_loop(self, node: Loop) -> None:
         self.comment(node.loc)

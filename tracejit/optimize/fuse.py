@@ -1,8 +1,8 @@
-"""Statements over arrays, and the loop tree they are fused into.
+"""The loop tree that statements over arrays are fused into.
 
-A statement runs over a space of `extents`. Going through them in order, each joins the
-first loop of its extent that comes after all it depends on, if what it shares with the
-statements there is touched at the loop's own index only; so again inside that loop.
+Going through the statements in order, each joins the first loop of its extent that
+comes after all it depends on, if what it shares with the statements there is touched at
+the loop's own index only; so again inside that loop.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from tracejit.base.source import UNKNOWN, SrcLoc
-from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.ir.program import Eqn, Var
 from tracejit.optimize.nest import (
     INT64,
     Accumulate,
@@ -31,115 +30,11 @@ from tracejit.optimize.nest import (
     While,
     scalar_var,
 )
-from tracejit.optimize.pull import Body, Home, gather_index, part_index
+from tracejit.optimize.pull import Body, Home
+from tracejit.optimize.statements import Stmt
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
 _DEPTHS = [scalar_var(INT64) for _ in range(64)]
-
-
-@dataclass(eq=False, slots=True)
-class Stmt:
-    """What is done at each point of a space of loops; subclasses say what.
-
-    `reduced` is the depth from which on all loops are reduced into a register.
-    """
-
-    extents: tuple[int, ...]
-    value: Atom
-    loc: SrcLoc = UNKNOWN
-
-    @property
-    def reduced(self) -> int | None:
-        return None
-
-    def before(self, body: Body, index: Index) -> None:
-        """Just before the first reduced loop."""
-
-    def element(self, body: Body, index: Index) -> None:
-        """Innermost."""
-        raise NotImplementedError
-
-    def after(self, body: Body, index: Index) -> None:
-        """Just after the first reduced loop."""
-
-
-@dataclass(eq=False, slots=True)
-class StoreStmt(Stmt):
-    """Stores a value, or adds it, to a part of a buffer.
-
-    `part` is the equation that says which part, with its starts (`setitem` and its
-    like) or index arrays; `kept` the axes that index the buffer where some do not.
-    """
-
-    home: Home = None  # type: ignore[assignment]
-    out: Var | None = None
-    add: bool = False
-    part: Eqn | None = None
-    kept: tuple[int, ...] | None = None
-
-    def where(self, body: Body, index: Index) -> Index:
-        if self.kept is not None:
-            return tuple(index[k] for k in self.kept)
-        if self.part is None:
-            return index
-        operands = self.part.inputs[2:]
-        find = part_index if "sizes" in self.part.params else gather_index
-        return find(body, operands, self.part, index)
-
-    def element(self, body: Body, index: Index) -> None:
-        where = self.where(body, index)
-        value = body.at(self.value, index)
-        body.store(self.home, where, value, self.add)
-        if not self.add and self.out is not None:
-            body.know(self.out, where, value)
-
-
-@dataclass(eq=False, slots=True)
-class ReduceStmt(Stmt):
-    """Reduces the last axes of a value into a register; the others index `home`."""
-
-    out: Var = None  # type: ignore[assignment]
-    op: str = "add"
-    start: Literal = None  # type: ignore[assignment]
-    kept: int = 0
-    home: Home | None = None
-    register: Var | None = None
-
-    @property
-    def reduced(self) -> int | None:
-        return self.kept
-
-    def before(self, body: Body, index: Index) -> None:
-        scalar = self.home is None
-        self.register = self.out if scalar else scalar_var(self.start.aval.dtype)
-        body.depth_of[self.register] = len(body.levels) - 1
-        body.emit(Let(self.register, self.start))
-
-    def element(self, body: Body, index: Index) -> None:
-        assert self.register is not None
-        body.accumulate(self.register, self.op, body.at(self.value, index))
-
-    def after(self, body: Body, index: Index) -> None:
-        assert self.register is not None
-        if self.home is not None:
-            body.store(self.home, index, self.register)
-            body.know(self.out, index, self.register)
-
-
-@dataclass(eq=False, slots=True)
-class PointStmt(Stmt):
-    """One element of an array as a scalar."""
-
-    out: Var = None  # type: ignore[assignment]
-    eqn: Eqn = None  # type: ignore[assignment]
-
-    def element(self, body: Body, index: Index) -> None:
-        value = body.compute(self.eqn, ())
-        last = body.levels[-1].nodes[-1:]
-        if last and isinstance(last[0], Load) and last[0].out is value:
-            last[0].out = self.out  # freshly loaded: needs no second name
-        else:
-            body.emit(Let(self.out, value))
 
 
 # What a piece of code touches --------------------------------------------------------

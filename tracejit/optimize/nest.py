@@ -127,27 +127,27 @@ class Load:
 
 @dataclass(slots=True, eq=False)
 class Store:
-    """buffer[index] = value, or `+=`."""
+    """buffer[index] = value, or the two combined by the primitive `op`."""
 
     buffer: Buffer
     shape: tuple[int, ...]
     index: Index
     value: Atom
-    add: bool = False
+    op: str | None = None
     loc: SrcLoc = UNKNOWN
 
 
 @dataclass(slots=True, eq=False)
 class Let:
-    """target = value, where target is assigned several times."""
+    """target = value; carried scalars are assigned several times."""
 
     target: Var
-    value: Atom
+    value: Atom | Affine
 
 
 @dataclass(slots=True, eq=False)
 class Accumulate:
-    """target = op(target, value) for a register; a sum may be reassociated."""
+    """target = op(target, value), `op` a primitive; a sum may be reassociated."""
 
     target: Var
     op: str

@@ -7,10 +7,9 @@ and transposes become scalar code and index arithmetic in the loop that needs th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.primitive import REGISTRY
@@ -28,6 +27,9 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
+
+#: The depth of what changes in the innermost loop, wherever that is.
+INNERMOST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,22 @@ class Body:
     def emit(self, node: Node) -> None:
         self.levels[-1].nodes.append(node)
 
-    def place(self, node: Node, out: Var, reads: list[Var]) -> Var:
+    def depth(self, reads: Iterable[Var]) -> int:
+        """The outermost level that has all of these."""
+        deepest = max((self.depth_of.get(v, 0) for v in reads), default=0)
+        return min(deepest, len(self.levels) - 1)
+
+    def changing(self, register: Var) -> None:
+        """`register` changes in the loops about to be opened."""
+        self.depth_of[register] = INNERMOST
+
+    def settled(self, register: Var) -> None:
+        """`register` keeps its value from here on."""
+        self.depth_of[register] = len(self.levels) - 1
+
+    def place(self, node: Node, out: Var, reads: Iterable[Var]) -> Var:
         """Append a pure node to the outermost level that has all it reads."""
-        depth = max((self.depth_of.get(v, 0) for v in reads), default=0)
+        depth = self.depth(reads)
         self.depth_of[out] = depth
         self.levels[depth].nodes.append(node)
         return out
@@ -104,10 +119,9 @@ class Body:
 
     def know(self, var: Var, index: Index, value: Atom) -> None:
         """Remember a value for as long as the loops stay open that it depends on."""
-        depths = [self.depth_of.get(v, 0) for a in index for v in a.vars]
-        if isinstance(value, Var):
-            depths.append(self.depth_of.get(value, 0))
-        self.levels[max(depths, default=0)].known[var, index] = value
+        reads = [v for a in index for v in a.vars]
+        reads += [value] if isinstance(value, Var) else []
+        self.levels[self.depth(reads)].known[var, index] = value
 
     def compute(self, eqn: Eqn, index: Index) -> Atom:
         """The element at `index` of the output of `eqn`."""
@@ -134,13 +148,21 @@ class Body:
     def as_index(self, atom: Atom) -> Affine:
         """An integer scalar as an index."""
         if isinstance(atom, Var) and atom.aval.dtype != INT64:
-            out = scalar_var(INT64)
-            node = Eqn(REGISTRY["cast"], [atom], [out], {"dtype": INT64})
-            atom = self.place(node, out, [atom])
+            atom = self.scalar("cast", atom, dtype=INT64)
         return Affine.of(atom)
 
-    def store(self, home: Home, index: Index, value: Atom, add: bool = False) -> None:
-        self.emit(Store(home.buffer, home.shape, index, value, add, self.loc))
+    def scalar(self, name: str, *inputs: Atom, **params: Any) -> Var:
+        """A primitive on scalars, by its name."""
+        prim = REGISTRY[name]
+        (aval,) = prim.out_avals(list(inputs), params, [])
+        out = scalar_var(aval.dtype)
+        node = Eqn(prim, list(inputs), [out], params)
+        return self.place(node, out, [a for a in inputs if isinstance(a, Var)])
+
+    def store(
+        self, home: Home, index: Index, value: Atom, op: str | None = None
+    ) -> None:
+        self.emit(Store(home.buffer, home.shape, index, value, op, self.loc))
 
     def accumulate(self, target: Var, op: str, value: Atom) -> None:
         self.emit(Accumulate(target, op, value))
@@ -196,13 +218,8 @@ def _reshape(body: Body, eqn: Eqn, index: Index) -> Atom:
 
 def _iota(body: Body, eqn: Eqn, index: Index) -> Atom:
     value = body.integer(index[0])
-    dtype = np.dtype(eqn.out.aval.dtype)
-    if dtype == INT64:
-        return value
-    out = scalar_var(dtype)
-    return body.place(
-        Eqn(REGISTRY["cast"], [value], [out], {"dtype": dtype}), out, [value]
-    )
+    dtype = eqn.out.aval.dtype
+    return value if dtype == INT64 else body.scalar("cast", value, dtype=dtype)
 
 
 def gather_index(body: Body, indices: list[Atom], eqn: Eqn, index: Index) -> Index:

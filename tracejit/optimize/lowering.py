@@ -1,0 +1,179 @@
+"""One attempt at lowering a Program: what is stored where, and what is wanted stored.
+
+The rules (in `array_rules` and `control_rules`) say what each primitive becomes; here
+is what they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from tracejit.base.source import SrcLoc
+from tracejit.ir.program import Atom, Eqn, Program, Var
+from tracejit.optimize.buffers import Buffers, Scope, captured
+from tracejit.optimize.fuse import Fuser
+from tracejit.optimize.nest import Buffer, Kernel, Store
+from tracejit.optimize.pull import Home, only_unit_axes
+from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
+
+#: Computing a value of at most this cost again is cheaper than storing it.
+CHEAP = 3.0
+
+
+class Lowering:
+    """`stored` are lazy values to store; `wanted` those found to need it."""
+
+    def __init__(self, program: Program, stored: set[Var], rules: Mapping[str, Rule]):
+        self.program, self.stored, self.rules = program, stored, rules
+        self.wanted: set[Var] = set()
+        self.buffers = Buffers()
+        self.defs: dict[Var, Eqn] = {}
+        self.cost: dict[Var, float] = {}
+        self.reads: dict[Var, frozenset[Buffer]] = {}
+        self.fuser = Fuser(self.buffers.homes, self.defs)
+        self.failures: list[Any] = []
+        self.copies_in_loops = 0
+
+    def run(self) -> Kernel:
+        region = self.program.region
+        params: list[Var | Buffer] = []
+        for var in region.params:
+            if var.aval.shape:
+                buffer = self.buffers.new(var.aval, var.hint, "input")
+                self.buffers.settle(var, buffer)
+                params.append(buffer)
+            else:
+                params.append(var)
+        scope = Scope(region)
+        self.region(scope)
+        results = self.results(region.results, scope)
+        body = self.fuser.nodes(scope.items)
+        failures, copies = self.failures, self.copies_in_loops
+        return Kernel(self.program.name, params, results, body, failures, copies)
+
+    def results(self, atoms: Sequence[Atom], scope: Scope) -> list[Buffer]:
+        """A buffer of the caller's for each result; the value's own where it can be."""
+        out: list[Buffer] = []
+        for atom in atoms:
+            buffer = self.buffers.buffer_of(atom)
+            if buffer is None or not _may_be_result(buffer, atom):
+                buffer = self.buffers.new(atom.aval, getattr(atom, "hint", ""))
+                if atom.aval.shape:
+                    self.fill(buffer, atom, scope)
+                else:
+                    scope.items.append(Store(buffer, (), (), atom))
+            buffer.role = "output"
+            out.append(buffer)
+        return out
+
+    def computed_twice(self) -> set[Var]:
+        """Costly lazy values that several loops compute, or one at several indices."""
+        computed = self.fuser.computed
+        twice = {
+            var
+            for var, (places, _) in computed.items()
+            if len(places) > 1 and self.cost[var] > CHEAP
+        }
+        return {v for v in twice if not computed[v][1] <= twice}
+
+    def region(self, scope: Scope) -> None:
+        """Lower the equations of a region into `scope.items`."""
+        for pos, eqn in enumerate(scope.region.eqns):
+            scope.pos = pos
+            if eqn.prim.name in self.rules:
+                self.rules[eqn.prim.name](self, eqn, scope)
+            elif eqn.prim.kind == "elementwise" and not eqn.out.aval.shape:
+                scope.items.append(eqn)
+            else:
+                self.pulled(eqn, scope)
+        scope.pos = len(scope.region.eqns)
+
+    # Lazy values ----------------------------------------------------------------------
+
+    def pulled(self, eqn: Eqn, scope: Scope) -> None:
+        """A value computed where it is read; a buffer's view if it is a reshape."""
+        out = eqn.out
+        if eqn.prim.name == "reshape" and self.is_view(eqn):
+            return
+        self.defs[out] = eqn
+        arrays = [a for a in eqn.inputs if isinstance(a, Var) and a.aval.shape]
+        self.reads[out] = frozenset().union(*map(self.buffers_read, arrays))
+        weight = eqn.prim.cost if eqn.prim.kind == "elementwise" else 0.0
+        self.cost[out] = weight + sum(self.cost.get(a, 1.0) for a in arrays)
+        if not out.aval.shape:
+            scope.items.append(PointStmt((), out, eqn.loc, out, eqn))
+        elif out in self.stored:
+            self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
+        else:
+            scope.lazy.append(out)
+
+    def is_view(self, eqn: Eqn) -> bool:
+        """Whether a reshape is another view of a buffer; else it stays lazy."""
+        (x,) = eqn.inputs
+        buffer = self.buffers.buffer_of(x)
+        if buffer is None or not eqn.out.aval.shape:
+            if isinstance(x, Var) and x.aval.shape and not only_unit_axes(eqn):
+                self.wanted.add(x)
+            return False
+        self.buffers.settle(eqn.out, buffer)
+        return True
+
+    def buffers_read(self, var: Var) -> frozenset[Buffer]:
+        """The buffers that evaluating `var` reads."""
+        buffer = self.buffers.buffer_of(var)
+        return frozenset([buffer]) if buffer else self.reads.get(var, frozenset())
+
+    # Storing --------------------------------------------------------------------------
+
+    def fill(
+        self, buffer: Buffer, value: Atom, scope: Scope, *, settle: bool = False
+    ) -> None:
+        """Store a whole value in `buffer`; `settle` makes that its home."""
+        shape = value.aval.shape or buffer.aval.shape
+        out = value if isinstance(value, Var) and settle else None
+        home = Home(buffer, shape)
+        scope.items.append(StoreStmt(shape, value, loc_in(scope), home=home, out=out))
+        if settle:
+            assert isinstance(value, Var)
+            self.buffers.settle(value, buffer)
+
+    def copy(self, buffer: Buffer, value: Atom, scope: Scope) -> None:
+        """Fill `buffer` with a value that has a buffer already."""
+        self.copies_in_loops += scope.in_loop
+        self.fill(buffer, value, scope)
+
+    def home_for(self, var: Var) -> Home:
+        """A new buffer as the home of `var`."""
+        return self.buffers.settle(var, self.buffers.new(var.aval, var.hint))
+
+    def overwrite(self, buffer: Buffer, scope: Scope, eqn: Eqn) -> None:
+        """Want a buffer for the lazy values that read `buffer` and live on."""
+        inside = captured(eqn)
+        for outer in scope.chain():
+            for var in outer.lazy:
+                if buffer in self.reads[var] and (scope.alive(var) or var in inside):
+                    self.wanted.add(var)
+
+    def reads_elsewhere(self, stmt: StoreStmt) -> bool:
+        """Whether a store would read, at another index, what it has overwritten."""
+        touched = self.fuser.touched(stmt)
+        (_, where) = touched.writes[0]
+        return any(b is stmt.home.buffer and i != where for b, i in touched.reads)
+
+
+def _may_be_result(buffer: Buffer, atom: Atom) -> bool:
+    """Whether a value can be handed to the caller in the buffer that it is in."""
+    same = buffer.aval.shape == atom.aval.shape
+    return same and buffer.role == "temporary" and not buffer.rotates
+
+
+def loc_in(scope: Scope) -> SrcLoc:
+    """The location of the equation being lowered, or of the last one."""
+    eqns = scope.region.eqns
+    return eqns[min(scope.pos, len(eqns) - 1)].loc if eqns else SrcLoc("", 0)
+
+
+Rule: TypeAlias = Callable[[Lowering, Eqn, Scope], None]
+
+__all__ = ["CHEAP", "Lowering", "Rule", "Stmt", "loc_in"]
