@@ -130,8 +130,7 @@ class _Writer:
             write(eqn, depth)
             return
         texts = self.names.each(eqn.inputs)
-        form = _FORMS.get(eqn.prim.name, _call)
-        code = form(eqn, texts)
+        code = expression(eqn, texts)
         if eqn.outputs:
             code = f"{_tuple([self.names.bind(v) for v in eqn.outputs])} = {code}"
         self.line(depth, code, eqn.outputs)
@@ -227,6 +226,11 @@ def _param(value: Any) -> str:
 
 
 # Forms of expression ------------------------------------------------------------------
+
+
+def expression(eqn: Eqn, texts: list[str]) -> str:
+    """The right side of an equation, its operands given as text."""
+    return _FORMS.get(eqn.prim.name, _call)(eqn, texts)
 
 
 def _call(eqn: Eqn, texts: list[str]) -> str:

@@ -51,7 +51,6 @@ def _loop(eqn: Eqn, live: Live) -> Eqn:
 
     To a fixpoint: a slot that only keeps itself going is dead.
     """
-    first = len(eqn.inputs) - len(eqn.outputs)
     *tests, body = eqn.regions
     carried = body.params[len(body.params) - len(eqn.outputs) :]
     kept = {k for k, v in enumerate(eqn.outputs) if v in live}
@@ -67,16 +66,29 @@ def _loop(eqn: Eqn, live: Live) -> Eqn:
             break
         kept |= read
     live |= inside
-    order = sorted(kept)
-    for region in (*new_tests, new_body):
-        head = region.params[: len(region.params) - len(eqn.outputs)]
-        slots = region.params[len(head) :]
-        region.params = [*head, *(slots[k] for k in order)]
-    inputs = [*eqn.inputs[:first], *(eqn.inputs[first + k] for k in order)]
-    new = _changed(eqn, inputs, [eqn.outputs[k] for k in order], [*new_tests, new_body])
+    new = loop_without(eqn, sorted(kept))
+    for region, cut in zip(new.regions, [*new_tests, new_body], strict=True):
+        region.eqns = cut.eqns
+    return new
+
+
+def loop_without(eqn: Eqn, kept: list[int]) -> Eqn:
+    """A loop with some of its carried slots only; its equations are not looked at."""
+    count = len(eqn.outputs)
+    first = len(eqn.inputs) - count
+    regions = []
+    for region in eqn.regions:
+        head = len(region.params) - count
+        params = [*region.params[:head], *(region.params[head + k] for k in kept)]
+        results = region.results
+        if region is eqn.regions[-1]:
+            results = [results[k] for k in kept]
+        regions.append(Region(params, region.eqns, results))
+    inputs = [*eqn.inputs[:first], *(eqn.inputs[first + k] for k in kept)]
+    new = _changed(eqn, inputs, [eqn.outputs[k] for k in kept], regions)
     # A counted `while` counts its trips in its last slot.
-    if len(eqn.outputs) - 1 not in kept:
-        new.params = {k: v for k, v in new.params.items() if k != "counted"}
+    if count - 1 not in kept:
+        new.params = {k: v for k, v in eqn.params.items() if k != "counted"}
     return new
 
 

@@ -1,4 +1,4 @@
-"""The passes, in order, and the one driver that runs, times, checks and records them."""
+"""The passes, in order, and the one driver that runs, checks and records them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from tracejit.ir.check import checked
 from tracejit.ir.program import Program
 from tracejit.ir.text import program_text
+from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
 
 #: Run before and after differentiating. Each is a function Program -> Program.
 PASSES: list[tuple[str, Callable[[Program], Program]]] = [
+    ("dead code", eliminate_dead),
+    ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
 

@@ -1,0 +1,243 @@
+"""Algebra as a table of rules, both sides written in the primitives' own vocabulary.
+
+    Rule(lambda x, y: x - (-y), lambda x, y: x + y)
+
+A rule prints itself, counts its firings, and is tested numerically. Its scope:
+
+    exact      the same value bit for bit, whatever the operands: fires everywhere
+    derived    the same but for rounding or the sign of a zero: fires only on equations
+               that a derivative transform made, whose rounding is not the user's
+    fast       equal on paper only: fires under `fastmath`
+
+A rule fires where it leaves no more equations than it makes dead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.aval import Aval
+from tracejit.ir.builder import building
+from tracejit.ir.primitive import Primitive
+from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var
+from tracejit.ir.text import expression
+from tracejit.ops import elementwise as ew
+from tracejit.optimize.view import View
+
+COMMUTATIVE = {
+    ew.add,
+    ew.mul,
+    ew.eq,
+    ew.ne,
+    ew.logical_and,
+    ew.logical_or,
+    ew.bitwise_and,
+    ew.bitwise_or,
+}
+
+Side = Callable[..., Any]
+Bindings = dict[Var, Atom]
+
+
+@dataclass
+class Rule:
+    """`before` becomes `after`; parameters named p stand for booleans.
+
+    `dtypes` are the NumPy kinds of the result for which it holds.
+    """
+
+    before: Side
+    after: Side
+    scope: str = "exact"
+    dtypes: str = "fiub"
+    fired: int = 0
+    params: list[Var] = field(init=False)
+    pattern: Program = field(init=False, repr=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.params = [
+            _parameter(name) for name in inspect.signature(self.before).parameters
+        ]
+        self.pattern = self._trace(self.before)
+        self.size = len(self._trace(self.after).eqns)
+
+    def _trace(self, side: Side) -> Program:
+        with building() as builder, builder.open() as eqns:
+            out = side(*self.params)
+        return Program("side", Region(self.params, eqns, [out]))
+
+    def __str__(self) -> str:
+        return f"{_expression(self.pattern)}  →  {_expression(self._trace(self.after))}"
+
+    @property
+    def root(self) -> Primitive:
+        """The primitive of the equation that the rule replaces."""
+        return self.pattern.eqns[-1].prim
+
+    def apply(self, eqn: Eqn, view: View) -> Any:
+        """Emit the other side if the rule fits this equation; None if not."""
+        if eqn.out.aval.dtype.kind not in self.dtypes:
+            return None
+        if self.scope == "derived" and eqn.origin is None:
+            return None
+        defs = {e.out: e for e in self.pattern.eqns}
+        for bindings, dying in _match(self.pattern.eqns[-1], eqn, defs, view, {}, 1):
+            direct = set(eqn.inputs)
+            held = (a for a in bindings.values() if a not in direct)
+            if self.size <= dying and all(map(view.movable, held)):
+                self.fired += 1
+                return self.after(*(bindings[p] for p in self.params))
+        return None
+
+
+def _parameter(name: str) -> Var:
+    return Var(Aval(np.dtype(bool if name == "p" else np.float64)), name)
+
+
+def _match(
+    pattern: Eqn,
+    eqn: Eqn,
+    defs: dict[Var, Eqn],
+    view: View,
+    bindings: Bindings,
+    dying: int,
+) -> Iterator[tuple[Bindings, int]]:
+    """Ways in which an equation fits, with how many equations would be dead then."""
+    if eqn.prim is not pattern.prim or eqn.params != pattern.params:
+        return
+    orders = [eqn.inputs]
+    if eqn.prim in COMMUTATIVE:
+        orders.append(eqn.inputs[::-1])
+    for inputs in orders:
+        found = [(bindings, dying)]
+        for want, atom in zip(pattern.inputs, inputs, strict=True):
+            found = [
+                new
+                for known, dead in found
+                for new in _match_atom(want, atom, defs, view, known, dead)
+            ]
+        yield from found
+
+
+def _match_atom(
+    want: Atom,
+    atom: Atom,
+    defs: dict[Var, Eqn],
+    view: View,
+    bindings: Bindings,
+    dying: int,
+) -> Iterator[tuple[Bindings, int]]:
+    if isinstance(want, Literal):
+        literal = view.literal(atom)
+        # Neither 0.0 for -0.0 nor a number that will be another at another size.
+        if literal is not None and not literal.runtime:
+            ours, theirs = float(want.value), float(literal.value)
+            if ours == theirs and np.signbit(ours) == np.signbit(theirs):
+                yield bindings, dying
+    elif want in defs:
+        inner = view.defs.get(atom) if isinstance(atom, Var) else None
+        if inner is not None:
+            dies = view.uses.get(inner.out, 0) == 1 if inner.prim.single else False
+            yield from _match(defs[want], inner, defs, view, bindings, dying + dies)
+    elif want not in bindings:
+        yield bindings | {want: atom}, dying
+    elif view.same(bindings[want], atom):
+        yield bindings, dying
+
+
+def _expression(program: Program) -> str:
+    """A pattern as one expression."""
+    texts: dict[Var, str] = {p: p.hint for p in program.inputs}
+
+    def text(atom: Atom) -> str:
+        return repr(atom.value) if isinstance(atom, Literal) else texts[atom]
+
+    for eqn in program.eqns:
+        code = expression(eqn, [text(a) for a in eqn.inputs])
+        texts[eqn.out] = code if code.endswith(")") else f"({code})"
+    return text(program.results[0]).removeprefix("(").removesuffix(")")
+
+
+# The table ----------------------------------------------------------------------------
+
+_EXACT: list[tuple[Side, Side]] = [
+    (lambda x: x * 1, lambda x: x),
+    (lambda x: x / 1, lambda x: x),
+    (lambda x: x - 0, lambda x: x),
+    (lambda x: x + -0.0, lambda x: x),
+    (lambda x: -0.0 - x, lambda x: -x),
+    (lambda x: x * -1, lambda x: -x),
+    (lambda x: x / -1, lambda x: -x),
+    (lambda x: ew.neg(-x), lambda x: x),
+    (lambda x, y: x - (-y), lambda x, y: x + y),
+    (lambda x, y: x + (-y), lambda x, y: x - y),
+    (lambda x, y: (-x) * (-y), lambda x, y: x * y),
+    (lambda x, y: (-x) / (-y), lambda x, y: x / y),
+    (lambda x, y: (-x) * y, lambda x, y: -(x * y)),
+    (lambda x, y: (-x) / y, lambda x, y: -(x / y)),
+    (lambda x, y: x / (-y), lambda x, y: -(x / y)),
+    (lambda x: ew.integer_pow(x, n=1), lambda x: x),
+    (lambda x: ew.integer_pow(x, n=2), lambda x: x * x),
+    (lambda x: ew.integer_pow(-x, n=2), lambda x: x * x),
+    (lambda x: ew.abs_(ew.abs_(x)), lambda x: ew.abs_(x)),
+    (lambda x: ew.abs_(-x), lambda x: ew.abs_(x)),
+    (lambda x: ew.maximum(x, x), lambda x: x),
+    (lambda x: ew.minimum(x, x), lambda x: x),
+    (lambda p, x: ew.select(p, x, x), lambda p, x: x),
+    (
+        lambda p, x, y: ew.select(ew.logical_not(p), x, y),
+        lambda p, x, y: ew.select(p, y, x),
+    ),
+    (
+        lambda p, x, y, z: ew.select(p, ew.select(p, x, y), z),
+        lambda p, x, y, z: ew.select(p, x, z),
+    ),
+    (
+        lambda p, x, y, z: ew.select(p, x, ew.select(p, y, z)),
+        lambda p, x, y, z: ew.select(p, x, z),
+    ),
+    (lambda p: ew.logical_not(ew.logical_not(p)), lambda p: p),
+]
+
+_EXACT_FOR_INTEGERS: list[tuple[Side, Side]] = [
+    (lambda x: x + 0, lambda x: x),
+    (lambda x: 0 - x, lambda x: -x),
+]
+
+_DERIVED: list[tuple[Side, Side]] = [
+    # The sign of a zero in a sum of cotangents means nothing.
+    (lambda x: x + 0, lambda x: x),
+    (lambda x: 0 - x, lambda x: -x),
+    (lambda x, y: (-x) - y, lambda x, y: -(x + y)),
+    (lambda x, y: x * (1 / y), lambda x, y: x / y),
+]
+
+_FAST: list[tuple[Side, Side]] = [
+    (lambda x: ew.log(ew.exp(x)), lambda x: x),
+    (lambda x: ew.exp(ew.log(x)), lambda x: x),
+    (lambda x: ew.sqrt(x) * ew.sqrt(x), lambda x: x),
+    (lambda x, y: ew.exp(x) * ew.exp(y), lambda x, y: ew.exp(x + y)),
+    (lambda x, y, z: x * y + x * z, lambda x, y, z: x * (y + z)),
+]
+
+RULES: list[Rule] = [
+    *(Rule(*sides) for sides in _EXACT),
+    *(Rule(*sides, dtypes="iu") for sides in _EXACT_FOR_INTEGERS),
+    *(Rule(*sides, scope="derived", dtypes="f") for sides in _DERIVED),
+    *(Rule(*sides, scope="fast", dtypes="f") for sides in _FAST),
+]
+
+
+def by_root(fast: bool) -> dict[Primitive, list[Rule]]:
+    """The rules in force, by the primitive that they may replace."""
+    table: dict[Primitive, list[Rule]] = {}
+    for rule in RULES:
+        if fast or rule.scope != "fast":
+            table.setdefault(rule.root, []).append(rule)
+    return table

@@ -1,0 +1,306 @@
+"""Rules about structure: what reads what was just written, copies, constants.
+
+Each takes an equation whose operands are simplified already, and the View around it;
+it emits what stands in its place and returns that, or returns None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.primitive import Elementwise, cast_to
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.ops import elementwise as ew
+from tracejit.ops.index import getitem, setitem
+from tracejit.ops.shape import broadcast, reshape, transpose
+from tracejit.optimize.view import View, fitted
+
+#: Correctly rounded on every machine: folding gives the bits that running gives.
+FOLDABLE = {
+    *(ew.add, ew.sub, ew.mul, ew.div, ew.neg, ew.sqrt, ew.abs_, ew.sign, ew.copysign),
+    *(ew.floor, ew.ceil, ew.trunc, ew.rint, ew.maximum, ew.minimum, ew.select, ew.cast),
+    *(ew.lt, ew.le, ew.gt, ew.ge, ew.eq, ew.ne, ew.isnan, ew.isinf, ew.isfinite),
+    *(ew.logical_and, ew.logical_or, ew.logical_xor, ew.logical_not),
+    *(ew.bitwise_and, ew.bitwise_or, ew.bitwise_xor, ew.bitwise_not),
+}
+
+
+def fold(eqn: Eqn, view: View) -> Any:
+    """An elementwise function of known numbers is a known number."""
+    if eqn.prim not in FOLDABLE:
+        return None
+    literals = [view.literal(a) for a in eqn.inputs]
+    known = [x for x in literals if x is not None]
+    if len(known) < len(literals):
+        return None
+    with np.errstate(all="ignore"):
+        value = eqn.prim.impl(*(x.scalar for x in known), **eqn.params)
+    dtype = eqn.out.aval.dtype
+    number = Literal(
+        dtype.type(value).item(), dtype, runtime=any(x.runtime for x in known)
+    )
+    return fitted(number, eqn.out.aval)
+
+
+def choose(eqn: Eqn, view: View) -> Any:
+    """`select` by a known predicate."""
+    pred = view.literal(eqn.inputs[0])
+    return None if pred is None else eqn.inputs[1 if pred.value else 2]
+
+
+def cast(eqn: Eqn, view: View) -> Any:
+    """To its own dtype; or back from a wider one; or of a constant."""
+    (x,), dtype = eqn.inputs, eqn.out.aval.dtype
+    if x.aval.dtype == dtype:
+        return x
+    inner = view.definition(x, "cast")
+    if inner is None:
+        return None
+    (source,) = inner.inputs
+    if np.can_cast(source.aval.dtype, x.aval.dtype) and view.movable(source):
+        return cast_to(source, dtype)
+    return None
+
+
+def _unchanged(eqn: Eqn) -> bool:
+    return eqn.inputs[0].aval.shape == eqn.out.aval.shape
+
+
+def spread(eqn: Eqn, view: View) -> Any:
+    """`broadcast` to its own shape; of a broadcast."""
+    (x,), axes = eqn.inputs, eqn.params["axes"]
+    if _unchanged(eqn):
+        return x
+    inner = view.definition(x, "broadcast")
+    if inner is None or not view.movable(inner.inputs[0]):
+        return None
+    through = tuple(axes[k] for k in inner.params["axes"])
+    return broadcast(inner.inputs[0], shape=eqn.params["shape"], axes=through)
+
+
+def reshaped(eqn: Eqn, view: View) -> Any:
+    """`reshape` to its own shape; of a reshape; of a constant."""
+    (x,), shape = eqn.inputs, eqn.params["shape"]
+    if _unchanged(eqn):
+        return x
+    inner = view.definition(x, "reshape")
+    if inner is not None and view.movable(inner.inputs[0]):
+        return reshape(inner.inputs[0], shape=shape)
+    fill = view.definition(x, "broadcast")
+    if fill is not None and not fill.inputs[0].aval.shape:
+        return broadcast(fill.inputs[0], shape=shape, axes=())
+    return None
+
+
+def transposed(eqn: Eqn, view: View) -> Any:
+    """`transpose` that leaves the axes; of a transpose; of a constant."""
+    (x,), perm = eqn.inputs, eqn.params["perm"]
+    if perm == tuple(range(len(perm))):
+        return x
+    inner = view.definition(x, "transpose")
+    if inner is not None and view.movable(inner.inputs[0]):
+        first = inner.params["perm"]
+        return transpose(inner.inputs[0], perm=tuple(first[k] for k in perm))
+    fill = view.definition(x, "broadcast")
+    if fill is not None and not fill.inputs[0].aval.shape:
+        return broadcast(fill.inputs[0], shape=eqn.out.aval.shape, axes=())
+    return None
+
+
+def flipped(eqn: Eqn, view: View) -> Any:
+    """`flip` of no axis, or of its own result."""
+    (x,), axes = eqn.inputs, eqn.params["axes"]
+    inner = view.definition(x, "flip")
+    if not axes:
+        return x
+    if inner is not None and inner.params["axes"] == axes:
+        return inner.inputs[0] if view.movable(inner.inputs[0]) else None
+    return None
+
+
+def single(eqn: Eqn, view: View) -> Any:
+    """`concatenate` of one array."""
+    return eqn.inputs[0] if len(eqn.inputs) == 1 else None
+
+
+def padded(eqn: Eqn, view: View) -> Any:
+    """`pad` by nothing."""
+    return eqn.inputs[0] if _unchanged(eqn) else None
+
+
+def summed(eqn: Eqn, view: View) -> Any:
+    """`sum` over no axis; in a derivative, of equal terms: a product."""
+    (x,), axes = eqn.inputs, eqn.params["axes"]
+    if not axes:
+        return x
+    inner = view.definition(x, "broadcast")
+    if inner is None or eqn.origin is None or not view.movable(inner.inputs[0]):
+        return None
+    grown = inner.params["axes"]
+    if set(axes) & set(grown):
+        return None
+    extents = [x.aval.shape[k] for k in axes]
+    count = Literal(math.prod(map(int, extents)), x.aval.dtype, runtime=True)
+    rest = [k for k in range(x.aval.ndim) if k not in axes]
+    term = inner.inputs[0] * count
+    through = tuple(rest.index(k) for k in grown)
+    return broadcast(term, shape=eqn.out.aval.shape, axes=through)
+
+
+# Indexing -----------------------------------------------------------------------------
+
+
+def _starts(eqn: Eqn) -> list[Atom]:
+    return eqn.inputs[1:] if eqn.prim is getitem else eqn.inputs[2:]
+
+
+def _whole(eqn: Eqn) -> bool:
+    """Whether the part is all of the array, in order."""
+    return (
+        eqn.params["sizes"] == eqn.inputs[0].aval.shape
+        and set(eqn.params["steps"]) <= {1}
+        and all(isinstance(s, Literal) and s.value == 0 for s in _starts(eqn))
+    )
+
+
+def _same_part(a: Eqn, b: Eqn, view: View) -> bool:
+    return (
+        a.params == b.params
+        and len(_starts(a)) == len(_starts(b))
+        and all(view.same(x, y) for x, y in zip(_starts(a), _starts(b), strict=True))
+    )
+
+
+def _apart(a: Eqn, b: Eqn, view: View) -> bool:
+    """Whether two parts of one array have provably nothing in common."""
+    parts = []
+    for eqn in (a, b):
+        axes = zip(_starts(eqn), eqn.params["sizes"], eqn.params["steps"], strict=True)
+        parts.append([_bounds(s, n, step, view) for s, n, step in axes])
+    return any(
+        base == other and (hi < first or last < lo)
+        for (base, lo, hi), (other, first, last) in zip(*parts, strict=True)
+    )
+
+
+def _bounds(
+    start: Atom, size: int | None, step: int, view: View
+) -> tuple[Var | None, int, int]:
+    """The indices of a part on one axis: from a Var (or 0) plus lo, up to plus hi."""
+    base, offset = affine(start, view)
+    ends = (offset, offset if size is None else offset + (size - 1) * step)
+    return base, int(min(ends)), int(max(ends))
+
+
+def affine(index: Atom, view: View) -> tuple[Var | None, int]:
+    """An index as a Var plus a number; no Var where it is a number."""
+    offset = 0
+    while isinstance(index, Var):
+        eqn = view.defs.get(index)
+        if eqn is None or eqn.prim not in (ew.add, ew.sub):
+            return index, offset
+        a, b = eqn.inputs
+        if eqn.prim is ew.add and isinstance(a, Literal):
+            a, b = b, a
+        if not isinstance(b, Literal):
+            return index, offset
+        offset += b.value if eqn.prim is ew.add else -b.value
+        index = a
+    return None, offset + index.value
+
+
+def read(eqn: Eqn, view: View) -> Any:
+    """`getitem` of all; of what was just written; of a constant."""
+    x = eqn.inputs[0]
+    if _whole(eqn):
+        return x
+    write = view.definition(x, "setitem")
+    if write is not None:
+        v = write.inputs[1]
+        if _same_part(eqn, write, view) and view.movable(v):
+            return fitted(v, eqn.out.aval)
+        # The older array is read instead, later than now: only where the write dies.
+        if view.once(write.out) and _apart(eqn, write, view):
+            return getitem(write.inputs[0], *_starts(eqn), **eqn.params)
+    inner = view.definition(x, "broadcast")
+    if inner is not None and view.movable(inner.inputs[0]):
+        return _read_broadcast(eqn, inner)
+    return None
+
+
+def _read_broadcast(eqn: Eqn, inner: Eqn) -> Any:
+    axes, sizes, steps = inner.params["axes"], eqn.params["sizes"], eqn.params["steps"]
+    out = inner.inputs[0]
+    starts = _starts(eqn)
+    if axes:
+        out = getitem(
+            out,
+            *(starts[k] for k in axes),
+            sizes=tuple(sizes[k] for k in axes),
+            steps=tuple(steps[k] for k in axes),
+        )
+    kept = [k for k, n in enumerate(sizes) if n is not None]
+    through = tuple(kept.index(k) for k in axes if k in kept)
+    return broadcast(out, shape=eqn.out.aval.shape, axes=through)
+
+
+def write(eqn: Eqn, view: View) -> Any:
+    """`setitem` of all; over another one of the same part."""
+    x, v = eqn.inputs[:2]
+    if _whole(eqn):
+        return fitted(v, eqn.out.aval)
+    inner = view.definition(x, "setitem")
+    if inner is not None and view.once(inner.out) and _same_part(eqn, inner, view):
+        return setitem(inner.inputs[0], v, *_starts(eqn), **eqn.params)
+    return None
+
+
+def accumulated(eqn: Eqn, view: View) -> Any:
+    """`acc_slice` onto zeros, of zeros, to all, to what was just set to zero."""
+    x, v = eqn.inputs[:2]
+    if _whole(eqn):
+        return fitted(v, eqn.out.aval) if view.zero(x) else x + fitted(v, x.aval)
+    if view.zero(v):
+        return x
+    inner = view.definition(x, "setitem")
+    if (
+        inner is not None
+        and view.once(inner.out)
+        and view.zero(inner.inputs[1])
+        and _same_part(eqn, inner, view)
+    ):
+        return setitem(inner.inputs[0], v, *_starts(eqn), **eqn.params)
+    return None
+
+
+STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
+    "select": choose,
+    "cast": cast,
+    "broadcast": spread,
+    "reshape": reshaped,
+    "transpose": transposed,
+    "flip": flipped,
+    "concatenate": single,
+    "pad": padded,
+    "sum": summed,
+    "getitem": read,
+    "setitem": write,
+    "acc_slice": accumulated,
+}
+
+
+def forward(eqn: Eqn, view: View) -> Any:
+    """Whatever of the above fits."""
+    if isinstance(eqn.prim, Elementwise):
+        folded = fold(eqn, view)
+        if folded is not None:
+            return folded
+    rule = STRUCTURE.get(eqn.prim.name)
+    return None if rule is None else rule(eqn, view)
+
+
+__all__ = ["STRUCTURE", "affine", "forward"]

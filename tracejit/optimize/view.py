@@ -1,0 +1,95 @@
+"""What a rewriting rule may know about the program around an equation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tracejit.ir.aval import Aval
+from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
+from tracejit.ops.shape import broadcast
+
+
+@dataclass
+class View:
+    """`defs`: the equation that made a Var; `uses`: how often the original is read.
+
+    `overwritten` are the arrays that a later equation may want to change in place. A
+    rule that reads one of them anew could force a copy of it: see `movable`.
+    """
+
+    defs: dict[Var, Eqn] = field(default_factory=dict)
+    uses: Counter[Var] = field(default_factory=Counter)
+    overwritten: set[Var] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, region: Region) -> View:
+        view = cls()
+        view.survey(region)
+        return view
+
+    def survey(self, region: Region) -> None:
+        """Count uses and note what may be overwritten, nested regions included."""
+        for eqn in region.eqns:
+            self.uses.update(_variables(eqn.inputs))
+            if eqn.prim.updates:
+                self.overwritten.update(_variables(eqn.inputs[:1]))
+            elif eqn.regions:
+                self.overwritten.update(_variables(eqn.inputs))
+            for inner in eqn.regions:
+                self.survey(inner)
+                self.overwritten.update(_variables(inner.results))
+        self.uses.update(_variables(region.results))
+
+    def inherit(self, new: Var, old: Var) -> None:
+        """`new` is read wherever `old` was."""
+        self.uses[new] += self.uses[old]
+        if old in self.overwritten:
+            self.overwritten.add(new)
+
+    def movable(self, atom: Atom) -> bool:
+        """Whether it may be read later than it is now without forcing a copy."""
+        return not atom.aval.shape or atom not in self.overwritten
+
+    def definition(self, atom: Atom, name: str) -> Eqn | None:
+        """The equation that made it, if its primitive is the one of that name."""
+        eqn = self.defs.get(atom) if isinstance(atom, Var) else None
+        return eqn if eqn is not None and eqn.prim.name == name else None
+
+    def once(self, var: Var) -> bool:
+        """Whether it is read only once, so that it dies with its reader."""
+        return self.uses[var] == 1
+
+    def literal(self, atom: Atom) -> Literal | None:
+        """The number that it is at every element, if known."""
+        if isinstance(atom, Literal):
+            return atom
+        fill = self.definition(atom, "broadcast")
+        if fill is None or not isinstance(fill.inputs[0], Literal):
+            return None
+        return fill.inputs[0]
+
+    def zero(self, atom: Atom) -> bool:
+        """Whether it is 0 (or -0.0) at every element."""
+        literal = self.literal(atom)
+        return literal is not None and not literal.runtime and literal.value == 0
+
+    def same(self, a: Atom, b: Atom) -> bool:
+        return key_of(a) == key_of(b)
+
+
+def key_of(atom: Atom) -> object:
+    """Equal keys mean equal values."""
+    return atom.key() if isinstance(atom, Literal) else atom
+
+
+def fitted(atom: Atom, aval: Aval) -> Atom:
+    """The atom, or a Literal that stands for an array as that array."""
+    if atom.aval.shape == aval.shape:
+        return atom
+    return broadcast(atom, shape=aval.shape, axes=())
+
+
+def _variables(atoms: Iterable[Atom]) -> list[Var]:
+    return [a for a in atoms if isinstance(a, Var)]
