@@ -1,0 +1,290 @@
+"""`if`, the ternary, `and`, `or`, `not` and chained comparisons on traced data.
+
+Both branches are run, one after the other, each into a region of its own; what the
+first one wrote is undone before the second. What either one changed becomes a result
+of the `cond`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tracejit.frontend.box import Box, call, is_static
+from tracejit.frontend.carry import decode, encode, spec_of
+from tracejit.frontend.lift import Meta
+from tracejit.frontend.places import (
+    UNDEFINED,
+    Buffer,
+    Frame,
+    Place,
+    Variable,
+    Watch,
+)
+from tracejit.frontend.session import Raised, session
+from tracejit.ir.builder import new_region
+from tracejit.ir.program import Atom, Eqn, walk
+from tracejit.ops.control import cond
+
+
+def traced(value: Any) -> bool:
+    """Whether only the program that runs will know the value."""
+    return isinstance(value, Box) and not is_static(value)
+
+
+def truth(value: Any) -> Any:
+    """The truth of a value: a Python bool, or a traced one."""
+    return call(bool, value) if traced(value) else bool(value)
+
+
+class Branch:
+    """One side of a traced `if`, run into a region of its own."""
+
+    def __init__(self, frame: Frame, run: Callable[[], Any]):
+        trace = session()
+        watch = Watch(frame)
+        self.diverges = False
+        self.value: Any = None
+        self.changes: dict[Any, tuple[Place, Any]] = {}
+        try:
+            with trace.builder.open() as self.eqns:
+                try:
+                    self.value = run()
+                except Raised:
+                    self.diverges = True
+                changed = watch.changes()
+                self.changes = {k: (p, p.get()) for k, p in changed.items()}
+        finally:
+            watch.undo()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Emit into this branch again, where arrays hold what it wrote."""
+        trace = session()
+        mark = len(trace.log)
+        with trace.builder.reopen(self.eqns):
+            try:
+                for place, value in self.changes.values():
+                    if isinstance(place, Buffer):
+                        place.set(value)
+                yield
+            finally:
+                trace.undo_to(mark)
+
+    def after(self, place: Place) -> Any:
+        """The value of a place at the end of the branch."""
+        if place.key in self.changes:
+            return self.changes[place.key][1]
+        return place.get()
+
+
+def if_(
+    frame: Frame,
+    test: Any,
+    then: Callable[[], Any],
+    orelse: Callable[[], Any] | None,
+    meta: Meta,
+) -> None:
+    """`if test: then() else: orelse()`."""
+    orelse = orelse or _nothing
+    if not traced(test):
+        (then if test else orelse)()
+        return
+    branch(frame, test, then, orelse, meta.live)
+
+
+def _nothing() -> None:
+    return None
+
+
+def branch(
+    frame: Frame,
+    test: Any,
+    then: Callable[[], Any],
+    orelse: Callable[[], Any],
+    live: frozenset[str] | None,
+) -> Any:
+    """Stage both sides; the merged value of `then()` and `orelse()`, if they have one.
+
+    `live` are the variables of `frame` that matter afterwards (None: all of them).
+    """
+    pred = truth(test).read()
+    first = Branch(frame, then)
+    if first.diverges:
+        # What follows a raise is the other side alone, outside of any `cond`.
+        _emit(pred, first.eqns, [], [], [])
+        return orelse()
+    second = Branch(frame, orelse)
+    if second.diverges:
+        _emit(pred, [], second.eqns, [], [])
+        return then()
+    return _merge(frame, pred, (first, second), live)
+
+
+def _merge(
+    frame: Frame, pred: Atom, sides: tuple[Branch, Branch], live: frozenset[str] | None
+) -> Any:
+    first, second = sides
+    places = {k: p for side in sides for k, (p, _) in side.changes.items()}
+    dead = [p for p in places.values() if _is_dead(p, frame, live)]
+    result = _Result()
+    kept: list[Place] = [p for p in places.values() if p not in dead]
+    if first.value is not None or second.value is not None:
+        kept.append(result)
+    specs = []
+    results: list[list[Atom]] = [[], []]
+    for place in kept:
+        values = [s.value if place is result else s.after(place) for s in sides]
+        spec = spec_of(place, values)
+        specs.append(spec)
+        for side, value, atoms in zip(sides, values, results, strict=True):
+            with side.entered():
+                if isinstance(place, Buffer):
+                    atoms.append(place.get())
+                else:
+                    atoms += encode(spec, value)
+    outs = iter(_emit(pred, first.eqns, second.eqns, *results))
+    for place, spec in zip(kept, specs, strict=True):
+        count = len(spec.carried) + spec.maybe
+        put(place, spec, [next(outs) for _ in range(count)])
+    for place in dead:
+        place.set(UNDEFINED)
+    return result.value
+
+
+class _Result(Place):
+    """Where the value of a ternary goes."""
+
+    key = "result"
+    value: Any = None
+
+    def set(self, value: Any) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return "the value of this expression"
+
+
+def _is_dead(place: Place, frame: Frame, live: frozenset[str] | None) -> bool:
+    own = isinstance(place, Variable) and place.owner is frame
+    return own and live is not None and place.name not in live  # type: ignore
+
+
+def put(place: Place, spec: Any, atoms: Sequence[Atom]) -> None:
+    """Store what a branch or loop computed."""
+    if isinstance(place, Buffer):
+        place.set(atoms[0])
+        return
+    if not isinstance(place, Variable | _Result):
+        session().record(place)
+    place.set(decode(spec, atoms))
+
+
+def _emit(
+    pred: Atom,
+    then: list[Eqn],
+    orelse: list[Eqn],
+    results: list[Atom],
+    others: list[Atom],
+) -> list[Atom]:
+    """The `cond`, without the results that are one Atom on both sides."""
+    differ = [
+        k for k, (a, b) in enumerate(zip(results, others, strict=True)) if a is not b
+    ]
+    out: list[Atom] = list(results)
+    sides = [
+        new_region([], eqns, [atoms[k] for k in differ])
+        for eqns, atoms in ((then, results), (orelse, others))
+    ]
+    effects = any(eqn.prim.effect for side in sides for eqn in walk(side))
+    if differ or effects:
+        values = cond(pred, regions=sides)
+        for k, value in zip(differ, values, strict=True):
+            out[k] = value
+    return out
+
+
+# Expressions --------------------------------------------------------------------------
+
+
+def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+    """`then() if test else orelse()`."""
+    if not traced(test):
+        return then() if test else orelse()
+    return branch(Frame(), test, then, orelse, None)
+
+
+def and_(first: Any, *rest: Callable[[], Any]) -> Any:
+    """`first and rest[0]() and …`; what comes later runs only if needed."""
+    for k, thunk in enumerate(rest):
+        if traced(first):
+            left, more = first, rest[k:]
+            return choose(left, lambda: and_(more[0](), *more[1:]), lambda: left)
+        if not first:
+            return first
+        first = thunk()
+    return first
+
+
+def or_(first: Any, *rest: Callable[[], Any]) -> Any:
+    """`first or rest[0]() or …`; what comes later runs only if needed."""
+    for k, thunk in enumerate(rest):
+        if traced(first):
+            left, more = first, rest[k:]
+            return choose(left, lambda: left, lambda: or_(more[0](), *more[1:]))
+        if first:
+            return first
+        first = thunk()
+    return first
+
+
+def all_of(first: Any, *rest: Callable[[], Any]) -> Any:
+    """`and` where only the truth of the result matters."""
+    return and_(truth(first), *(_truth_of(thunk) for thunk in rest))
+
+
+def any_of(first: Any, *rest: Callable[[], Any]) -> Any:
+    """`or` where only the truth of the result matters."""
+    return or_(truth(first), *(_truth_of(thunk) for thunk in rest))
+
+
+def _truth_of(thunk: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: truth(thunk())
+
+
+def not_(value: Any) -> Any:
+    """`not value`."""
+    return np.logical_not(truth(value)) if traced(value) else not value
+
+
+def none_of(*flags: Any) -> Any:
+    """Whether none of our own flags is set: cheap, so nothing is left out."""
+    if any(not traced(f) and f for f in flags):
+        return False
+    unsure = [f for f in flags if traced(f)]
+    if not unsure:
+        return True
+    some = unsure[0]
+    for flag in unsure[1:]:
+        some = np.logical_or(some, flag)
+    return np.logical_not(some)
+
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "in_": lambda a, b: a in b,
+    "not_in": lambda a, b: a not in b,
+}
+
+
+def compare(symbols: Sequence[str], left: Any, *rest: Callable[[], Any]) -> Any:
+    """`a < b < c`: `a < b and b < c`, where `b` is evaluated once."""
+    symbol, *more = symbols
+    right = rest[0]()
+    result = (_COMPARE.get(symbol) or getattr(operator, symbol))(left, right)
+    if not more:
+        return result
+    return and_(result, lambda: compare(more, right, *rest[1:]))

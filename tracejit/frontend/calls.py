@@ -1,0 +1,263 @@
+"""The call hook: what `f(x)` does while staging, by what `f` is."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import io
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import ImpureCallError, StagingError
+from tracejit.frontend import trips
+from tracejit.frontend.box import Box, from_plain
+from tracejit.frontend.dispatch import dispatch
+from tracejit.frontend.functions import has_source, is_lifted, lifted
+from tracejit.frontend.outside import (
+    attribute,
+    imported,
+    is_library,
+    is_outside,
+    iter_,
+)
+from tracejit.frontend.places import Contents
+from tracejit.frontend.session import session
+from tracejit.frontend.state import set_attr
+
+CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
+_READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
+
+
+def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
+    """`fn(*args, **kwargs)`."""
+    if isinstance(fn, FunctionType):
+        return _function(fn, args, kwargs)
+    handler = _SPECIAL.get(fn) if _hashable(fn) else None
+    if handler is not None:
+        return handler(*map(imported, args), **kwargs)
+    if isinstance(fn, MethodType):
+        return _method(fn, args, kwargs)
+    handler = dispatch(fn)
+    if handler is not None:
+        return handler(*map(imported, args), **kwargs)
+    if isinstance(fn, functools.partial):
+        return call(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
+    if isinstance(fn, type):
+        return _construct(fn, args, kwargs)
+    python = getattr(fn, "py_func", None) or getattr(fn, "__wrapped__", None)
+    if isinstance(python, FunctionType) and not isinstance(fn, Box):
+        return call(python, *args, **kwargs)
+    owner = getattr(fn, "__self__", None)
+    if isinstance(fn, BuiltinFunctionType) and isinstance(owner, CONTAINERS):
+        return _container_method(owner, fn, args, kwargs)
+    run = getattr(type(fn), "__call__", None)
+    if isinstance(run, FunctionType):
+        return call(run, fn, *args, **kwargs)
+    return _foreign(fn, args, kwargs)
+
+
+def _hashable(fn: Any) -> bool:
+    return type(fn).__hash__ is not None
+
+
+def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
+    if is_lifted(fn):
+        return fn(*args, **kwargs)
+    handler = _SPECIAL.get(fn) or dispatch(fn)
+    if handler is not None:
+        return handler(*map(imported, args), **kwargs)
+    wrapped = getattr(fn, "py_func", None)
+    if isinstance(wrapped, FunctionType):
+        return call(wrapped, *args, **kwargs)
+    if is_library(fn.__module__) or not has_source(fn):
+        return _foreign(fn, args, kwargs)
+    return lifted(fn)(*args, **kwargs)
+
+
+def _method(fn: MethodType, args: Any, kwargs: Any) -> Any:
+    if isinstance(fn.__self__, Box):
+        return fn(*map(imported, args), **kwargs)
+    return call(fn.__func__, fn.__self__, *args, **kwargs)
+
+
+def _construct(cls: type, args: Any, kwargs: Any) -> Any:
+    """An instance of a class; the `__init__` of a user's class is lifted."""
+    init, new = cls.__init__, cls.__new__  # type: ignore[misc]
+    plain = isinstance(init, FunctionType) and new is object.__new__
+    if plain and not is_library(cls.__module__) and not issubclass(cls, BaseException):
+        obj = session().make(cls.__new__(cls))
+        call(init, obj, *args, **kwargs)
+        return obj
+    args = tuple(map(imported, args))
+    args = tuple([_callback(a) for a in args])
+    obj = cls(*args, **kwargs)
+    return session().make(obj) if isinstance(obj, CONTAINERS) else obj
+
+
+def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
+    name = fn.__name__
+    if name in _READING:
+        target = imported(owner)
+        return getattr(target, name)(*args, **kwargs)
+    if not is_outside(owner) or name in ("pop", "popitem", "popleft", "setdefault"):
+        imported(owner)
+    session().record(Contents(owner))
+    if name == "sort" and isinstance(kwargs.get("key"), FunctionType):
+        kwargs["key"] = _callback(kwargs["key"])
+    return fn(*args, **kwargs)
+
+
+def _callback(fn: Any) -> Any:
+    """A function of the user's that library code is going to call."""
+    if not isinstance(fn, FunctionType) or is_lifted(fn) or is_library(fn.__module__):
+        return fn
+    return lifted(fn) if has_source(fn) else fn
+
+
+_IMPURE = ("input", "open", "exec", "eval", "breakpoint")
+_MODULES = ("builtins", "math", "operator", "itertools", "functools", "cmath", "copy")
+_VALUES = (str, bytes, int, float, complex, tuple, range, frozenset, slice)
+
+
+def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
+    """A call that nothing is known about: it runs once, as it is."""
+    trace = session()
+    module = (
+        getattr(fn, "__module__", None) or type(getattr(fn, "__self__", fn)).__module__
+    )
+    name = getattr(fn, "__qualname__", repr(fn))
+    owner = getattr(fn, "__self__", None)
+    pure = (
+        module in _MODULES or isinstance(owner, _VALUES) or module.startswith("numpy")
+    )
+    if isinstance(owner, np.random.Generator | np.random.RandomState):
+        pure = False
+    if not pure and trace.depth > 1:
+        raise StagingError(
+            f"`{name}` cannot be run more than once, as staging a loop or branch does",
+            trace.builder.loc,
+            "call it before the loop",
+        )
+    args = tuple([_callback(imported(a)) for a in args])
+    kwargs = {k: _callback(v) for k, v in kwargs.items()}
+    return from_plain(fn(*args, **kwargs))
+
+
+def _refused(fn: Any) -> Callable[..., Any]:
+    name = getattr(fn, "__qualname__", str(fn))
+    module = getattr(fn, "__module__", "")
+    full = name if module in ("builtins", "io", "_io") else f"{module}.{name}"
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise ImpureCallError(
+            f"`{full}()` gives another result at each run, so it cannot be staged",
+            session().builder.loc,
+            "call it outside and pass its result as an argument",
+        )
+
+    return refuse
+
+
+# Builtins that need more than a function on boxes -------------------------------------
+
+
+def _print(*args: Any, **kwargs: Any) -> None:
+    trace = session()
+    out = kwargs.pop("file", None)
+    buffer = io.StringIO()
+    print(*args, file=buffer, **kwargs)
+    text = buffer.getvalue()
+    place = Contents(trace.printed)
+    trace.record(place)
+    trace.printed.append(lambda: print(text, end="", file=out))
+
+
+def _map(fn: Any, *values: Any) -> Any:
+    return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
+
+
+def _filter(fn: Any, values: Any) -> Any:
+    return (v for v in iter_(values) if (v if fn is None else call(fn, v)))
+
+
+def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
+    return functools.reduce(lambda a, b: call(fn, a, b), iter_(values), *initial)
+
+
+def _getattr(obj: Any, name: str, *default: Any) -> Any:
+    if default and not hasattr(obj, name):
+        return default[0]
+    return attr(obj, name)
+
+
+def _next(iterator: Any, *default: Any) -> Any:
+    trace = session()
+    if trace.depth > 1:
+        raise StagingError(
+            "`next()` cannot be undone, so it cannot run while a loop is staged",
+            trace.builder.loc,
+            "loop over the iterator with `for`",
+        )
+    return next(iterator, *default)
+
+
+def _lister(cls: type) -> Callable[..., Any]:
+    def make(*args: Any, **kwargs: Any) -> Any:
+        args = tuple([iter_(a) for a in args])
+        return session().make(cls(*args, **kwargs))
+
+    return make
+
+
+def _sorted(values: Any, **kwargs: Any) -> Any:
+    if kwargs.get("key") is not None:
+        key = kwargs["key"]
+        kwargs["key"] = lambda v: call(key, v)
+    handler = dispatch(sorted)
+    return session().make((handler or sorted)(iter_(values), **kwargs))
+
+
+def attr(obj: Any, name: str) -> Any:
+    """`obj.name`; properties of the user's classes are lifted."""
+    if type(obj) is not Box:
+        found = getattr(type(obj), name, None)
+        if isinstance(found, property) and isinstance(found.fget, FunctionType):
+            return call(found.fget, obj)
+        if isinstance(found, functools.cached_property) and name not in vars(obj):
+            value = call(found.func, obj)
+            set_attr(value, obj, name)
+            return value
+    return attribute(obj, name)
+
+
+_SPECIAL: dict[Any, Callable[..., Any]] = {
+    **trips.HANDLERS,
+    print: _print,
+    map: _map,
+    filter: _filter,
+    functools.reduce: _reduce,
+    getattr: _getattr,
+    setattr: lambda obj, name, value: set_attr(value, obj, name),
+    next: _next,
+    list: _lister(list),
+    dict: _lister(dict),
+    set: _lister(set),
+    sorted: _sorted,
+    iter: lambda values, *more: iter(iter_(values), *more),
+    tuple: lambda values=(): tuple(iter_(values)),
+}
+for _fn in (
+    *(getattr(builtins, name) for name in _IMPURE),
+    time.time,
+    time.perf_counter,
+    time.monotonic,
+    time.process_time,
+    time.time_ns,
+    time.perf_counter_ns,
+):
+    _SPECIAL[_fn] = _refused(_fn)

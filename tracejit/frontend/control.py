@@ -1,0 +1,96 @@
+"""The hooks that lifted code calls, by the names that `lift` gives them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tracejit.base.errors import FenceError, TracejitError
+from tracejit.frontend import branches, calls, loops, outside, state
+from tracejit.frontend.functions import HOOKS
+from tracejit.frontend.places import Frame
+from tracejit.frontend.session import Raised, Restage, session
+from tracejit.ir.program import walk
+from tracejit.ops.control import Failure, check
+
+
+def raise_(error: Any, cause: Any = None) -> None:
+    """`raise`: in a staged branch or loop it becomes a check that always fails."""
+    trace = session()
+    exception = error()
+    if isinstance(exception, type):
+        exception = exception()
+    if trace.depth == 1:
+        raise exception from cause
+    failure = Failure(type(exception), exception.args, trace.builder.loc)
+    check(False, error=failure)
+    raise Raised
+
+
+def caught() -> None:
+    """An `except` clause begins: what is ours passes through it."""
+    exception = sys.exc_info()[1]
+    if isinstance(exception, TracejitError | Raised | Restage):
+        raise exception
+
+
+def try_begins() -> int:
+    """The number of equations before the body of a `try`."""
+    return len(session().builder.stack[-1])
+
+
+def try_ends(mark: int) -> None:
+    """Refuse a `try` whose body may fail only when the program runs."""
+    trace = session()
+    for eqn in trace.builder.stack[-1][mark:]:
+        inner = [e for region in eqn.regions for e in walk(region)]
+        if any(e.prim is check for e in [eqn, *inner]):
+            raise FenceError(
+                "`try` cannot catch an error that depends on traced data",
+                trace.builder.loc,
+                "test for the case with `if`, or leave `try` out",
+            )
+
+
+def made(obj: Any) -> Any:
+    """A list, set or dict that was written down."""
+    return session().make(obj)
+
+
+HOOKS.update(
+    {
+        "frame": Frame,
+        "if": branches.if_,
+        "for": loops.for_,
+        "while": loops.while_,
+        "choose": branches.choose,
+        "and": branches.and_,
+        "or": branches.or_,
+        "all_of": branches.all_of,
+        "any_of": branches.any_of,
+        "not": branches.not_,
+        "none_of": branches.none_of,
+        "compare": branches.compare,
+        "call": calls.call,
+        "attr": calls.attr,
+        "item": state.get_item,
+        "attr_to_update": state.attr_to_update,
+        "item_to_update": state.get_item,
+        "set_attr": state.set_attr,
+        "set_item": state.set_item,
+        "del_attr": state.del_attr,
+        "del_item": state.del_item,
+        "set_local": state.set_local,
+        "forget": state.forget,
+        "iop": state.iop,
+        "iter": outside.iter_,
+        "mapping": outside.imported,
+        "made": made,
+        "raise": raise_,
+        "caught": caught,
+        "try_begins": try_begins,
+        "try_ends": try_ends,
+        "slice": slice,
+        "super": super,
+    }
+)

@@ -1,0 +1,390 @@
+"""`for` and `while`, staged by running the body as a probe.
+
+A probe runs the body once into a region and finds the places that it changes; these
+are carried, and the body runs again with parameters in their stead until the types
+stay. What the probes wrote is undone. A loop that cannot be staged has its first round
+peeled off (`best = None`) and is tried again, then it is unrolled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import (
+    FenceError,
+    StagingError,
+    TracejitError,
+    UnrollLimitError,
+)
+from tracejit.frontend.box import Box, box_of
+from tracejit.frontend.branches import (
+    Branch,
+    all_of,
+    branch,
+    none_of,
+    put,
+    traced,
+    truth,
+)
+from tracejit.frontend.carry import Spec, avals, encode, spec_of
+from tracejit.frontend.lift import Meta
+from tracejit.frontend.outside import iter_
+from tracejit.frontend.places import UNDEFINED, Buffer, Frame, Place, Variable, Watch
+from tracejit.frontend.session import Restage, session
+from tracejit.frontend.trips import Trips, interval, trips_of
+from tracejit.ir.aval import Aval
+from tracejit.ir.builder import fresh, new_region
+from tracejit.ir.program import Atom, Literal, Region, Var, walk
+from tracejit.ops.control import emit_for
+from tracejit.ops.control import while_ as while_primitive
+from tracejit.ops.elementwise import gt, logical_and, lt
+from tracejit.ops.promote import convert
+
+NO_PAST = object()
+INDEX = Aval(np.dtype(np.int64))
+MAX_ROUNDS = 8
+MAX_UNROLLED = 10_000
+#: Rounds that a loop may run as plain Python before it is tried no more.
+PEELED = 2
+
+
+class _NothingTraced(Exception):
+    """The body computes with plain Python values alone."""
+
+
+class Slot:
+    """A carried place."""
+
+    def __init__(self, place: Place, spec: Spec, before: Any):
+        self.place, self.spec, self.before = place, spec, before
+
+    def params(self) -> list[Var]:
+        hint = self.place.name if isinstance(self.place, Variable) else ""
+        return [fresh(aval, hint) for aval in avals(self.spec)]
+
+    def init(self) -> list[Atom]:
+        if isinstance(self.place, Buffer):
+            return [self.place.get()]
+        return encode(self.spec, UNDEFINED if self.before is NO_PAST else self.before)
+
+    def result(self, after: Any) -> list[Atom]:
+        if isinstance(self.place, Buffer):
+            return [self.place.get()]
+        return encode(self.spec, after)
+
+
+class Loop:
+    """The staging of one loop: its slots, widened round by round."""
+
+    def __init__(self, frame: Frame, meta: Meta, runs: bool):
+        self.frame, self.meta = frame, meta
+        self.runs = runs  # surely at least once
+        self.slots: dict[Any, Slot] = {}
+        self.dead: dict[Any, Place] = {}
+        self.params: list[Var] = []
+
+    def bind(self) -> None:
+        """Put fresh parameters into the carried places."""
+        self.params = []
+        for slot in self.slots.values():
+            new = slot.params()
+            put(slot.place, slot.spec, new)
+            self.params += new
+
+    def fixpoint(self, run: Callable[[], Any]) -> Branch | None:
+        """Probe until the types settle: the last probe, or None if all is done.
+
+        The loop is done when it changes nothing that matters.
+        """
+        for _ in range(MAX_ROUNDS):
+            probe = Branch(self.frame, lambda: (self.bind(), run())[1])
+            settled = self.widen(probe)
+            if not probe.eqns:
+                if self.slots:
+                    raise _NothingTraced
+                self.finish([])
+                return None
+            if settled:
+                return probe
+        names = ", ".join(str(slot.place) for slot in self.slots.values())
+        raise StagingError(f"the types of {names} never settle")
+
+    def widen(self, probe: Branch) -> bool:
+        """Take in what a probe changed; whether nothing was new."""
+        if probe.diverges:
+            raise StagingError("every round of the loop ends in a `raise`")
+        stable = True
+        for key, (place, after) in probe.changes.items():
+            if self._is_dead(place):
+                self.dead[key] = place
+                continue
+            slot = self.slots.get(key)
+            before = slot.before if slot else self._before(place)
+            old = slot.spec if slot else None
+            spec = spec_of(place, self._seen(before, after), old)
+            if spec != old:
+                stable = False
+                self.slots[key] = Slot(place, spec, before)
+        return stable
+
+    def _is_dead(self, place: Place) -> bool:
+        return self._is_own(place) and place.name not in self.meta.head  # type: ignore
+
+    def _is_own(self, place: Place) -> bool:
+        return isinstance(place, Variable) and place.owner is self.frame
+
+    def _before(self, place: Place) -> Any:
+        # A variable that every round assigns first has no past.
+        if self.runs and self._is_own(place) and place.name not in self.meta.again:  # type: ignore
+            return NO_PAST
+        return place.get()
+
+    def _seen(self, before: Any, after: Any) -> list[Any]:
+        return [after] if before is NO_PAST else [before, after]
+
+    def inits(self) -> list[Atom]:
+        return [atom for slot in self.slots.values() for atom in slot.init()]
+
+    def results(self, probe: Branch) -> list[Atom]:
+        """What the body hands on; emitted into its region."""
+        with probe.entered():
+            return [
+                atom
+                for slot in self.slots.values()
+                for atom in slot.result(probe.after(slot.place))
+            ]
+
+    def carried_flags(self) -> list[Slot]:
+        """The flags that are traced and end the loop early."""
+        return [
+            slot
+            for slot in self.slots.values()
+            if self._is_own(slot.place)
+            and slot.place.name in self.meta.exits  # type: ignore[attr-defined]
+            and slot.spec.carried
+        ]
+
+    def finish(self, outs: Sequence[Atom]) -> None:
+        """Store the final values."""
+        rest = iter(outs)
+        for slot in self.slots.values():
+            put(slot.place, slot.spec, [next(rest) for _ in avals(slot.spec)])
+        for place in self.dead.values():
+            place.set(UNDEFINED)
+
+
+# for ----------------------------------------------------------------------------------
+
+
+def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> None:
+    """`for … in values: body(…)`."""
+    trips = trips_of(values)
+    if trips is None:
+        _unroll(frame, iter_(values), body, meta, None)
+        return
+    cause: Exception | None = None
+    if _key(body) not in session().advice.unroll:
+        for _ in range(PEELED):
+            if trips.counted and not len(trips):
+                return
+            try:
+                _stage_for(frame, trips, body, meta)
+                return
+            except _NothingTraced:
+                break
+            except _GIVES_UP as error:
+                raise error
+            except Exception as error:
+                cause = error
+            if not trips.counted:
+                raise _unstageable("loop", cause) from cause
+            _unroll(frame, [trips.at(trips.plain[0])], body, meta, cause)
+            if _must_stop(frame, meta):
+                return
+            trips = trips.after(1)
+    _unroll(frame, trips, body, meta, cause)
+
+
+#: What no other way of staging the loop would cure.
+_GIVES_UP = (Restage, FenceError, UnrollLimitError)
+
+
+def _key(body: Callable[..., Any]) -> Any:
+    """A name of the loop's place in the source."""
+    code = body.__code__
+    return code.co_filename, code.co_firstlineno, code.co_name
+
+
+def _unstageable(what: str, cause: Exception | None) -> Exception:
+    if isinstance(cause, TracejitError | NameError):
+        return cause
+    return StagingError(f"the {what} cannot be staged: {cause}", session().builder.loc)
+
+
+def _must_stop(frame: Frame, meta: Meta) -> bool:
+    go = none_of(*_flags(frame, meta))
+    return not traced(go) and not go
+
+
+def _flags(frame: Frame, meta: Meta) -> list[Any]:
+    return [getattr(frame, name) for name in meta.exits]
+
+
+def _unroll(
+    frame: Frame,
+    values: Iterable[Any],
+    body: Callable[[Any], Any],
+    meta: Meta,
+    cause: Exception | None,
+) -> None:
+    """Run the loop as Python does; a traced `break` guards the rounds after it."""
+    trace = session()
+    for value in values:
+        before = len(trace.builder.stack[-1])
+        go = none_of(*_flags(frame, meta))
+        if not traced(go):
+            if not go:
+                return
+            body(value)
+        else:
+            branch(frame, go, lambda v=value: body(v), lambda: None, meta.head)
+        if len(trace.builder.stack[-1]) > before:
+            count_unrolled(cause)
+
+
+def count_unrolled(cause: Exception | None) -> None:
+    """Count a round that put equations into the program; too many are an error."""
+    trace = session()
+    trace.unrolled += 1
+    if trace.unrolled > MAX_UNROLLED:
+        why = f" It could not be staged because: {cause}" if cause else ""
+        raise UnrollLimitError(
+            f"more than {MAX_UNROLLED} rounds of loops were unrolled.{why}",
+            trace.builder.loc,
+            "loop over a range or an array, and index arrays with the counter",
+        ) from cause
+
+
+def _stage_for(
+    frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta
+) -> None:
+    loop = Loop(frame, meta, trips.counted)
+
+    def run() -> Var:
+        counter = fresh(INDEX)
+        counter.interval = interval(trips)
+        body(trips.at(box_of(counter, "python")))
+        return counter
+
+    probe = loop.fixpoint(run)
+    if probe is None:
+        return
+    region = new_region([probe.value, *loop.params], probe.eqns, loop.results(probe))
+    lo, hi, step = (_index(b) for b in trips.bounds)
+    if loop.carried_flags():
+        outs = _for_with_exits(loop, region, trips)
+    elif loop.slots or any(eqn.prim.effect for eqn in walk(region)):
+        outs = emit_for(lo, hi, step, loop.inits(), region, reverse=False)
+    else:
+        outs = []
+    loop.finish(outs)
+
+
+def _index(bound: Any) -> Atom:
+    if isinstance(bound, Box):
+        return convert(bound.read(), np.int64)
+    return session().literal(bound, np.int64)
+
+
+def _for_with_exits(loop: Loop, region: Region, trips: Trips) -> list[Atom]:
+    """A `for` that data may end early, as a `while` that carries the counter."""
+    lo, hi, step = (_index(b) for b in trips.bounds)
+    if not isinstance(step, Literal):
+        raise StagingError("a loop with a traced step cannot be left early")
+    trace = session()
+    counter = region.params[0]
+    with trace.builder.reopen(region.eqns):
+        region.results.insert(0, counter + step)
+    index = fresh(INDEX)
+
+    def condition() -> Any:
+        loop.bind()
+        inside = (lt if step.value > 0 else gt)(index, hi)
+        go = none_of(*_flags(loop.frame, loop.meta))
+        return logical_and(inside, convert(go.read(), bool))
+
+    test = Branch(loop.frame, condition)
+    check = new_region([index, *loop.params], test.eqns, [test.value])
+    outs = while_primitive(lo, *loop.inits(), regions=[check, region])
+    return outs[1:]
+
+
+# while --------------------------------------------------------------------------------
+
+
+def while_(
+    frame: Frame, test: Callable[[], Any], body: Callable[[], Any], meta: Meta
+) -> None:
+    """`while test(): body()`."""
+
+    def condition() -> Any:
+        return all_of(none_of(*_flags(frame, meta)), test)
+
+    trace = session()
+    cause: Exception | None = None
+    tries = 0 if _key(body) in trace.advice.unroll else PEELED
+    while True:
+        now = condition()
+        if not traced(now) and not now:
+            return
+        if traced(now) or tries > 0:
+            tries -= 1
+            try:
+                _stage_while(frame, condition, body, meta, not traced(now))
+                return
+            except _NothingTraced as error:
+                tries, cause = 0, error
+            except _GIVES_UP as error:
+                raise error
+            except Exception as error:
+                cause = error
+            if traced(now):
+                raise _unstageable("loop", cause) from cause
+        before = len(trace.builder.stack[-1])
+        body()
+        if len(trace.builder.stack[-1]) > before:
+            count_unrolled(cause)
+
+
+def _stage_while(
+    frame: Frame,
+    condition: Callable[[], Any],
+    body: Callable[[], Any],
+    meta: Meta,
+    runs: bool,
+) -> None:
+    loop = Loop(frame, meta, runs)
+    probe = loop.fixpoint(body)
+    if probe is None:
+        raise _NothingTraced
+    params = loop.params
+
+    def decide() -> Atom:
+        loop.bind()
+        watch = Watch(frame)
+        go = truth(condition())
+        if not traced(go):
+            raise StagingError("its condition does not depend on traced data")
+        if watch.changes():
+            raise StagingError("its condition changes variables")
+        return convert(go.read(), bool)
+
+    test = Branch(frame, decide)
+    regions = [
+        new_region(loop.params, test.eqns, [test.value]),
+        new_region(params, probe.eqns, loop.results(probe)),
+    ]
+    loop.finish(while_primitive(*loop.inits(), regions=regions))

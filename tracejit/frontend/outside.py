@@ -1,0 +1,308 @@
+"""Reading what a function finds around it: nothing read is ever stale.
+
+Arrays become inputs of the Program, fetched anew at every call. Numbers, strings,
+flags and the identity of objects become guards, asked at every call. What comes from
+an object of the outside is of the outside as well.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tracejit.frontend.box import Box, box_of, plain
+from tracejit.frontend.places import AttributePlace, Contents
+from tracejit.frontend.session import Session, session
+from tracejit.frontend.trace import Guard
+from tracejit.ops.promote import supported
+
+#: Packages whose contents do not change and whose functions are called as they are.
+LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
+    "numpy",
+    "scipy",
+    "tracejit",
+    "numba",
+}
+_PLAIN = int | float | complex | str | bytes | np.generic | type(None) | range | slice
+MISSING = object()
+
+
+def is_library(module: str | None) -> bool:
+    """Whether a module belongs to Python, NumPy and the like."""
+    return (module or "").partition(".")[0] in LIBRARIES
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether a value is still what it was; NaN equals NaN."""
+    if a is b:
+        return True
+    if not isinstance(a, _PLAIN) or type(a) is not type(b):
+        return False
+    if isinstance(a, float) and a == b == 0:
+        return math.copysign(1, a) == math.copysign(1, b)
+    return bool(a == b) or (a != a and b != b)
+
+
+def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
+    """A value just read from a place of the outside; `fetch` reads it again."""
+    if isinstance(value, Box):
+        return value
+    trace = session()
+    entry = trace.entries.setdefault(key, value)
+    if isinstance(value, np.ndarray):
+        return capture(key, value, fetch, what)
+    if isinstance(value, ModuleType):
+        return value
+    if entry is value or isinstance(value, _PLAIN):
+        guard(trace, key, entry, fetch, what)
+    if not isinstance(value, _PLAIN):
+        trace.outside.setdefault(id(value), (value, what))
+    return value
+
+
+def guard(
+    trace: Session, key: Any, entry: Any, fetch: Callable[[], Any], what: str
+) -> None:
+    """Rely on `fetch()` giving what it gave when this trace first asked."""
+    if key not in trace.guards:
+        trace.guards[key] = Guard(lambda: equal(entry, _attempt(fetch)), what)
+
+
+def _attempt(fetch: Callable[[], Any]) -> Any:
+    try:
+        return fetch()
+    except (AttributeError, LookupError, NameError, ValueError, TypeError):
+        return MISSING
+
+
+def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
+    """An array of the outside, as an input."""
+    trace = session()
+    if key in trace.boxes:
+        return trace.boxes[key]
+    supported(value.dtype)
+    captured = trace.capture(key, value, fetch, what)
+    with trace.builder.outer(0):
+        box = box_of(captured.var, "array")
+    trace.boxes[key] = box
+    return box
+
+
+def is_outside(obj: Any) -> bool:
+    """Whether an object came from outside of the staged call."""
+    return id(obj) in session().outside
+
+
+def name_of(obj: Any) -> str:
+    """What an outside object is called in messages."""
+    found = session().outside.get(id(obj))
+    return found[1] if found else type(obj).__name__
+
+
+# Variables ----------------------------------------------------------------------------
+
+
+class Surroundings:
+    """The globals and closure cells of one function."""
+
+    def __init__(self, fn: FunctionType):
+        self.fn, self.globals = fn, fn.__globals__
+        names = fn.__code__.co_freevars
+        self.cells = dict(zip(names, fn.__closure__ or (), strict=True))
+        builtins = self.globals.get("__builtins__", {})
+        self.builtins = builtins if isinstance(builtins, dict) else vars(builtins)
+
+    def global_(self, name: str) -> Any:
+        """Read a global or builtin."""
+        scope = self.globals
+        if name not in scope:
+            if name not in self.builtins:
+                raise NameError(f"name {name!r} is not defined", name=name)
+            return self.builtins[name]
+        value = scope[name]
+        key = "global", id(scope), name
+        return read(key, value, lambda: scope[name], name)
+
+    def closure(self, name: str) -> Any:
+        """Read a variable of an enclosing function."""
+        cell = self.cells[name]
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            raise NameError(
+                f"cannot access free variable '{name}' where it is not associated "
+                "with a value in enclosing scope"
+            ) from None
+        if name == "__class__":
+            return value
+        return read(("closure", id(cell)), value, lambda: cell.cell_contents, name)
+
+    def set_global(self, name: str, value: Any) -> None:
+        """Assign a global."""
+        place = GlobalPlace(self.globals, name)
+        session().entries.setdefault(place.key, place.get())
+        session().record(place)
+        place.set(value)
+
+    def set_closure(self, name: str, value: Any) -> None:
+        """Assign a variable of an enclosing function."""
+        cell = self.cells[name]
+        place = AttributePlace(cell, "cell_contents")
+        place.name, place.key = "cell_contents", ("closure", id(cell))
+        session().entries.setdefault(place.key, place.get())
+        session().record(place)
+        cell.cell_contents = value
+
+    def defaults(self) -> tuple[Any, ...] | None:
+        """Default values of the parameters."""
+        fn, values = self.fn, self.fn.__defaults__
+        if values is None:
+            return None
+        return tuple(
+            [
+                read(
+                    ("default", id(fn), k),
+                    value,
+                    lambda k=k: fn.__defaults__[k],  # type: ignore[misc]
+                    f"{fn.__name__}(default {k})",
+                )
+                for k, value in enumerate(values)
+            ]
+        )
+
+    def keyword_defaults(self) -> dict[str, Any] | None:
+        """Default values of the keyword-only parameters."""
+        fn, values = self.fn, self.fn.__kwdefaults__
+        if values is None:
+            return None
+        return {
+            name: read(
+                ("default", id(fn), name),
+                value,
+                lambda name=name: fn.__kwdefaults__[name],  # type: ignore[misc]
+                f"{fn.__name__}({name}=…)",
+            )
+            for name, value in values.items()
+        }
+
+
+class GlobalPlace(Contents):
+    """A global variable."""
+
+    def __init__(self, scope: dict[str, Any], name: str):
+        self.owner, self.name = scope, name
+        self.key = "global", id(scope), name
+
+    def get(self) -> Any:
+        return self.owner.get(self.name, MISSING)
+
+    def set(self, value: Any) -> None:
+        if value is MISSING:
+            del self.owner[self.name]
+        else:
+            self.owner[self.name] = value
+
+    def __str__(self) -> str:
+        return f"global `{self.name}`"
+
+
+# Attributes and items -----------------------------------------------------------------
+
+
+def attribute(obj: Any, name: str) -> Any:
+    """`obj.name`, where it needs no code of the user's to run."""
+    if type(obj) is Box:
+        return getattr(obj, name)
+    if isinstance(obj, ModuleType):
+        value = getattr(obj, name)
+        if is_library(obj.__name__):
+            return value
+    elif is_outside(obj):
+        value = getattr(obj, name)
+        if isinstance(value, MethodType) or _computed(obj, name):
+            return value
+    else:
+        value = getattr(obj, name)
+        if isinstance(value, np.ndarray) and not isinstance(obj, np.ndarray):
+            return loose(value)
+        return value
+    key = "attribute", id(obj), name
+    owner = name_of(obj) if not isinstance(obj, ModuleType) else obj.__name__
+    return read(key, value, lambda: getattr(obj, name), f"{owner}.{name}")
+
+
+def _computed(obj: Any, name: str) -> bool:
+    """Whether reading an attribute makes a new object every time."""
+    return getattr(obj, name) is not getattr(obj, name)
+
+
+def item(obj: Any, key: Any) -> Any:
+    """`obj[key]` of a builtin container."""
+    if isinstance(obj, dict) and isinstance(key, Box):
+        key = plain(key)
+    if not is_outside(obj):
+        value = obj[key]
+        return loose(value) if isinstance(value, np.ndarray) else value
+    if isinstance(key, slice) or not isinstance(obj, list | tuple | dict):
+        return imported(obj)[key]
+    if isinstance(obj, list | tuple):
+        key = key.__index__()
+    return _element(obj, key, obj[key])
+
+
+def _element(obj: Any, key: Any, value: Any) -> Any:
+    where = "item", id(obj), key
+    return read(where, value, lambda: obj[key], f"{name_of(obj)}[{key!r}]")
+
+
+def loose(array: np.ndarray[Any, Any]) -> Any:
+    """An array met in an object that is not known to be of the outside."""
+    if array.dtype.kind not in "biufc":
+        return array
+    return capture(("array", id(array)), array, lambda: array, "array")
+
+
+def imported(obj: Any) -> Any:
+    """A container of the outside, as one of what `read` makes of its elements."""
+    if not is_outside(obj) or not isinstance(
+        obj, list | tuple | dict | set | frozenset
+    ):
+        return obj
+    trace = session()
+    size_key = "keys", id(obj)
+    keys = list(obj) if isinstance(obj, dict | set | frozenset) else len(obj)
+    entry = trace.entries.setdefault(size_key, keys)
+
+    def unchanged() -> bool:
+        now = list(obj) if isinstance(obj, dict | set | frozenset) else len(obj)
+        return now == entry
+
+    trace.guards.setdefault(size_key, Guard(unchanged, f"the keys of {name_of(obj)}"))
+    if isinstance(obj, set | frozenset):
+        return obj
+    if isinstance(obj, dict):
+        new = {k: _element(obj, k, v) for k, v in obj.items()}
+        return trace.make(new)
+    elements = [_element(obj, k, v) for k, v in enumerate(obj)]
+    if isinstance(obj, list):
+        return trace.make(elements)
+    return type(obj)(*elements) if hasattr(obj, "_fields") else tuple(elements)
+
+
+def iter_(values: Any) -> Iterable[Any]:
+    """What to iterate over in place of `values`."""
+    if isinstance(values, np.ndarray):
+        values = loose(values)
+    if isinstance(values, list | tuple) and not is_outside(values):
+        arrays = any(isinstance(v, np.ndarray) for v in values)
+        return (
+            [loose(v) if isinstance(v, np.ndarray) else v for v in values]
+            if arrays
+            else values
+        )
+    return imported(values)

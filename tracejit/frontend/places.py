@@ -1,0 +1,205 @@
+"""Places that lifted code writes to: variables, attributes, containers, boxes.
+
+A place can be read, set and compared; a probe ends with a list of the places that it
+changed, whatever they are, and loops and branches treat them all alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tracejit.frontend.box import Box
+from tracejit.frontend.session import Session, session
+from tracejit.ir.program import Atom
+from tracejit.ops.control import Failure, check
+
+
+class _Undefined:
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED = _Undefined()
+
+#: A name that only some runs define is kept in its frame under this and its name.
+MAYBE = "?"
+
+
+@dataclass(eq=False)
+class Maybe:
+    """The value of a variable that was assigned in some runs only.
+
+    `defined` is a traced bool; without a `value` none could be put in the program.
+    """
+
+    value: Any
+    defined: Any
+    why: str = ""
+
+
+class Frame:
+    """The local variables of one call of a lifted function, as attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what is not in the frame's dict.
+        maybe = self.__dict__.get(MAYBE + name)
+        if maybe is None:
+            raise UnboundLocalError(
+                f"cannot access local variable '{name}' where it is not associated "
+                "with a value"
+            )
+        loc = session().builder.loc
+        message = (
+            f"cannot access local variable '{name}': no branch that ran assigned it"
+        )
+        check(maybe.defined.read(), error=Failure(UnboundLocalError, (message,), loc))
+        return maybe.value
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self.__dict__:
+            getattr(self, name)
+            name = MAYBE + name
+        del self.__dict__[name]
+
+
+class Place:
+    """Somewhere a value is kept. `key` is equal for equal places."""
+
+    key: Any
+    owner: Any
+
+    def get(self) -> Any:
+        raise NotImplementedError
+
+    def set(self, value: Any) -> None:
+        raise NotImplementedError
+
+
+class Variable(Place):
+    """A local variable of a lifted function."""
+
+    def __init__(self, frame: Frame, name: str):
+        self.owner, self.name = frame, name
+        self.key = "variable", id(frame), name
+
+    def get(self) -> Any:
+        values = self.owner.__dict__
+        found = values.get(self.name, UNDEFINED)
+        return (
+            found
+            if found is not UNDEFINED
+            else values.get(MAYBE + self.name, UNDEFINED)
+        )
+
+    def set(self, value: Any) -> None:
+        values = self.owner.__dict__
+        values.pop(MAYBE + self.name, None)
+        values.pop(self.name, None)
+        if value is not UNDEFINED:
+            values[MAYBE + self.name if isinstance(value, Maybe) else self.name] = value
+
+    def __str__(self) -> str:
+        return f"`{self.name}`"
+
+
+class AttributePlace(Place):
+    """An attribute of an object."""
+
+    def __init__(self, obj: Any, name: str):
+        self.owner, self.name = obj, name
+        self.key = "attribute", id(obj), name
+
+    def get(self) -> Any:
+        return getattr(self.owner, self.name, UNDEFINED)
+
+    def set(self, value: Any) -> None:
+        if value is UNDEFINED:
+            delattr(self.owner, self.name)
+        else:
+            # Frozen dataclasses are written to in their own __init__ only.
+            object.__setattr__(self.owner, self.name, value)
+
+    def __str__(self) -> str:
+        return f"`{type(self.owner).__name__}.{self.name}`"
+
+
+class Contents(Place):
+    """All elements of a list, dict, set or deque."""
+
+    def __init__(self, obj: Any):
+        self.owner = obj
+        self.key = "contents", id(obj)
+
+    def get(self) -> Any:
+        return self.owner.copy()
+
+    def set(self, value: Any) -> None:
+        if isinstance(self.owner, list):
+            self.owner[:] = value
+            return
+        self.owner.clear()
+        (self.owner.extend if hasattr(self.owner, "extend") else self.owner.update)(
+            value
+        )
+
+    def __str__(self) -> str:
+        return f"a {type(self.owner).__name__}"
+
+
+class Buffer(Place):
+    """The contents of a root box. Its value is an Atom."""
+
+    def __init__(self, box: Box):
+        self.owner = box
+        self.key = "buffer", id(box)
+
+    def get(self) -> Atom:
+        return self.owner.read()
+
+    def set(self, value: Atom) -> None:
+        self.owner.write(value)
+
+    def __str__(self) -> str:
+        return f"an array of type {self.owner.aval}"
+
+
+class Watch:
+    """Finds out which places of the surroundings a piece of lifted code changes."""
+
+    def __init__(self, frame: Frame):
+        self.trace: Session = session()
+        self.frame = frame
+        self.mark = len(self.trace.log)
+        self.before = dict(frame.__dict__)
+        self.depth = self.trace.depth
+
+    def changes(self) -> dict[Any, Place]:
+        """Changed places that existed before, by key."""
+        found: dict[Any, Place] = {}
+        now = self.frame.__dict__
+        for name in {**self.before, **now}:
+            if self.before.get(name, UNDEFINED) is not now.get(name, UNDEFINED):
+                place: Place = Variable(self.frame, name.removeprefix(MAYBE))
+                found[place.key] = place
+        for entry in self.trace.log[self.mark :]:
+            target = entry.target
+            place = Buffer(target.root) if isinstance(target, Box) else target
+            if isinstance(place, Place) and not self._made_inside(place):
+                found[place.key] = place
+        return found
+
+    def _made_inside(self, place: Place) -> bool:
+        if isinstance(place, Buffer):
+            home = place.owner.region
+            return not any(home is r for r in self.trace.builder.stack[: self.depth])
+        return self.trace.is_new(place.owner, self.depth)
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
+        self.trace.undo_to(self.mark)
+        self.restore_frame()
+
+    def restore_frame(self) -> None:
+        self.frame.__dict__.clear()
+        self.frame.__dict__.update(self.before)

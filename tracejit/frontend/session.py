@@ -1,0 +1,142 @@
+"""The Trace of one call of `stage`, with what lifting needs to know beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import CodeType, FunctionType
+from typing import Any
+
+from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.frontend.trace import Trace, Write, current_trace
+from tracejit.ir.builder import Builder
+from tracejit.ir.program import Eqn
+
+#: Marks the globals of lifted code, and with them its frames.
+LIFTED = "__tracejit_lifted__"
+
+
+class Restage(Exception):
+    """Staging must begin again, with what `Session.advice` has learnt."""
+
+
+class Raised(Exception):
+    """The staged branch being run ends in a `raise`: it has become a check."""
+
+
+@dataclass
+class Advice:
+    """What earlier attempts at staging this call found out.
+
+    `unroll`: loops (by place in the source) to unroll; `pinned`: captured arrays,
+    by key, whose values Python decides on.
+    """
+
+    unroll: set[Any] = field(default_factory=set)
+    pinned: set[Any] = field(default_factory=set)
+
+
+class SourceBuilder(Builder):
+    """A Builder that reads the user's location off the running lifted code."""
+
+    _locations: dict[tuple[CodeType, int], SrcLoc]
+
+    def __init__(self) -> None:
+        self._locations = {}
+        self._fixed: SrcLoc | None = None
+        super().__init__()
+
+    @property  # type: ignore[override]
+    def loc(self) -> SrcLoc:
+        if self._fixed is not None:
+            return self._fixed
+        frame = sys._getframe(1)
+        while frame is not None:
+            if LIFTED in frame.f_globals:
+                key = frame.f_code, frame.f_lasti
+                if key not in self._locations:
+                    self._locations[key] = location(*key)
+                return self._locations[key]
+            frame = frame.f_back  # type: ignore[assignment]
+        return UNKNOWN
+
+    @loc.setter
+    def loc(self, loc: SrcLoc) -> None:
+        self._fixed = None if loc is UNKNOWN else loc
+
+    @contextmanager
+    def at(self, loc: SrcLoc, origin: Eqn | None = None) -> Iterator[None]:
+        saved = self._fixed, self.origin
+        self._fixed, self.origin = loc, origin
+        try:
+            yield
+        finally:
+            self._fixed, self.origin = saved
+
+    @contextmanager
+    def reopen(self, eqns: list[Eqn]) -> Iterator[None]:
+        """Append to a region that was closed, as one that is open here."""
+        depth = len(self.stack)
+        self.stack.append(eqns)
+        try:
+            yield
+        finally:
+            del self.stack[depth:]
+
+
+def location(code: CodeType, lasti: int) -> SrcLoc:
+    """Where in the source an instruction comes from."""
+    for k, (line, end_line, col, end_col) in enumerate(code.co_positions()):
+        if 2 * k == lasti and line is not None:
+            last = end_col if end_line == line else None
+            return SrcLoc(code.co_filename, line, col or 0, last, code.co_name)
+    return SrcLoc(code.co_filename, code.co_firstlineno, function=code.co_name)
+
+
+@dataclass
+class Session(Trace):
+    """A Trace with the outside objects it met and the functions it lifted."""
+
+    builder: SourceBuilder = field(default_factory=SourceBuilder)  # type: ignore
+    advice: Advice = field(default_factory=Advice)
+    #: Objects that came from outside, by id: what is read from them is guarded.
+    outside: dict[int, tuple[Any, str]] = field(default_factory=dict)
+    #: Values that places of the outside had when the trace first touched them.
+    entries: dict[Any, Any] = field(default_factory=dict)
+    #: Lists, dicts and objects made while tracing, with the region they were made in.
+    born: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    lifted: dict[int, tuple[Any, FunctionType]] = field(default_factory=dict)
+    #: What `print` was given, in order, until it is certain that it ran.
+    printed: list[Callable[[], None]] = field(default_factory=list)
+    #: Boxes on captured arrays, by key.
+    boxes: dict[Any, Any] = field(default_factory=dict)
+    unrolled: int = 0
+    #: The call hook, for rooms below it.
+    call: Callable[..., Any] = lambda fn, *args, **kwargs: fn(*args, **kwargs)
+
+    def record(self, place: Any) -> None:
+        """Log that `place` (see `places`) is about to change."""
+        before = place.get()
+        self.log.append(Write(place, lambda: place.set(before)))
+
+    def make(self, obj: Any) -> Any:
+        """Note that a mutable object was made here."""
+        stack = self.builder.stack
+        self.born[id(obj)] = obj, stack[-1] if stack else None
+        return obj
+
+    def is_new(self, obj: Any, depth: int) -> bool:
+        """Whether `obj` was made in no region that encloses the one at `depth`."""
+        if id(obj) not in self.born:
+            return False
+        home = self.born[id(obj)][1]
+        return not any(home is region for region in self.builder.stack[:depth])
+
+
+def session() -> Session:
+    """The Session being staged on this thread."""
+    trace = current_trace()
+    assert isinstance(trace, Session)
+    return trace

@@ -1,0 +1,194 @@
+"""`stage(fn, args, kwargs)`: from a plain function to a Program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import OutsideStoreError, StagingError
+from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.source import SrcLoc
+from tracejit.frontend.box import Box, as_box, box_of
+from tracejit.frontend.calls import call
+from tracejit.frontend.control import HOOKS
+from tracejit.frontend.session import Advice, Restage, Session
+from tracejit.frontend.trace import Trace, tracing
+from tracejit.ir.aval import Aval, Extent
+from tracejit.ir.builder import fresh, new_region
+from tracejit.ir.program import Atom, Program
+from tracejit.ops.promote import supported
+
+assert HOOKS
+MAX_ATTEMPTS = 20
+
+
+@dataclass
+class Leaf:
+    """One leaf of the arguments. `kind` None: static, else the kind of its box."""
+
+    name: str
+    kind: str | None
+    value: Any
+
+
+@dataclass
+class Staged:
+    """A function staged for one call.
+
+    The program's inputs are the traced leaves, then `trace.captured`, then
+    `trace.draws`. A result is an Atom of the program for every leaf of `out_tree`
+    that is an array, NumPy scalar or number (`out_kinds`: "array", "scalar",
+    "python"); other leaves are in `out_static`, by position, with kind "static".
+    """
+
+    program: Program
+    out_tree: TreeDef
+    out_kinds: list[str]
+    out_static: dict[int, Any]
+    trace: Trace
+    in_leaves: list[Leaf]
+    in_tree: TreeDef
+
+
+def stage(
+    fn: Any,
+    args: Sequence[Any],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    static: Sequence[int] = (),
+    boundscheck: bool = True,
+    name: str | None = None,
+) -> Staged:
+    """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced."""
+    advice = Advice()
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return _attempt(fn, args, kwargs or {}, static, boundscheck, name, advice)
+        except Restage:
+            continue
+    raise StagingError("staging does not settle")
+
+
+def _attempt(
+    fn: Any,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    static: Sequence[int],
+    boundscheck: bool,
+    name: str | None,
+    advice: Advice,
+) -> Staged:
+    trace = Session(boundscheck=boundscheck, advice=advice, call=call)
+    leaves, tree = flatten((tuple(args), dict(kwargs)))
+    names = list(_leaf_names(fn, args, kwargs))
+    with tracing(trace), trace.builder.open() as eqns:
+        try:
+            described, boxed, params = [], [], []
+            for k, (leaf, label) in enumerate(zip(leaves, names, strict=True)):
+                kind = None if k in static else leaf_kind(leaf)
+                described.append(Leaf(label, kind, leaf))
+                if kind is None:
+                    boxed.append(_static(trace, leaf, label))
+                    continue
+                var = fresh(_aval(leaf, label), label.rpartition(".")[2])
+                params.append(var)
+                boxed.append(box_of(var, kind))
+            call_args, call_kwargs = unflatten(tree, boxed)
+            value = call(fn, *call_args, **call_kwargs)
+            kinds, atoms, out_static, out_tree = _results(value)
+            _nothing_left_outside(trace)
+        except BaseException:
+            trace.undo_to(0)
+            raise
+    params += [c.var for c in trace.captured.values()]
+    params += [draw.var for draw in trace.draws]
+    program = Program(name or _name(fn), new_region(params, eqns, atoms))
+    for out in trace.printed:
+        out()
+    return Staged(program, out_tree, kinds, out_static, trace, described, tree)
+
+
+def leaf_kind(leaf: Any) -> str | None:
+    """How an argument is traced; None: it is static."""
+    if isinstance(leaf, np.ndarray):
+        return "array"
+    if isinstance(leaf, np.generic) and not isinstance(leaf, np.str_ | np.bytes_):
+        return "scalar"
+    return "python" if type(leaf) is float else None
+
+
+def _aval(leaf: Any, label: str) -> Aval:
+    array = np.asarray(leaf)
+    extents = (Extent(n, f"{label}.{k}") for k, n in enumerate(array.shape))
+    return Aval(supported(array.dtype), tuple(extents))
+
+
+def _static(trace: Session, leaf: Any, label: str) -> Any:
+    if not isinstance(leaf, int | float | complex | str | bytes | type(None)):
+        trace.outside[id(leaf)] = leaf, label
+    return leaf
+
+
+def _name(fn: Any) -> str:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return name if name.isidentifier() else "function"
+
+
+def _leaf_names(fn: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Iterator[str]:
+    """A name for every leaf of the arguments: `params.w`, `x`, `rest.0`."""
+    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
+    names = list(code.co_varnames[: code.co_argcount]) if code else []
+    if hasattr(fn, "__func__"):
+        names = names[1:]
+    for k, arg in enumerate(args):
+        base = names[k] if k < len(names) else f"arg{k}"
+        yield from _inner_names(arg, base)
+    for key, arg in kwargs.items():
+        yield from _inner_names(arg, key)
+
+
+def _inner_names(tree: Any, base: str) -> Iterator[str]:
+    leaves, treedef = flatten(tree)
+    if treedef.kind is None:
+        yield base
+        return
+    for k in range(len(leaves)):
+        yield f"{base}.{k}"
+
+
+def _results(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeDef]:
+    leaves, tree = flatten(value)
+    kinds: list[str] = []
+    atoms: list[Atom] = []
+    others: dict[int, Any] = {}
+    for k, leaf in enumerate(leaves):
+        if isinstance(leaf, Box | bool | int | float | np.generic | np.ndarray):
+            box = as_box(leaf)
+            kinds.append(box.kind)
+            atoms.append(box.read())
+        else:
+            kinds.append("static")
+            others[k] = leaf
+    return kinds, atoms, others, tree
+
+
+def _nothing_left_outside(trace: Session) -> None:
+    """No box may stay in an object that outlives the call."""
+    for entry in trace.log:
+        place = entry.target
+        if isinstance(place, Box) or not hasattr(place, "owner"):
+            continue
+        if id(place.owner) in trace.born or isinstance(place.owner, FunctionType):
+            continue
+        if type(place.owner).__name__ == "Frame" or place.owner is trace.printed:
+            continue
+        if any(isinstance(leaf, Box) for leaf in flatten(place.get())[0]):
+            raise OutsideStoreError(
+                f"a traced value stored into {place} from outside",
+                SrcLoc("", 0),
+                "return it",
+            )
