@@ -1,1 +1,20 @@
 """Derivatives of the NumPy code that people already have, compiled by Numba."""
+
+from tracejit.api import grad, jit, jvp, value_and_grad, vjp
+from tracejit.base.errors import TracejitError
+from tracejit.base.pytree import register_pytree_node
+from tracejit.show import make_ir, show
+from tracejit.testing import check_grads
+
+__all__ = [
+    "TracejitError",
+    "check_grads",
+    "grad",
+    "jit",
+    "jvp",
+    "make_ir",
+    "register_pytree_node",
+    "show",
+    "value_and_grad",
+    "vjp",
+]

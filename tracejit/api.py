@@ -24,6 +24,7 @@ from tracejit.runtime.dispatch import (
     convert,
     is_traced,
     leaf_kind,
+    result_loc,
     unflatten_results,
 )
 from tracejit.transform.jvp import jvp as jvp_program
@@ -47,7 +48,7 @@ class Jit(Dispatcher):
         entry = self.entry(arguments)
         staged = entry.staged
         results = entry(arguments.traced())
-        return unflatten_results(staged.out_tree, staged.out_kinds, results)
+        return unflatten_results(staged, results)
 
 
 class Grad(Dispatcher):
@@ -75,12 +76,12 @@ class Grad(Dispatcher):
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
         staged = entry.staged
-        n = len(staged.out_kinds)
+        n = len(staged.program.results)
         results = entry(arguments.traced())
         grads = self.unflatten_grads(arguments, results[n:])
         out: Any = grads
         if self.with_value or self.has_aux:
-            value = unflatten_results(staged.out_tree, staged.out_kinds, results[:n])
+            value = unflatten_results(staged, results[:n])
             if self.with_value:
                 out = value, grads
             else:
@@ -104,7 +105,7 @@ class Grad(Dispatcher):
 
     def check_outputs(self, staged: Staged) -> None:
         name = self.py_func.__name__
-        loc = staged.loc
+        loc = result_loc(staged, self.py_func)
         children = staged.out_tree.children
         if self.has_aux:
             if staged.out_tree.kind is not tuple or len(children) != 2:
@@ -116,7 +117,7 @@ class Grad(Dispatcher):
             tree = children[0]
         else:
             tree = staged.out_tree
-        if tree.kind is not None:
+        if tree.kind is not None or staged.out_kinds[0] == "static":
             raise NonScalarOutputError(
                 f"grad needs a scalar output; {name} returns {tree}",
                 loc,
@@ -312,15 +313,15 @@ def jvp(
     entry = program.entry(arguments)
     staged = entry.staged
     results = entry(arguments.traced(), dots)
-    n = len(staged.out_kinds)
-    value = unflatten_results(staged.out_tree, staged.out_kinds, results[:n])
+    n = len(staged.program.results)
+    value = unflatten_results(staged, results[:n])
     rest = iter(results[n:])
     # An integer result has a zero tangent.
     slopes = [
         next(rest) if r.aval.inexact else np.zeros(r.aval.shape)[()]
         for r in staged.program.results
     ]
-    return value, unflatten_results(staged.out_tree, staged.out_kinds, slopes)
+    return value, unflatten_results(staged, slopes)
 
 
 def vjp(
@@ -352,19 +353,15 @@ def vjp(
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         entry = program.entry(kept)
-        cts = [
-            ct
-            for ct, r in zip(
-                _like(cotangent, value, "cotangent"),
-                entry.staged.program.results,
-                strict=True,
-            )
-            if r.aval.inexact
-        ]
-        n = len(entry.staged.out_kinds)
+        leaves = _like(cotangent, value, "cotangent")
+        kinds = entry.staged.out_kinds
+        computed = [c for c, k in zip(leaves, kinds, strict=True) if k != "static"]
+        results = entry.staged.program.results
+        cts = [c for c, r in zip(computed, results, strict=True) if r.aval.inexact]
+        n = len(entry.staged.program.results)
         grads = entry(kept.traced(), cts)[n:]
-        leaves, treedef = flatten(primals)
-        pulled = [convert(leaf_kind(x), g) for x, g in zip(leaves, grads, strict=True)]
+        inputs, treedef = flatten(primals)
+        pulled = [convert(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
         return unflatten(treedef, pulled)
 
     return value, pull

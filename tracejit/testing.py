@@ -91,10 +91,10 @@ def check_grads(
         outs, out_tree = flatten(value)
         cts = [_like(rng, y) for y in outs]
         pulled = flatten(pull(unflatten(out_tree, cts)))[0]
-        got = sum(float(np.sum(g * d)) for g, d in zip(pulled, dots, strict=True))
-        want = sum(float(np.sum(c * e)) for c, e in zip(cts, expected, strict=True))
+        total = sum(float(np.sum(g * d)) for g, d in zip(pulled, dots, strict=True))
+        wanted = sum(float(np.sum(c * e)) for c, e in zip(cts, expected, strict=True))
         np.testing.assert_allclose(
-            got, want, rtol=tolerance, atol=tolerance * scale, err_msg="vjp"
+            total, wanted, rtol=tolerance, atol=tolerance * scale, err_msg="vjp"
         )
     if order > 1:
         weights = [_like(rng, y) for y in flatten(fn(*args))[0]]

@@ -21,6 +21,7 @@ import numpy as np
 from tracejit.backend.numba_build import compile_program
 from tracejit.base.config import config
 from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.stage import Staged, stage
 from tracejit.ir.check import check
 from tracejit.ir.evaluate import evaluate
@@ -140,7 +141,7 @@ class Dispatcher:
         options: Options,
         argnums: tuple[int, ...] = (),
     ):
-        update_wrapper(self, fn)
+        update_wrapper(self, fn)  # type: ignore[arg-type]
         self.py_func = fn
         self.transform = transform
         self.options = options
@@ -301,7 +302,22 @@ def convert(kind: str, value: Any) -> Any:
     return np.asarray(value) if kind == "array" else value
 
 
-def unflatten_results(treedef: TreeDef, kinds: Sequence[str], values: list[Any]) -> Any:
-    """The user's result structure, its traced leaves filled in."""
-    leaves = [convert(k, v) for k, v in zip(kinds, values, strict=True)]
-    return unflatten(treedef, leaves)
+def unflatten_results(staged: Staged, values: Sequence[Any]) -> Any:
+    """The user's result structure: computed leaves filled in, static ones as staged."""
+    rest = iter(values)
+    leaves = [
+        staged.out_static[k] if kind == "static" else convert(kind, next(rest))
+        for k, kind in enumerate(staged.out_kinds)
+    ]
+    return unflatten(staged.out_tree, leaves)
+
+
+def result_loc(staged: Staged, fn: Any) -> SrcLoc:
+    """Where the first result is computed; the function's first line failing that."""
+    for eqn in staged.program.eqns:
+        if staged.program.results[:1] and staged.program.results[0] in eqn.outputs:
+            return eqn.loc
+    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
+    if code is None:
+        return UNKNOWN
+    return SrcLoc(code.co_filename, code.co_firstlineno, function=code.co_name)
