@@ -42,9 +42,45 @@ def _tj_trips(lo: int, hi: int, step: int) -> int:
     return max((lo - hi - step - 1) // -step, 0)
 
 
+def _tj_tape(zero: Any) -> Any:
+    """A tape without rows, of the dtype of `zero`."""
+    return np.zeros(0, type(zero))
+
+
+def _tj_grow(tape: Any, old: int, new: int) -> Any:
+    """The tape with room for `new` numbers; those behind the first `old` are zero."""
+    tape = _tj_realloc(tape, new)
+    for k in range(old, new):
+        tape[k] = 0
+    return tape
+
+
+def _tj_realloc(tape: Any, size: int) -> Any:
+    """The tape moved to where there is room for `size` numbers."""
+    return np.concatenate([tape, np.empty(size - len(tape), tape.dtype)])
+
+
+def _tj_clear(tape: Any, size: int) -> None:
+    for k in range(size):
+        tape[k] = 0
+
+
+def _tj_copy(tape: Any, source: Any, size: int) -> None:
+    for k in range(size):
+        tape[k] = source[k]
+
+
+def _tj_free(tape: Any) -> None:
+    """Gives a tape's memory back; Python does that by itself."""
+
+
 #: By the name they have in kernels.
 HELPERS: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (_tj_add, _tj_mul, _tj_max, _tj_min, _tj_trips)
+    f.__name__: f
+    for f in (
+        *(_tj_add, _tj_mul, _tj_max, _tj_min, _tj_trips),
+        *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
+    )
 }
 
 

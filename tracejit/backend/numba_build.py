@@ -156,4 +156,5 @@ def _new_result(aval: Aval) -> np.ndarray:
 
 
 def _padded(nbytes: int) -> int:
+    nbytes = int(nbytes)  # it may be a NumPy integer
     return nbytes + -nbytes % _ALIGN

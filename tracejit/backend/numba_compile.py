@@ -6,15 +6,16 @@ It is loaded when a kernel has to be compiled, never on a warm start.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import compiler, cpu, registry
+from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from tracejit.backend.helpers import HELPERS, plain_globals
+from tracejit.backend import helpers
 
 
 def _combining(by: Callable[..., Any]) -> Any:
@@ -56,19 +57,73 @@ def _extremum(name: str, sign: str) -> Callable[..., Any]:
     return emit
 
 
-_COMPILED: dict[str, Any] = {
-    name: njit(error_model="numpy")(f) for name, f in HELPERS.items()
-} | {
+@intrinsic
+def _null(typingctx: Any, zero: Any) -> Any:
+    """A tape without rows."""
+    pointer = types.CPointer(zero)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_constant_null(pointer)
+
+    return pointer(zero), codegen
+
+
+@intrinsic
+def _realloc(typingctx: Any, tape: Any, size: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte = cgutils.voidptr_t
+        kind = ir.FunctionType(byte, [byte, cgutils.intp_t])
+        f = cgutils.get_or_insert_function(builder.module, kind, "realloc")
+        pointer, count = args
+        width = context.get_abi_sizeof(context.get_data_type(tape.dtype))
+        width = cgutils.intp_t(width)
+        moved = builder.call(
+            f, [builder.bitcast(pointer, byte), builder.mul(count, width)]
+        )
+        return builder.bitcast(moved, pointer.type)
+
+    return tape(tape, types.intp), codegen
+
+
+@intrinsic
+def _free(typingctx: Any, tape: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte = cgutils.voidptr_t
+        kind = ir.FunctionType(ir.VoidType(), [byte])
+        f = cgutils.get_or_insert_function(builder.module, kind, "free")
+        builder.call(f, [builder.bitcast(args[0], byte)])
+        return context.get_dummy_value()
+
+    return types.void(tape), codegen
+
+
+_INTRINSICS = {
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),
     "_tj_max": _combining(_extremum("maximum", ">")),
     "_tj_min": _combining(_extremum("minimum", "<")),
+    "_tj_tape": _null,
+    "_tj_realloc": _realloc,
+    "_tj_free": _free,
 }
+
+
+def _compiled_helpers() -> dict[str, Any]:
+    """The helpers as Numba functions, which see each other by name."""
+    seen: dict[str, Any] = {**vars(helpers), **_INTRINSICS}
+    for name, f in helpers.HELPERS.items():
+        if name not in _INTRINSICS:
+            copy = FunctionType(f.__code__, seen, name)
+            seen[name] = njit(error_model="numpy")(copy)
+    return {name: seen[name] for name in helpers.HELPERS}
+
+
+_COMPILED = _compiled_helpers()
 
 
 def kernel_globals() -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
-    return plain_globals() | _COMPILED
+    return helpers.plain_globals() | _COMPILED
 
 
 def _numba_type(name: str) -> Any:

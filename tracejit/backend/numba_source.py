@@ -28,6 +28,7 @@ from tracejit.optimize.nest import (
     Buffer,
     Call,
     Check,
+    Grow,
     If,
     Index,
     Kernel,
@@ -35,10 +36,12 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Reset,
     Rotate,
     Size,
     Store,
     While,
+    children,
 )
 
 INDENT = "    "
@@ -94,6 +97,7 @@ class Writer:
         self.depth = 1
         self.extra: dict[Any, Any] = {}
         self.temporaries: dict[Buffer, None] = {}
+        self.tapes = _tapes(kernel.body)
         self.loc: SrcLoc | None = None
 
     def source(self) -> Source:
@@ -104,7 +108,9 @@ class Writer:
         for result in kernel.results:
             self.names(result, result.hint or "out")
         self.block(kernel.body)
+        self.free_tapes()
         self.line("return 0")
+        self.lines = [*self.tape_lines(), *self.lines]
         arguments = [*kernel.params, *dict.fromkeys(kernel.results)]
         arguments += [b for b in self.temporaries if b not in arguments]
         arguments += self.extra.values()
@@ -256,7 +262,8 @@ class Writer:
             # The last index first; the range is empty where the forward one is.
             lo, hi, step = bounds
             if node.step.constant == 1:
-                text = f"range({hi} - 1, {lo} - 1, -1)"
+                first, end = self.affine(node.hi - 1), self.affine(node.lo - 1)
+                text = f"range({first}, {end}, -1)"
             else:
                 last = f"{lo} + _tj_trips({lo}, {hi}, {step}) * ({step}) - ({step})"
                 text = f"range({last}, {lo} - ({step}), -({step}))"
@@ -288,11 +295,15 @@ class Writer:
 
     def write_check(self, node: Check) -> None:
         self.line(f"if not {self.atom(node.ok)}:")
-        self.line(INDENT + f"return {node.number}")
+        self.depth += 1
+        self.free_tapes()
+        self.line(f"return {node.number}")
+        self.depth -= 1
 
     def write_rotate(self, node: Rotate) -> None:
         """Each chain of renamings through one spare name."""
-        source_of = dict(node.moves)
+        source_of: dict[Any, Any] = dict(node.moves)
+        source_of |= {a.rows: b.rows for a, b in node.moves if a.rows}
         while source_of:
             first = next(iter(source_of))
             spare = self.names.fresh("spare")
@@ -303,6 +314,47 @@ class Writer:
                 target, source = source, source_of.pop(source)
             self.line(f"{self.name(target)} = {spare}")
 
+    # Tapes --------------------------------------------------------------------------
+
+    def tape_lines(self) -> list[str]:
+        """Every tape starts without rows."""
+        lines = []
+        for tape in self.tapes:
+            dtype = type_of(tape).rstrip("*")
+            lines.append(f"{INDENT}{self.name(tape)} = _tj_tape({dtype}(0))")
+            lines.append(f"{INDENT}{self.name(tape.rows)} = 0")
+        return lines
+
+    def free_tapes(self) -> None:
+        for tape in self.tapes:
+            self.line(f"_tj_free({self.name(tape)})")
+
+    def row_size(self, tape: Buffer) -> str:
+        """How many numbers one row has, as a factor."""
+        extents = [self.affine(Affine.of(n)) for n in tape.aval.shape[1:]]
+        return "".join(f" * {n}" for n in extents)
+
+    def write_grow(self, node: Grow) -> None:
+        tape, rows = self.name(node.buffer), self.name(node.buffer.rows)
+        size, row = self.row_size(node.buffer), self.affine(node.row)
+        more = self.names.fresh("more")
+        self.line(f"if {row} >= {rows}:")
+        self.line(f"{INDENT}{more} = max(2 * {rows}, {row} + 1, 16)")
+        self.line(f"{INDENT}{tape} = _tj_grow({tape}, {rows}{size}, {more}{size})")
+        self.line(f"{INDENT}{rows} = {more}")
+
+    def write_reset(self, node: Reset) -> None:
+        tape, rows = self.name(node.buffer), self.name(node.buffer.rows)
+        size = self.row_size(node.buffer)
+        if node.source is None:
+            self.line(f"_tj_clear({tape}, {rows}{size})")
+            return
+        source, more = self.name(node.source), self.name(node.source.rows)
+        self.line(f"if {rows} < {more}:")
+        self.line(f"{INDENT}{tape} = _tj_grow({tape}, {rows}{size}, {more}{size})")
+        self.line(f"{INDENT}{rows} = {more}")
+        self.line(f"_tj_copy({tape}, {source}, {more}{size})")
+
     def write_call(self, node: Call) -> None:
         self.comment(node.loc)
         args = ", ".join(map(self.call_argument, node.args))
@@ -312,6 +364,18 @@ class Writer:
         if isinstance(arg, Affine):
             return self.affine(arg)
         return self.name(arg) if isinstance(arg, Buffer) else self.atom(arg)
+
+
+def _tapes(nodes: Sequence[Node]) -> list[Buffer]:
+    """The tapes that these nodes touch."""
+    found: dict[Buffer, None] = {}
+    for node in nodes:
+        for name in ("buffer", "source"):
+            buffer = getattr(node, name, None)
+            if buffer is not None and buffer.role == "tape":
+                found[buffer] = None
+        found.update(dict.fromkeys(_tapes(list(children(node)))))
+    return list(found)
 
 
 def digest(*parts: str) -> str:

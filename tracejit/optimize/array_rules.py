@@ -9,7 +9,7 @@ from typing import Any
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.lowering import Lowering, Rule
-from tracejit.optimize.nest import INT64, Let
+from tracejit.optimize.nest import INT64, Affine, Grow, Let
 from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import (
     COMBINES,
@@ -170,6 +170,8 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         buffer = new
     low.overwrite(buffer, scope, eqn)
     home = low.buffers.hand_over(buffer, out)
+    if buffer.aval.grows:
+        scope.items.append(Grow(buffer, Affine.of(eqn.inputs[2])))
     op = "add" if eqn.prim.name in ("acc_slice", "scatter_add") else None
     extents = _extents_of(eqn)
     stmt = StoreStmt(extents, v, eqn.loc, home=home, out=out, op=op, part=eqn)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Eqn, Region, Var
-from tracejit.optimize.nest import Buffer
+from tracejit.optimize.nest import INT64, Buffer, scalar_var
 from tracejit.optimize.pull import Home
 
 
@@ -72,6 +72,8 @@ class Buffers:
 
     def new(self, aval: Aval, hint: str = "", role: str = "temporary") -> Buffer:
         buffer = Buffer(aval, hint, role)
+        if aval.grows:
+            buffer.role, buffer.rows = "tape", scalar_var(INT64, "rows")
         self.holds[buffer] = []
         return buffer
 

@@ -19,15 +19,18 @@ from tracejit.optimize.nest import (
     Buffer,
     Call,
     Check,
+    Grow,
     If,
     Index,
     Let,
     Load,
     Loop,
     Node,
+    Reset,
     Rotate,
     Store,
     While,
+    children,
     scalar_var,
 )
 from tracejit.optimize.pull import Body, Home
@@ -68,6 +71,12 @@ class Touched:
             value = node.value
             read.update(value.vars if isinstance(value, Affine) else vars_of([value]))
             written.add(node.target)
+        elif isinstance(node, Grow | Reset):
+            self.writes.append((node.buffer, None))
+            if isinstance(node, Grow):
+                read.update(node.row.vars)
+            elif node.source is not None:
+                self.reads.append((node.source, None))
         elif isinstance(node, Rotate):
             for target, source in node.moves:
                 self.writes.append((target, None))
@@ -100,12 +109,6 @@ def vars_of(items: Sequence[Any]) -> Iterator[Var]:
             yield item
         elif isinstance(item, Affine):
             yield from item.vars
-
-
-def children(node: Node) -> Iterator[Node]:
-    """The nodes right inside a block."""
-    for name in ("test", "body", "then", "otherwise"):
-        yield from getattr(node, name, ())
 
 
 # The loop tree ---------------------------------------------------------------------

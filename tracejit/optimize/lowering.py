@@ -13,7 +13,7 @@ from tracejit.base.source import SrcLoc
 from tracejit.ir.program import Atom, Eqn, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope, captured
 from tracejit.optimize.fuse import Fuser
-from tracejit.optimize.nest import Buffer, Kernel, Store
+from tracejit.optimize.nest import Buffer, Kernel, Reset, Store
 from tracejit.optimize.pull import Home, only_unit_axes
 from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
 
@@ -130,6 +130,10 @@ class Lowering:
         self, buffer: Buffer, value: Atom, scope: Scope, *, settle: bool = False
     ) -> None:
         """Store a whole value in `buffer`; `settle` makes that its home."""
+        if buffer.aval.grows:
+            # A tape is copied, or starts as zeros: nothing else is computed of one.
+            scope.items.append(Reset(buffer, self.buffers.buffer_of(value)))
+            return
         shape = value.aval.shape or buffer.aval.shape
         out = value if isinstance(value, Var) and settle else None
         home = Home(buffer, shape)

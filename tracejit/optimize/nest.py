@@ -4,6 +4,7 @@
              | Load, Store    one element of a buffer
              | Let            (re)binds a scalar: loop-carried values, accumulators
              | Loop, While, If, Check, Call, Rotate
+             | Grow, Reset    tapes whose length is not known beforehand
     index  ::= one Affine per axis
 
 Scalars are Vars of shape (). Arrays are Buffers: flat, C-contiguous memory.
@@ -101,13 +102,15 @@ class Buffer:
     """Flat memory given by the caller: an input, a result or a temporary.
 
     `rotates` marks one whose name is rebound in a loop, so that which memory it names
-    after the loop is not known while compiling.
+    after the loop is not known while compiling. A tape is memory of the kernel's own,
+    which grows by rows: `rows` holds how many there are.
     """
 
     aval: Aval
     hint: str = ""
     role: str = "temporary"
     rotates: bool = False
+    rows: Var | None = None
 
     @property
     def writable(self) -> bool:
@@ -201,6 +204,22 @@ class Rotate:
 
 
 @dataclass(slots=True, eq=False)
+class Grow:
+    """Makes room in a tape for row `row`; new rows are zero."""
+
+    buffer: Buffer
+    row: Affine
+
+
+@dataclass(slots=True, eq=False)
+class Reset:
+    """Makes a tape a copy of another one, or zero."""
+
+    buffer: Buffer
+    source: Buffer | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """A routine called by name; `args` are Buffers, Affines and Atoms."""
 
@@ -212,7 +231,19 @@ class Call:
 
 
 Node: TypeAlias = (
-    Eqn | Load | Store | Let | Accumulate | Loop | While | If | Check | Rotate | Call
+    Eqn
+    | Load
+    | Store
+    | Let
+    | Accumulate
+    | Loop
+    | While
+    | If
+    | Check
+    | Rotate
+    | Grow
+    | Reset
+    | Call
 )
 
 
@@ -238,3 +269,9 @@ def size_of(shape: Iterable[int]) -> int:
 
 def scalar_var(dtype: Any, hint: str = "") -> Var:
     return Var(Aval(np.dtype(dtype)), hint)
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right inside a block."""
+    for name in ("test", "body", "then", "otherwise"):
+        yield from getattr(node, name, ())

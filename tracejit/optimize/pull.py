@@ -110,11 +110,16 @@ class Body:
         if atom in self.homes:
             value: Atom = self.load(self.homes[atom], index)
         else:
-            self.computed.append((atom, index, self.asking))
-            saved, self.asking = self.asking, atom
-            value = self.compute(self.defs[atom], index)
-            self.asking = saved
+            value = self.defined(atom, index)
         self.know(atom, index, value)
+        return value
+
+    def defined(self, var: Var, index: Index) -> Atom:
+        """The element of a value by its definition, whether it is stored or not."""
+        self.computed.append((var, index, self.asking))
+        saved, self.asking = self.asking, var
+        value = self.compute(self.defs[var], index)
+        self.asking = saved
         return value
 
     def know(self, var: Var, index: Index, value: Atom) -> None:

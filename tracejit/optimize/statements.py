@@ -68,6 +68,8 @@ class StoreStmt(Stmt):
 
     def term(self, body: Body, index: Index) -> Atom:
         """What is stored for this point."""
+        if isinstance(self.value, Var) and self.value is self.out:
+            return body.defined(self.value, index)
         return body.at(self.value, index)
 
     def element(self, body: Body, index: Index) -> None:
