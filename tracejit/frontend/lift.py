@@ -605,6 +605,8 @@ class Lifter(ast.NodeTransformer):
             owner = self.visit_Name(ast.Name("__class__", ast.Load()))
             new = ast.Call(_hook("call"), [_hook("super"), owner, first], [])
             return ast.copy_location(new, node)
+        if isinstance(node.func, ast.Name) and node.func.id == NONE_OF:
+            return self.generic_visit(node)  # type: ignore[return-value]
         args = [_hook("call"), self.visit(node.func)]
         node.args = [self.visit(a) for a in node.args]
         for keyword in node.keywords:
