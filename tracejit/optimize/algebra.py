@@ -154,14 +154,20 @@ def _match_atom(
 def _expression(program: Program) -> str:
     """A pattern as one expression."""
     texts: dict[Var, str] = {p: p.hint for p in program.inputs}
+    compound: set[Var] = set()  # in need of parentheses beside an operator
 
-    def text(atom: Atom) -> str:
-        return repr(atom.value) if isinstance(atom, Literal) else texts[atom]
+    def text(atom: Atom, infix: bool = False) -> str:
+        code = repr(atom.value) if isinstance(atom, Literal) else texts[atom]
+        return f"({code})" if infix and (atom in compound or code[0] == "-") else code
 
     for eqn in program.eqns:
-        code = expression(eqn, [text(a) for a in eqn.inputs])
-        texts[eqn.out] = code if code.endswith(")") else f"({code})"
-    return text(program.results[0]).removeprefix("(").removesuffix(")")
+        call = expression(eqn, [text(a) for a in eqn.inputs])
+        infix = not call.startswith(f"{eqn.prim.name}(")
+        if infix:
+            compound.add(eqn.out)
+            call = expression(eqn, [text(a, infix) for a in eqn.inputs])
+        texts[eqn.out] = call
+    return text(program.results[0])
 
 
 # The table ----------------------------------------------------------------------------
@@ -184,7 +190,6 @@ _EXACT: list[tuple[Side, Side]] = [
     (lambda x, y: x / (-y), lambda x, y: -(x / y)),
     (lambda x: ew.integer_pow(x, n=1), lambda x: x),
     (lambda x: ew.integer_pow(x, n=2), lambda x: x * x),
-    (lambda x: ew.integer_pow(-x, n=2), lambda x: x * x),
     (lambda x: ew.abs_(ew.abs_(x)), lambda x: ew.abs_(x)),
     (lambda x: ew.abs_(-x), lambda x: ew.abs_(x)),
     (lambda x: ew.maximum(x, x), lambda x: x),

@@ -11,10 +11,13 @@ from tracejit.ir.program import Program
 from tracejit.ir.text import program_text
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
+from tracejit.optimize.hoist import hoist
 
 #: Run before and after differentiating. Each is a function Program -> Program.
 PASSES: list[tuple[str, Callable[[Program], Program]]] = [
     ("dead code", eliminate_dead),
+    ("simplify", simplify),
+    ("hoist", hoist),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
