@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.backend import object_cache
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
+from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.errors import InternalError
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Literal, Program, Var
@@ -39,20 +41,30 @@ def compile_program(
 
 
 def _entry(source: Source, fastmath: bool) -> Any:
-    """Native code for a source text, compiled if it has to be."""
-    global _compiled
+    """Native code for a source text: loaded before, or from disk, or compiled."""
     with _lock:
         key = source.key, fastmath
         if key not in _loaded:
-            compiler = importlib.import_module("tracejit.backend.numba_compile")
             objects = importlib.import_module("tracejit.backend.object_code")
-            function = python_function(source, compiler.kernel_globals())
-            code, symbol, _ = compiler.compile_object(
-                function, source.signature, fastmath
-            )
-            _compiled += 1
-            _loaded[key] = objects.Entry(code, symbol, source.signature)
+            made = _object_code(source, fastmath, objects)
+            _loaded[key] = objects.Entry(made.code, made.symbol, source.signature)
         return _loaded[key]
+
+
+def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
+    """From disk if it is there and can run in this process, else compiled."""
+    global _compiled
+    key = object_cache.content_key(source.key, str(fastmath), *objects.host())
+    made = object_cache.load(key)
+    if made is None or not all(map(objects.resolves, made.needs)):
+        # Numba is imported here alone: a warm start does without.
+        compiler = importlib.import_module("tracejit.backend.numba_compile")
+        function = python_function(source, compiler.kernel_globals())
+        made = compiler.compile_object(function, source.signature, fastmath)
+        _compiled += 1
+        if all(map(objects.resolves_alone, made.needs)):
+            object_cache.save(key, made)
+    return made
 
 
 def python_function(

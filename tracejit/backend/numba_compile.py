@@ -16,6 +16,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from tracejit.backend import helpers
+from tracejit.backend.object_cache import ObjectCode
 
 
 def _combining(by: Callable[..., Any]) -> Any:
@@ -146,8 +147,8 @@ def _flags(fastmath: bool) -> Any:
 
 def compile_object(
     function: Callable[..., Any], signature: tuple[str, ...], fastmath: bool
-) -> tuple[bytes, str, list[str]]:
-    """Object code, the symbol of its entry, and the symbols it needs from outside."""
+) -> ObjectCode:
+    """The object code of a function, compiled for pointers and numbers."""
     target = registry.cpu_target
     result = compiler.compile_extra(
         target.typing_context,
@@ -167,4 +168,4 @@ def compile_object(
         for f in module.functions
         if f.is_declaration and not f.name.startswith("llvm.")
     ]
-    return code, result.fndesc.llvm_func_name, needs
+    return ObjectCode(code, result.fndesc.llvm_func_name, tuple(needs))

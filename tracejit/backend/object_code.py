@@ -26,6 +26,11 @@ def resolves(symbol: str) -> bool:
     return hasattr(_process, symbol) or bool(llvm.address_of_symbol(symbol))
 
 
+def resolves_alone(symbol: str) -> bool:
+    """Whether it is there without Numba, too: in a process that only loads."""
+    return hasattr(_process, symbol)
+
+
 def host() -> tuple[str, str]:
     """The CPU's name and features: object code serves no other."""
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
