@@ -15,13 +15,18 @@ from tracejit.base.errors import (
     TreeMismatchError,
 )
 from tracejit.base.pytree import flatten, unflatten
+from tracejit.frontend.box import HANDLERS
+from tracejit.frontend.calls import call
 from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program
 from tracejit.runtime.dispatch import (
     Arguments,
     Dispatcher,
     Options,
+    Wrap,
+    boxed,
     convert,
+    dtype_of,
     is_traced,
     leaf_kind,
     result_loc,
@@ -50,6 +55,9 @@ class Jit(Dispatcher):
         results = entry(arguments.traced())
         return unflatten_results(staged, results)
 
+    def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
+        return call(self.py_func, *args, **kwargs)
+
 
 class Grad(Dispatcher):
     """`grad(f)` and `value_and_grad(f)`: reverse mode of a scalar function."""
@@ -75,27 +83,38 @@ class Grad(Dispatcher):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
-        staged = entry.staged
-        n = len(staged.program.results)
         results = entry(arguments.traced())
-        grads = self.unflatten_grads(arguments, results[n:])
-        out: Any = grads
-        if self.with_value or self.has_aux:
-            value = unflatten_results(staged, results[:n])
-            if self.with_value:
-                out = value, grads
-            else:
-                out = grads, value[1]
-        return out
+        return self.returns(arguments, entry.staged, results)
 
-    def unflatten_grads(self, arguments: Arguments, values: Sequence[Any]) -> Any:
+    def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self.bind(args, kwargs)
+        staged, results = self.inline(arguments)
+        return self.returns(arguments, staged, results, boxed)
+
+    def returns(
+        self,
+        arguments: Arguments,
+        staged: Staged,
+        results: Sequence[Any],
+        wrap: Wrap = convert,
+    ) -> Any:
+        """What the call returns, from the results of the Program."""
+        n = len(staged.program.results)
+        grads = self.unflatten_grads(arguments, results[n:], wrap)
+        if not (self.with_value or self.has_aux):
+            return grads
+        value = unflatten_results(staged, results[:n], wrap)
+        return (value, grads) if self.with_value else (grads, value[1])
+
+    def unflatten_grads(
+        self, arguments: Arguments, values: Sequence[Any], wrap: Wrap
+    ) -> Any:
         """Gradients in the structure of the selected arguments."""
         rest = iter(values)
         grads = []
         for argnum in self.argnums:
             leaves, treedef = flatten(arguments.args[argnum])
-            kinds = map(leaf_kind, leaves)
-            mine = [convert(kind, next(rest)) for kind in kinds]
+            mine = [wrap(leaf_kind(leaf), next(rest)) for leaf in leaves]
             grads.append(unflatten(treedef, mine))
         return grads[0] if self.single else tuple(grads)
 
@@ -155,7 +174,7 @@ def check_differentiable(
                 cure="count from 0, `self` excluded",
             )
         for leaf in flatten(arguments.args[argnum])[0]:
-            dtype = np.asarray(leaf).dtype if is_traced(leaf) else None
+            dtype = dtype_of(leaf) if is_traced(leaf) else None
             if dtype is None or dtype.kind not in "fc":
                 what = f"{type(leaf).__name__}" + (
                     f" of dtype {dtype}" if dtype else ""
@@ -311,17 +330,33 @@ def jvp(
     check_differentiable(fn, arguments, argnums)
     dots = _like(tuple(tangents), tuple(primals), "tangents")
     entry = program.entry(arguments)
-    staged = entry.staged
     results = entry(arguments.traced(), dots)
-    n = len(staged.program.results)
-    value = unflatten_results(staged, results[:n])
-    rest = iter(results[n:])
+    return _value_and_slope(entry.staged, results, convert)
+
+
+def _value_and_slope(
+    staged: Staged, results: Sequence[Any], wrap: Wrap
+) -> tuple[Any, Any]:
+    atoms = staged.program.results
+    value = unflatten_results(staged, results[: len(atoms)], wrap)
+    rest = iter(results[len(atoms) :])
     # An integer result has a zero tangent.
     slopes = [
-        next(rest) if r.aval.inexact else np.zeros(r.aval.shape)[()]
-        for r in staged.program.results
+        next(rest) if r.aval.inexact else np.zeros(r.aval.shape)[()] for r in atoms
     ]
-    return value, unflatten_results(staged, slopes)
+    return value, unflatten_results(staged, slopes, wrap)
+
+
+def _staged_jvp(
+    fn: Function, primals: Any, tangents: Any, *, backend: str | None = None
+) -> tuple[Any, Any]:
+    """`jvp` called while staging."""
+    program = Jvp(fn, tuple(range(len(primals))), Options(backend))
+    arguments = program.bind(tuple(primals), {})
+    check_differentiable(fn, arguments, program.argnums)
+    dots = flatten(tuple(tangents))[0]
+    staged, results = program.inline(arguments, dots)
+    return _value_and_slope(staged, results, boxed)
 
 
 def vjp(
@@ -389,3 +424,26 @@ def _like(tree: Any, model: Any, what: str) -> list[Any]:
         cast = array.astype(dtype)
         out.append(cast if cast.ndim else cast[()])
     return out
+
+
+def _staged_vjp(
+    fn: Function, *primals: Any, backend: str | None = None
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """`vjp` called while staging; the primal's equations are shared afterwards."""
+    program = Vjp(fn, tuple(range(len(primals))), Options(backend))
+    arguments = program.bind(primals, {})
+    check_differentiable(fn, arguments, program.argnums)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        cts = flatten(cotangent)[0]
+        staged, results = program.inline(arguments, cts)
+        grads = results[len(staged.program.results) :]
+        inputs, treedef = flatten(primals)
+        pulled = [boxed(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
+        return unflatten(treedef, pulled)
+
+    return call(fn, *primals), pull
+
+
+HANDLERS[jvp] = _staged_jvp
+HANDLERS[vjp] = _staged_vjp

@@ -37,6 +37,9 @@ def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """`fn(*args, **kwargs)`."""
     if isinstance(fn, FunctionType):
         return _function(fn, args, kwargs)
+    staged_call = getattr(type(fn), "__tracejit_call__", None)
+    if staged_call is not None:  # a transform: its program joins this one
+        return staged_call(fn, *args, **kwargs)
     handler = _SPECIAL.get(fn) if _hashable(fn) else None
     if handler is not None:
         return handler(*map(imported, args), **kwargs)
@@ -133,7 +136,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
     name = getattr(fn, "__qualname__", repr(fn))
     owner = getattr(fn, "__self__", None)
     pure = (
-        module in _MODULES or isinstance(owner, _VALUES) or module.startswith("numpy")
+        module in _MODULES or isinstance(owner, _VALUES) or module.startswith(("numpy", "tracejit"))
     )
     if isinstance(owner, np.random.Generator | np.random.RandomState):
         pure = False

@@ -33,7 +33,12 @@ MISSING = object()
 
 
 def is_library(module: str | None) -> bool:
-    """Whether a module belongs to Python, NumPy and the like."""
+    """Whether a module belongs to Python, NumPy and the like.
+
+    The functions that `tracejit.testing` makes are made of the user's.
+    """
+    if module == "tracejit.testing":
+        return False
     return (module or "").partition(".")[0] in LIBRARIES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -98,8 +98,10 @@ def _attempt(
                 params.append(var)
                 boxed.append(box_of(var, kind))
             call_args, call_kwargs = unflatten(tree, boxed)
+            if isinstance(fn, MethodType):
+                _static(trace, fn.__self__, "self")
             value = call(fn, *call_args, **call_kwargs)
-            kinds, atoms, out_static, out_tree = _results(value)
+            kinds, atoms, out_static, out_tree = results_of(value)
             _nothing_left_outside(trace)
         except BaseException:
             trace.undo_to(0)
@@ -160,7 +162,8 @@ def _inner_names(tree: Any, base: str) -> Iterator[str]:
         yield f"{base}.{k}"
 
 
-def _results(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeDef]:
+def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeDef]:
+    """Kinds, Atoms, static leaves and structure of what a function returned."""
     leaves, tree = flatten(value)
     kinds: list[str] = []
     atoms: list[Atom] = []

@@ -146,6 +146,19 @@ class Elementwise(Primitive):
         known = {"dtype": dtype.name, "bits": 8 * dtype.itemsize}
         return self.emit.format(*operands, **params | known)
 
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        inputs = self.coerce(args)
+        literals = [a for a in inputs if isinstance(a, Literal)]
+        if len(literals) == len(inputs) and inputs:
+            # A function of numbers is a number: there is no shape to compute it in.
+            (aval,) = self.out_avals(inputs, params, [])
+            with np.errstate(all="ignore"):
+                value = aval.dtype.type(
+                    self.impl(*(a.scalar for a in literals), **params)
+                )
+            return Literal(value.item(), aval.dtype, any(a.runtime for a in literals))
+        return bind(self, *inputs, **params)
+
     def coerce(self, args: Sequence[Any]) -> list[Atom]:
         dtype = next(
             (a.aval.dtype for a in reversed(args) if isinstance(a, Var | Literal)), None

@@ -22,11 +22,13 @@ from tracejit.backend.numba_build import compile_program
 from tracejit.base.config import config
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.stage import Staged, stage
 from tracejit.ir.check import check
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Program
 from tracejit.optimize.passes import optimize
+from tracejit.runtime.inline import inline
 
 #: Retraces in a row for one cause before the user is told.
 RETRACES_BEFORE_WARNING = 3
@@ -68,7 +70,7 @@ class Arguments:
 
 def is_traced(leaf: Any) -> bool:
     """Whether an argument is a runtime input: an array, a NumPy scalar or a float."""
-    return isinstance(leaf, np.ndarray | np.generic | float | complex)
+    return isinstance(leaf, np.ndarray | np.generic | float | complex | Box)
 
 
 def leaf_signature(leaf: Any) -> Any:
@@ -230,6 +232,18 @@ class Dispatcher:
     def check_outputs(self, staged: Staged) -> None:
         """Refuse outputs that the transform cannot take."""
 
+    def inline(
+        self, arguments: Arguments, extra: Sequence[Any] = ()
+    ) -> tuple[Staged, list[Any]]:
+        """Join the derived program to the one being staged; its results as Atoms."""
+
+        def derive(staged: Staged) -> Program:
+            self.check_outputs(staged)
+            return self.transform(staged.program, self.wrt(arguments))
+
+        leaves, treedef = arguments.leaves, arguments.treedef
+        return inline(self.py_func, leaves, treedef, is_traced, derive, extra)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
@@ -290,9 +304,16 @@ def fresh(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
 
 def leaf_kind(leaf: Any) -> str:
     """What an argument is to the user: "array", "scalar" (NumPy's) or "python"."""
+    if isinstance(leaf, Box):
+        return leaf.kind
     if isinstance(leaf, np.ndarray):
         return "array"
     return "scalar" if isinstance(leaf, np.generic) else "python"
+
+
+def dtype_of(leaf: Any) -> np.dtype[Any]:
+    """The dtype of a traced leaf."""
+    return leaf.aval.dtype if isinstance(leaf, Box) else np.asarray(leaf).dtype
 
 
 def convert(kind: str, value: Any) -> Any:
@@ -302,11 +323,22 @@ def convert(kind: str, value: Any) -> Any:
     return np.asarray(value) if kind == "array" else value
 
 
-def unflatten_results(staged: Staged, values: Sequence[Any]) -> Any:
+def boxed(kind: str, value: Any) -> Any:
+    """A result of a transform that was called while staging."""
+    return box_of(value, kind)
+
+
+#: How a result is handed to the user: `convert`, or `boxed` while staging.
+Wrap = Callable[[str, Any], Any]
+
+
+def unflatten_results(
+    staged: Staged, values: Sequence[Any], wrap: Wrap = convert
+) -> Any:
     """The user's result structure: computed leaves filled in, static ones as staged."""
     rest = iter(values)
     leaves = [
-        staged.out_static[k] if kind == "static" else convert(kind, next(rest))
+        staged.out_static[k] if kind == "static" else wrap(kind, next(rest))
         for k, kind in enumerate(staged.out_kinds)
     ]
     return unflatten(staged.out_tree, leaves)

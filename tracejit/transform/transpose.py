@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.ir.builder import current
-from tracejit.ir.primitive import zeros
+from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
+from tracejit.ops.elementwise import select
 
 Cotangents = dict[Var, Atom]
 
@@ -35,6 +36,8 @@ class Transposer:
     def __init__(self, linear: set[Var]):
         self.linear = linear
         self.pairs: dict[Eqn, Eqn] = {}
+        #: Cotangents that are 0 where a choice fell otherwise: from what, which choices.
+        self.chosen: dict[Atom, tuple[Atom, tuple[tuple[Atom, bool], ...]]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
         """Emit the transpose of `eqns`; `cts` goes from outputs to inputs."""
@@ -83,8 +86,31 @@ class Transposer:
                 acc = cts[var] if var in cts else zeros(var.aval)
                 cts[var] = accumulate[k](acc, ct, *eqn.inputs, **eqn.params)
             else:
-                rule = prim.transpose_rule(k)
-                add_ct(cts, var, rule(ct, *eqn.inputs, **eqn.params))
+                add_ct(cts, var, self.transposed(eqn, k, ct))
+
+    def transposed(self, eqn: Eqn, k: int, ct: Any) -> Any:
+        """The cotangent of operand k, a choice on the way being made last.
+
+        The cotangent of the side that `select` did not take is 0, and what it meets
+        further on may be infinite: so a choice is remembered, and elementwise rules
+        are applied to what it chose from. It is made anew after each of them; all but
+        the last are dead.
+        """
+        prim: Any = eqn.prim
+        rule = prim.transpose_rule(k)
+        if not isinstance(prim, Elementwise):
+            return rule(ct, *eqn.inputs, **eqn.params)
+        raw, choices = self.chosen.get(ct, (ct, ()))
+        if prim is select:
+            out = rule(ct, *eqn.inputs, **eqn.params)
+            choices = (*choices, (eqn.inputs[0], k == 1))
+        else:
+            out = raw = rule(raw, *eqn.inputs, **eqn.params)
+            for pred, where in choices:
+                out = scale(Mask(pred, where), out)
+        if choices:
+            self.chosen[out] = raw, choices
+        return out
 
     def for_(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
         (body,) = eqn.regions

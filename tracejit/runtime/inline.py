@@ -1,0 +1,63 @@
+"""A transform called while staging: its program joins the one being built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tracejit.base.errors import UnsupportedError
+from tracejit.base.pytree import unflatten
+from tracejit.frontend.box import Box, as_box, box_of
+from tracejit.frontend.calls import call
+from tracejit.frontend.stage import Staged, results_of
+from tracejit.frontend.trace import current_trace
+from tracejit.ir.builder import fresh
+from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
+
+
+def inline(
+    fn: Callable[..., Any],
+    leaves: Sequence[Any],
+    treedef: Any,
+    is_input: Callable[[Any], bool],
+    derive: Callable[[Staged], Program],
+    extra: Sequence[Any] = (),
+) -> tuple[Staged, list[Atom]]:
+    """Stage `fn` in a region of its own, derive a Program from it, emit that here.
+
+    `leaves` and `treedef` are the flattened `(args, kwargs)`; `derive` makes the
+    Program, whose inputs are the leaves that `is_input` and then `extra`. Returns
+    what staging found out and the results. The region may read variables of the
+    enclosing program: to the derived one they are constants, to the outer transform
+    they are not.
+    """
+    trace = current_trace()
+    depth, mark = trace.depth, len(trace.log)
+    actual = [as_box(leaf).read() for leaf in [*filter(is_input, leaves), *extra]]
+    params: list[Var] = []
+    with trace.builder.open() as eqns:
+        inner = []
+        for leaf in leaves:
+            if is_input(leaf):
+                box = as_box(leaf)
+                params.append(fresh(box.aval))
+                leaf = box_of(params[-1], box.kind)
+            inner.append(leaf)
+        args, kwargs = unflatten(treedef, inner)
+        kinds, atoms, static, tree = results_of(call(fn, *args, **kwargs))
+    for write in trace.log[mark:]:
+        if isinstance(write.target, Box) and write.target.depth <= depth:
+            raise UnsupportedError(
+                f"{fn.__name__}, which is differentiated here, changes an array from "
+                "outside of it",
+                trace.builder.loc,
+                "pass the array as an argument and return the changed one",
+            )
+    name = fn.__name__ if fn.__name__.isidentifier() else "function"
+    program = Program(name, Region(params, eqns, atoms))
+    staged = Staged(program, tree, kinds, static, trace, [], treedef)
+    derived = derive(staged)
+    env = dict(zip(derived.inputs, actual, strict=True))
+    for eqn in derived.eqns:
+        trace.builder.append(clone_eqn(eqn, env))
+    return staged, substitute(derived.results, env)
