@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.builder import as_atom
 from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, elementwise
 from tracejit.ir.program import Arithmetic
 
@@ -330,15 +331,15 @@ copysign: Elementwise = elementwise(
 )
 
 
-def _wins(better: Any, a: Any, b: Any) -> Any:
+def _wins(no_worse: Any, a: Any, b: Any) -> Any:
     """The share of a tangent that `a` gets: all, half of it in a tie, or nothing.
 
     A choice and no product: what loses contributes nothing, were it NaN.
     """
 
     def share(tangent: Any) -> Any:
-        half = tangent * 0.5
-        return select(better(a, b), tangent, select(eq(a, b), half, 0))
+        part = select(eq(a, b), as_atom(0.5, tangent.aval.dtype), 1)
+        return select(no_worse(a, b), tangent * part, 0)
 
     return share
 
@@ -347,16 +348,16 @@ def _wins(better: Any, a: Any, b: Any) -> Any:
 maximum = elementwise(
     "maximum",
     np.maximum,
-    lambda y, a, b: _wins(gt, a, b),
-    lambda y, a, b: _wins(gt, b, a),
+    lambda y, a, b: _wins(ge, a, b),
+    lambda y, a, b: _wins(ge, b, a),
     emit="({0} if {0} >= {1} or {0} != {0} else {1})",
     dtypes=ORDERED,
 )
 minimum = elementwise(
     "minimum",
     np.minimum,
-    lambda y, a, b: _wins(lt, a, b),
-    lambda y, a, b: _wins(lt, b, a),
+    lambda y, a, b: _wins(le, a, b),
+    lambda y, a, b: _wins(le, b, a),
     emit="({0} if {0} <= {1} or {0} != {0} else {1})",
     dtypes=ORDERED,
 )
@@ -377,9 +378,9 @@ def _comparison(name: str, ufunc: Any, symbol: str) -> Any:
 
 
 lt: Elementwise = _comparison("lt", np.less, "<")
-le = _comparison("le", np.less_equal, "<=")
+le: Elementwise = _comparison("le", np.less_equal, "<=")
 gt: Elementwise = _comparison("gt", np.greater, ">")
-ge = _comparison("ge", np.greater_equal, ">=")
+ge: Elementwise = _comparison("ge", np.greater_equal, ">=")
 eq: Elementwise = _comparison("eq", np.equal, "==")
 ne = _comparison("ne", np.not_equal, "!=")
 

@@ -36,7 +36,7 @@ class Transposer:
     def __init__(self, linear: set[Var]):
         self.linear = linear
         self.pairs: dict[Eqn, Eqn] = {}
-        #: Cotangents that are 0 where a choice fell otherwise: from what, which choices.
+        #: Cotangents that are 0 where a choice fell otherwise: what it fell on, and how.
         self.chosen: dict[Atom, tuple[Atom, tuple[tuple[Atom, bool], ...]]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
@@ -105,7 +105,10 @@ class Transposer:
             out = rule(ct, *eqn.inputs, **eqn.params)
             choices = (*choices, (eqn.inputs[0], k == 1))
         else:
-            out = raw = rule(raw, *eqn.inputs, **eqn.params)
+            before, raw = raw, rule(raw, *eqn.inputs, **eqn.params)
+            if raw is before:
+                return ct
+            out = raw
             for pred, where in choices:
                 out = scale(Mask(pred, where), out)
         if choices:
