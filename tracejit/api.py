@@ -18,7 +18,7 @@ from tracejit.base.pytree import flatten, unflatten
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.calls import call
 from tracejit.frontend.stage import Staged
-from tracejit.ir.program import Program
+from tracejit.ir.program import Program, Region
 from tracejit.runtime.dispatch import (
     Arguments,
     Dispatcher,
@@ -71,7 +71,8 @@ class Grad(Dispatcher):
         with_value: bool,
     ):
         numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        super().__init__(fn, _seeded_vjp, options, numbers)
+        transform = _value_and_vjp if with_value or has_aux else _vjp_alone
+        super().__init__(fn, transform, options, numbers)
         self.single = isinstance(argnums, int)
         self.has_aux = has_aux
         self.with_value = with_value
@@ -99,10 +100,10 @@ class Grad(Dispatcher):
         wrap: Wrap = convert,
     ) -> Any:
         """What the call returns, from the results of the Program."""
+        if not (self.with_value or self.has_aux):
+            return self.unflatten_grads(arguments, results, wrap)
         n = len(staged.program.results)
         grads = self.unflatten_grads(arguments, results[n:], wrap)
-        if not (self.with_value or self.has_aux):
-            return grads
         value = unflatten_results(staged, results[:n], wrap)
         return (value, grads) if self.with_value else (grads, value[1])
 
@@ -158,8 +159,23 @@ class Grad(Dispatcher):
             )
 
 
-def _seeded_vjp(program: Program, wrt: Sequence[int]) -> Program:
+def _value_and_vjp(program: Program, wrt: Sequence[int]) -> Program:
     return vjp_program(program, wrt, seed=True)
+
+
+def _vjp_alone(program: Program, wrt: Sequence[int]) -> Program:
+    return without_value(vjp_program(program, wrt, seed=True), len(program.results))
+
+
+def without_value(program: Program, n: int) -> Program:
+    """The program without its first `n` results; what only they need is cleaned."""
+    region = program.region
+    kept = Region(region.params, region.eqns, region.results[n:])
+    return Program(program.name, kept, program.stage)
+
+
+def _pullback(program: Program, wrt: Sequence[int]) -> Program:
+    return without_value(vjp_program(program, wrt), len(program.results))
 
 
 def check_differentiable(
@@ -194,7 +210,7 @@ class Vjp(Dispatcher):
     """The reverse program of `vjp(f, *primals)`, which takes cotangents."""
 
     def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
-        super().__init__(fn, vjp_program, options, argnums)
+        super().__init__(fn, _pullback, options, argnums)
 
 
 class Jvp(Dispatcher):
@@ -393,8 +409,7 @@ def vjp(
         computed = [c for c, k in zip(leaves, kinds, strict=True) if k != "static"]
         results = entry.staged.program.results
         cts = [c for c, r in zip(computed, results, strict=True) if r.aval.inexact]
-        n = len(entry.staged.program.results)
-        grads = entry(kept.traced(), cts)[n:]
+        grads = entry(kept.traced(), cts)
         inputs, treedef = flatten(primals)
         pulled = [convert(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
         return unflatten(treedef, pulled)
@@ -436,8 +451,7 @@ def _staged_vjp(
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         cts = flatten(cotangent)[0]
-        staged, results = program.inline(arguments, cts)
-        grads = results[len(staged.program.results) :]
+        _, grads = program.inline(arguments, cts)
         inputs, treedef = flatten(primals)
         pulled = [boxed(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
         return unflatten(treedef, pulled)
