@@ -36,7 +36,7 @@ class Transposer:
     def __init__(self, linear: set[Var]):
         self.linear = linear
         self.pairs: dict[Eqn, Eqn] = {}
-        #: Cotangents that are 0 where a choice fell otherwise: what it fell on, and how.
+        #: Cotangents that are 0 where a choice fell otherwise, and what they come of.
         self.chosen: dict[Atom, tuple[Atom, tuple[tuple[Atom, bool], ...]]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
