@@ -9,17 +9,24 @@ lowering, so lowering is repeated until there are no more.
 
 from __future__ import annotations
 
-from tracejit.ir.program import Program, Var
+from typing import Any
+
+from tracejit.ir.program import Program
 from tracejit.optimize import array_rules, control_rules
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
+from tracejit.optimize.pull import only_unit_axes
 
 RULES = array_rules.RULES | control_rules.RULES
 
 
 def lower(program: Program) -> Kernel:
     """The loop nests of a Program."""
-    stored: set[Var] = set()
+    stored: set[Any] = {
+        eqn.inputs[0]
+        for eqn in program.walk()
+        if eqn.prim.name == "reshape" and not only_unit_axes(eqn)
+    }
     while True:
         lowering = Lowering(program, stored, RULES)
         kernel = lowering.run()

@@ -14,7 +14,7 @@ from tracejit.ir.program import Atom, Eqn, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope, captured
 from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Buffer, Kernel, Reset, Store
-from tracejit.optimize.pull import Home, only_unit_axes
+from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
 
 #: Computing a value of at most this cost again is cheaper than storing it.
@@ -22,7 +22,7 @@ CHEAP = 3.0
 
 
 class Lowering:
-    """`stored` are lazy values to store; `wanted` those found to need it."""
+    """`stored` are values not to be lazy; `wanted` those found to need a buffer."""
 
     def __init__(self, program: Program, stored: set[Var], rules: Mapping[str, Rule]):
         self.program, self.stored, self.rules = program, stored, rules
@@ -110,11 +110,8 @@ class Lowering:
 
     def is_view(self, eqn: Eqn) -> bool:
         """Whether a reshape is another view of a buffer; else it stays lazy."""
-        (x,) = eqn.inputs
-        buffer = self.buffers.buffer_of(x)
+        buffer = self.buffers.buffer_of(eqn.inputs[0])
         if buffer is None or not eqn.out.aval.shape:
-            if isinstance(x, Var) and x.aval.shape and not only_unit_axes(eqn):
-                self.wanted.add(x)
             return False
         self.buffers.settle(eqn.out, buffer)
         return True
