@@ -46,6 +46,18 @@ from tracejit.ops.promote import Weak, broadcast_to, supported
 C_ORDER: tuple[int, ...] = (-1,)
 UNKNOWN: Strides = None
 
+
+class Stale:
+    """In place of the value of a box of which it is not known any more.
+
+    A loop or branch made it uncertain which of two arrays a name stands for, then
+    one of them was written to. `source` is where, for `Trace.stale_read`.
+    """
+
+    def __init__(self, source: Any):
+        self.source = source
+
+
 #: What a call does on boxes, by function object; `dispatch` fills it.
 HANDLERS: dict[Any, Callable[..., Any]] = {}
 
@@ -63,6 +75,7 @@ class Box:
         "lens",
         "linear",
         "region",
+        "twins",
         "value",
     )
 
@@ -86,6 +99,8 @@ class Box:
         self.region = stack[-1] if stack else None
         self.linear: Any = None
         self._cache: Any = None
+        #: Boxes that may stand for the same array: a write makes them stale.
+        self.twins: list[tuple[Box, Any]] = []
 
     # What it is -----------------------------------------------------------------------
 
@@ -134,6 +149,8 @@ class Box:
     def read(self) -> Atom:
         """The current value, in the program."""
         if self.base is None and not isinstance(self.value, np.ndarray):
+            if type(self.value) is Stale:
+                raise current_trace().stale_read(self.value, self.aval)
             return self.value
         stack = current_trace().builder.stack
         if self.known:
@@ -163,6 +180,8 @@ class Box:
     def write(self, atom: Atom) -> None:
         """Replace the whole contents; `atom` has this box's dtype and shape."""
         if self.base is None:
+            if type(self.value) is Stale:
+                raise current_trace().stale_read(self.value, self.aval)
             if not atom.aval.shape and self.aval.shape:
                 atom = broadcast_to(atom, self.aval.shape)
             self._rebind(atom)
@@ -180,6 +199,19 @@ class Box:
 
         current_trace().log.append(Write(self, undo))
         self.value, self._cache = value, None
+        self._outdate_twins()
+
+    def _outdate_twins(self) -> None:
+        for twin, source in self.twins:
+            if twin is not self:
+                twin.go_stale(Stale(source))
+
+    def go_stale(self, stale: Stale) -> None:
+        """Forget the contents: a box that may be the same array was written to."""
+        if type(self.value) is not Stale:
+            twins, self.twins = self.twins, []
+            self._rebind(stale)
+            self.twins = twins
 
     def write_known(self, value: Any) -> None:
         """Store real numbers into the part of the real array that this box is."""
@@ -193,6 +225,7 @@ class Box:
         current_trace().log.append(Write(root, undo))
         part[...] = value
         root._cache = None
+        root._outdate_twins()
 
     def stays_known(self) -> bool:
         """Whether real numbers stored now leave it known.
@@ -368,6 +401,16 @@ def known_box(array: Any, shape: Shape | None = None) -> Box:
     return Box(array, aval, "array", layout=layout)
 
 
+def copied(box: Box, order: str = "C") -> Box:
+    """A copy: the same value, of which there is no alias."""
+    if box.known:
+        return known_box(box.array.copy(order), box.aval.shape)  # type: ignore[call-overload]
+    atom = box.read()
+    if order == "C" or box.aval.ndim < 2:
+        return box_of(atom, layout=C_ORDER)
+    return fresh(atom, box) if box.aval.shape else box_of(atom)
+
+
 def as_box(value: Any) -> Box:
     """The value as a box: numbers by value, arrays of the outside as inputs."""
     if type(value) is Box:
@@ -432,6 +475,8 @@ def integer_form(x: Any) -> affine.Form | None:
 
 def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function on boxes."""
+    if isinstance(fn, np.ufunc):
+        return HANDLERS["ufunc"](fn, "__call__", *args, **kwargs)
     handler = HANDLERS.get(fn)
     return (handler or HANDLERS["other"])(
         *((args) if handler else (fn, *args)), **kwargs

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.frontend import builtin_calls, indexing, methods, numpy_calls, operators
+from tracejit.frontend import (
+    builtin_calls,
+    indexing,
+    methods,
+    numpy_calls,
+    operators,
+    picking,
+)
 from tracejit.frontend.box import (
     C_ORDER,
     HANDLERS,
@@ -18,7 +25,14 @@ from tracejit.frontend.box import (
     known_box,
 )
 
-_HANDLERS_COME_FROM = (builtin_calls, indexing, methods, numpy_calls, operators)
+_HANDLERS_COME_FROM = (
+    builtin_calls,
+    indexing,
+    methods,
+    numpy_calls,
+    operators,
+    picking,
+)
 
 __all__ = [
     "C_ORDER",

@@ -46,6 +46,13 @@ def is_array(entry: Any) -> bool:
     return isinstance(entry, bool | np.bool_ | list | tuple)
 
 
+def is_array_of_one(entry: Any) -> bool:
+    """Whether it is an integer in an array without axes, not a scalar."""
+    if type(entry) is Box:
+        return entry.kind == "array" and not entry.aval.shape
+    return isinstance(entry, np.ndarray) and not entry.ndim
+
+
 def axes_taken(entry: Any) -> int:
     """How many axes of the array an entry of a key consumes."""
     if entry is None or entry is Ellipsis:
@@ -153,8 +160,10 @@ def gather(box: Box, entries: list[Any]) -> Any:
     return box_of(out, layout=C_ORDER if ordered else UNKNOWN)
 
 
-def scatter(box: Box, entries: list[Any], value: Any) -> None:
-    """`box[key] = value`."""
+def scatter(
+    box: Box, entries: list[Any], value: Any, prim: str = "scatter_set"
+) -> None:
+    """`box[key] = value`; `scatter_add` adds instead, as often as a cell is named."""
     if isinstance(value, list | tuple):
         value = as_box(value)
     masks = [k for k, e in enumerate(entries) if type(e) is Box and _is_mask(e)]
@@ -163,7 +172,7 @@ def scatter(box: Box, entries: list[Any], value: Any) -> None:
         return
     entries = _settle(entries)
     static = all(map(_static_entry, entries)) and is_static(value)
-    if static and box.stays_known():
+    if static and prim == "scatter_set" and box.stays_known():
         array = box.array.copy()
         array[tuple(_plain_entry(e) for e in entries)] = plain(value)
         box.write_known(array)
@@ -177,7 +186,7 @@ def scatter(box: Box, entries: list[Any], value: Any) -> None:
         inverse = tuple([p.perm.index(k) for k in range(len(p.perm))])
         atom = emit("transpose", atom, perm=inverse)
     part = box.through(p.part)
-    part.write(emit("scatter_set", part.read(), atom, *p.indices, axes=p.axes))
+    part.write(emit(prim, part.read(), atom, *p.indices, axes=p.axes))
 
 
 def _without_new(p: Plan) -> tuple[int, ...]:

@@ -12,7 +12,15 @@ from typing import Any
 from tracejit.base.errors import IndexRangeError
 from tracejit.frontend import fancy
 from tracejit.frontend.bounds import normal_index, normal_slice
-from tracejit.frontend.box import Box, as_box, box_of, is_static, operand, plain
+from tracejit.frontend.box import (
+    Box,
+    as_box,
+    box_of,
+    copied,
+    is_static,
+    operand,
+    plain,
+)
 from tracejit.frontend.lens import Part, Reshaped
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.promote import convert, fit
@@ -81,7 +89,9 @@ def getitem(box: Box, key: Any) -> Any:
     part, new = part_of(entries, box.aval.shape)
     has_dots = key is Ellipsis or (isinstance(key, tuple) and Ellipsis in map(_id, key))
     if part.shape or new or has_dots:
-        return view_of(box, part, new)
+        view = view_of(box, part, new)
+        # An index that is an array without axes picks as an integer, but copies.
+        return copied(view) if any(map(fancy.is_array_of_one, entries)) else view
     # A point: the scalar itself, which later writes to the array do not change.
     if box.known and part.static:
         return part.of(box.array)[()]

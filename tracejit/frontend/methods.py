@@ -9,9 +9,9 @@ import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError, TracedValueError
 from tracejit.frontend import numpy_calls, views
-from tracejit.frontend.box import Box, call
+from tracejit.frontend.box import Box, call, copied
 from tracejit.frontend.indexing import assign
-from tracejit.frontend.numpy_calls import astype, copied
+from tracejit.frontend.numpy_calls import astype
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
 
@@ -135,7 +135,7 @@ def _install() -> None:
         "nbytes": lambda self: views.size(self) * self.aval.dtype.itemsize,
         "T": views.transpose,
         "mT": lambda self: views.swapaxes(self, -1, -2),
-        "flat": lambda self: views.ravel(self),
+        "flat": views.flat,
         "real": lambda self: self,
         "imag": lambda self: call(np.zeros_like, self),
         "data": _buffer,

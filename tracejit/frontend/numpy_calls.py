@@ -6,6 +6,7 @@ known, and emits its program where one is traced.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from tracejit.frontend.box import (
     Box,
     as_box,
     box_of,
+    copied,
     fresh,
     from_plain,
     is_static,
@@ -27,11 +29,11 @@ from tracejit.frontend.box import (
 )
 from tracejit.frontend.operators import outside, store
 from tracejit.frontend.trace import current_trace
-from tracejit.ops import numpy_reduce, numpy_shape
+from tracejit.ops import numpy_products, numpy_reduce, numpy_series, numpy_shape
 from tracejit.ops.numpy_names import FUNCTIONS, unsupported
 from tracejit.ops.promote import BOOL, FLOAT, INT, convert, strong, supported
 
-_PROGRAMS_COME_FROM = (numpy_reduce, numpy_shape)
+_PROGRAMS_COME_FROM = (numpy_products, numpy_reduce, numpy_series, numpy_shape)
 
 
 # Any function with a program ----------------------------------------------------------
@@ -75,35 +77,96 @@ def on_plain(fn: Any, args: Any, kwargs: Any) -> Any:
 
 def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
     """What `fn` does on boxes, given its program on Atoms."""
+    binding = Binding(fn, program)
 
     def handler(*args: Any, **kwargs: Any) -> Any:
         values = list(leaves([*args, *kwargs.values()]))
         if not any(type(x) is Box for x in values):
             return fn(*args, **kwargs)
+        args, kwargs = binding(args, kwargs)
         out = kwargs.pop("out", None)
         if all(map(is_static, values)):
             result = on_plain(fn, args, kwargs)
         else:
-            result = _run(fn, program, args, kwargs)
+            operands = [mapped(_operand, a) for a in args]
+            options = {k: mapped(_operand, v) for k, v in kwargs.items()}
+            result = boxed(program(*operands, **options), values)
         return result if out is None else put_out(out, result, fn)
 
     return handler
 
 
-def _run(fn: Any, program: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    operands = [mapped(_operand, a) for a in args]
-    options = {k: mapped(_operand, v) for k, v in kwargs.items()}
-    try:
-        out = program(*operands, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        name = str(error).rpartition("argument ")[2].strip("'")
-        raise unsupported(f"np.{fn.__name__}({name}=…)") from None
-    boxes = [x for x in leaves([*args, *kwargs.values()]) if type(x) is Box]
+def boxed(out: Any, values: Any) -> Any:
+    """Boxes on the results of a program with these arguments."""
     if isinstance(out, tuple | list):
-        return type(out)(fresh(x, *boxes) for x in out)
-    return out if isinstance(out, bool) else fresh(out, *boxes)
+        return type(out)(boxed(x, values) for x in out)
+    return out if isinstance(out, bool) else fresh(out, *values)
+
+
+class Binding:
+    """Fits a call of a NumPy function to its program, whose options are fewer.
+
+    Options that say what is said without them are left out; any other option that
+    the program does not have is an error.
+    """
+
+    def __init__(self, fn: Any, program: Callable[..., Any]):
+        self.fn = fn
+        ours = inspect.signature(program).parameters.values()
+        self.ours = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.options = {p.name for p in ours if p.kind is p.KEYWORD_ONLY}
+        self.more = any(p.kind is p.VAR_POSITIONAL for p in ours)
+        self.any_option = any(p.kind is p.VAR_KEYWORD for p in ours)
+        try:
+            theirs = list(inspect.signature(fn).parameters.values())
+        except (TypeError, ValueError):  # some functions in C have none
+            theirs = list(ours)
+        by_place = (inspect.Parameter.POSITIONAL_OR_KEYWORD, theirs[0].POSITIONAL_ONLY)
+        self.names = [p.name for p in theirs if p.kind in by_place]
+        self.defaults = {p.name: p.default for p in theirs if p.default is not p.empty}
+
+    def __call__(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        placed: list[Any] = []
+        named: dict[str, Any] = {}
+        for place, value in enumerate(args):
+            name = self.name_at(place)
+            if name is None or name == self.our_name(place):
+                placed.append(value)
+            else:
+                named[name] = value
+        for name, value in kwargs.items():
+            if name in self.names and name not in self.defaults:
+                name = self.our_name(self.names.index(name)) or name
+            named[name] = value
+        return placed, {k: v for k, v in named.items() if self.says_something(k, v)}
+
+    def name_at(self, place: int) -> str | None:
+        """The option at a place of the call; None for an operand."""
+        if place >= len(self.names) or self.names[place] not in self.defaults:
+            return None
+        return None if self.more and place >= len(self.ours) else self.names[place]
+
+    def our_name(self, place: int) -> str | None:
+        return self.ours[place] if place < len(self.ours) else None
+
+    def says_something(self, name: str, value: Any) -> bool:
+        if name in self.defaults and _same(value, self.defaults[name]):
+            return False
+        known = name in self.options or name in self.ours or name == "out"
+        if not known and not self.any_option:
+            raise unsupported(f"{_name(self.fn)}({name}=…)")
+        return True
+
+
+def _same(value: Any, default: Any) -> bool:
+    plainly = isinstance(value, bool | int | float | str)
+    same = plainly and type(value) is type(default) and value == default
+    return same or value is default
+
+
+def _name(fn: Any) -> str:
+    module = (getattr(fn, "__module__", None) or "numpy").replace("numpy", "np")
+    return f"{module}.{getattr(fn, '__name__', fn)}"
 
 
 def put_out(out: Any, result: Any, fn: Any) -> Box:
@@ -120,9 +183,7 @@ def unknown_function(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """A NumPy function without a program: known arrays only."""
     if all(map(is_static, leaves([*args, *kwargs.values()]))):
         return on_plain(fn, args, kwargs)
-    name = getattr(fn, "__name__", str(fn))
-    module = getattr(fn, "__module__", "numpy").replace("numpy", "np")
-    raise unsupported(f"{module}.{name}")
+    raise unsupported(_name(fn))
 
 
 HANDLERS["other"] = unknown_function
@@ -232,16 +293,6 @@ def array(
 def asarray(value: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
     """`np.asarray`: the array itself where it is one."""
     return array(value, dtype, copy=None)
-
-
-def copied(box: Box, order: str = "C") -> Box:
-    """A copy: the same value, of which there is no alias."""
-    if box.known:
-        return known_box(box.array.copy(order), box.aval.shape)  # type: ignore[call-overload]
-    atom = box.read()
-    if order == "C" or box.aval.ndim < 2:
-        return box_of(atom, layout=C_ORDER)
-    return fresh(atom, box) if box.aval.shape else box_of(atom)
 
 
 def astype(box: Box, dtype: Any, copy: bool = True, **options: Any) -> Any:

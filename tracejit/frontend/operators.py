@@ -139,7 +139,9 @@ def store(target: Box, atom: Atom, what: str, casting: str = "same_kind") -> Non
 def call_ufunc(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
     """`Box.__array_ufunc__`: `np.add(a, b, out=c, where=m)` and the ufunc's methods."""
     if method != "__call__":
-        return HANDLERS[f"ufunc.{method}"](ufunc, *args, **kwargs)
+        return HANDLERS["ufunc method"](ufunc, method, *args, **kwargs)
+    if ufunc in HANDLERS:  # np.matmul: a ufunc, but not an elementwise one
+        return HANDLERS[ufunc](*args, **kwargs)
     args, outs = args[: ufunc.nin], args[ufunc.nin :] or kwargs.pop("out", ())
     outs = outs if isinstance(outs, tuple) else (outs,)
     mask, dtype = kwargs.pop("where", True), kwargs.pop("dtype", None)

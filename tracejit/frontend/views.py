@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
-from tracejit.frontend.box import HANDLERS, Box, as_box, plain
-from tracejit.frontend.lens import Broadcasted
-from tracejit.frontend.numpy_calls import asarray, copied, has_box
+from tracejit.frontend.box import HANDLERS, Box, as_box, copied, plain
+from tracejit.frontend.lens import Broadcasted, Reshaped
+from tracejit.frontend.numpy_calls import asarray, has_box
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_reduce import normal_axes, normal_axis
@@ -80,9 +80,17 @@ def _quotient(total: int, shape: Any, rest: list[int]) -> int:
 
 
 def ravel(x: Any, order: str = "C") -> Box:
-    """`np.ravel`."""
+    """`np.ravel`: a view of what is contiguous, else a copy."""
     box = asarray(x)
-    return reshape(box, (size(box),), order)
+    out = reshape(box, (size(box),), order)
+    strides = out.strides_in_elements
+    strided = strides is not None and out.aval.size > 1 and strides != (1,)
+    return copied(out) if strided else out
+
+
+def flat(box: Box) -> Box:
+    """`x.flat`: always the elements themselves, in C order."""
+    return box.through(Reshaped(box.aval.shape, (size(box),)))
 
 
 def transpose(x: Any, axes: Any = None) -> Box:

@@ -18,7 +18,7 @@ from tracejit.base.errors import OperandTypeError, UnsupportedError
 from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops import control, elementwise, index, linalg, shape
+from tracejit.ops import control, elementwise, index, linalg, shape, special
 from tracejit.ops.promote import (
     BOOL,
     bound,
@@ -32,7 +32,7 @@ from tracejit.ops.promote import (
 )
 
 # Their import declares the primitives that are looked up by name below.
-_DECLARES = (control, elementwise, index, linalg, shape)
+_DECLARES = (control, elementwise, index, linalg, shape, special)
 
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -186,8 +186,10 @@ def _logaddexp2(a: Atom, b: Atom) -> Atom:
 
 
 def _reciprocal(x: Atom) -> Atom:
-    name = "div" if x.aval.inexact else "floor_divide"
-    return emit(name, _like(1, x), x)
+    if x.aval.inexact:
+        return emit("div", _like(1, x), x)
+    unit = emit("eq", emit("abs", x), _like(1, x))
+    return emit("select", unit, x, _like(0, x))
 
 
 def _times(factor: float) -> Callable[[Atom], Atom]:
@@ -235,9 +237,13 @@ COMPOSED: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
+#: Ufuncs of scipy.special that are primitives, by name: SciPy is never imported.
+SPECIAL = {"erf": "erf", "erfc": "erfc", "gammaln": "lgamma"}
+
+
 def known_ufunc(ufunc: np.ufunc) -> bool:
     """Whether there is a program for the ufunc."""
-    return ufunc in PRIMITIVES or ufunc in COMPOSED
+    return ufunc in PRIMITIVES or ufunc in COMPOSED or ufunc.__name__ in SPECIAL
 
 
 def apply(ufunc: np.ufunc, *operands: Any, dtype: Any = None) -> Any:
@@ -260,7 +266,11 @@ def _emit_ufunc(ufunc: np.ufunc, operands: Any, dtypes: Any) -> Any:
             a if isinstance(a, Literal) else broadcast_to(a, common) for a in atoms
         ]
     program = COMPOSED.get(ufunc)
-    out = program(*atoms) if program else _primitive(PRIMITIVES[ufunc], *atoms)
+    if program:
+        out = program(*atoms)
+    else:
+        name = PRIMITIVES.get(ufunc) or SPECIAL[ufunc.__name__]
+        out = _primitive(name, *atoms)
     if isinstance(out, tuple):
         return tuple(map(convert, out, dtypes[ufunc.nin :]))
     return convert(out, dtypes[-1])

@@ -9,13 +9,19 @@ import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
 from tracejit.ir.builder import current
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Literal, Var
 from tracejit.ops import shape as _shape
-from tracejit.ops.numpy_names import emit, implements
+from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
 from tracejit.ops.numpy_reduce import normal_axis
 from tracejit.ops.promote import (
+    INT,
+    Weak,
+    broadcast_to,
+    computed,
     convert,
+    full,
     result_type,
+    shape_of,
     strong,
 )
 
@@ -116,3 +122,295 @@ def _array(nested: Any) -> Atom:
             "elements of one shape, or a list of arrays",
         )
     return stack(parts)
+
+
+# Several arrays as one ----------------------------------------------------------------
+
+
+def _at_least(x: Any, ndim: int) -> Atom:
+    x = strong(x)
+    return reshape(x, (1,) * (ndim - x.aval.ndim) + x.aval.shape)
+
+
+@implements(np.vstack)
+def vstack(xs: Sequence[Any], dtype: Any = None) -> Atom:
+    """`np.vstack`."""
+    return concatenate([_at_least(x, 2) for x in xs], 0, dtype)
+
+
+@implements(np.hstack)
+def hstack(xs: Sequence[Any], dtype: Any = None) -> Atom:
+    """`np.hstack`."""
+    atoms = [_at_least(x, 1) for x in xs]
+    return concatenate(atoms, 0 if atoms[0].aval.ndim == 1 else 1, dtype)
+
+
+@implements(np.column_stack)
+def column_stack(xs: Sequence[Any]) -> Atom:
+    """`np.column_stack`: vectors become columns."""
+    atoms = [_at_least(x, 1) for x in xs]
+    columns = [expand_dims(x, 1) if x.aval.ndim == 1 else x for x in atoms]
+    return concatenate(columns, 1)
+
+
+@implements(np.dstack)
+def dstack(xs: Sequence[Any]) -> Atom:
+    """`np.dstack`: along the third axis."""
+    atoms = [_at_least(x, 2) for x in xs]
+    return concatenate([expand_dims(x, 2) if x.aval.ndim == 2 else x for x in atoms], 2)
+
+
+@implements(np.append)
+def append(x: Any, values: Any, axis: Any = None) -> Atom:
+    """`np.append`."""
+    return concatenate([x, values], axis)
+
+
+# Parts of arrays ----------------------------------------------------------------------
+
+
+def part(x: Atom, axis: int, start: int, size: int, step: int = 1) -> Atom:
+    """Some elements along one axis."""
+    shape = x.aval.shape
+    if start == 0 and size == shape[axis] and step == 1:
+        return x
+    starts: list[Any] = [0] * len(shape)
+    starts[axis] = computed(start, INT) if start else 0
+    sizes = (*shape[:axis], size, *shape[axis + 1 :])
+    steps = (*(1,) * axis, step, *(1,) * (len(shape) - axis - 1))
+    return emit("getitem", x, *starts, sizes=sizes, steps=steps)
+
+
+@implements(np.roll)
+def roll(x: Any, shift: Any, axis: Any = None) -> Atom:
+    """`np.roll` by numbers that are known."""
+    x = strong(x)
+    if axis is None:
+        flat = reshape(x, (x.aval.size,))
+        return reshape(roll(flat, shift, 0), x.aval.shape)
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    shifts = shift if isinstance(shift, tuple | list) else (shift,) * len(axes)
+    if len(axes) < len(shifts):
+        axes = tuple(axes) * len(shifts)
+    for by, k in zip(shifts, axes, strict=True):
+        k = normal_axis(k, x.aval.ndim)
+        extent = x.aval.shape[k]
+        by = known_int(by, "np.roll")
+        if extent == 0 or by % extent == 0:
+            continue
+        cut = extent - by if 0 < by < extent else -by % extent
+        tail = part(x, k, cut, extent - cut)
+        x = emit("concatenate", tail, part(x, k, 0, cut), axis=k)
+    return x
+
+
+def known_int(value: Any, name: str) -> int:
+    """An option that must be known while staging."""
+    if isinstance(value, Weak):
+        value = value.atom
+    if isinstance(value, Literal):
+        value = value.value
+    if isinstance(value, Var):
+        raise unsupported(f"{name} with a traced integer", "an int, or a gather: x[i]")
+    return value if isinstance(value, int) else value.__index__()
+
+
+@implements(np.tile)
+def tile(x: Any, reps: Any) -> Atom:
+    """`np.tile`."""
+    x = strong(x)
+    reps = tuple(reps) if isinstance(reps, tuple | list) else (reps,)
+    counts = [known_int(r, "np.tile") for r in reps]
+    ndim = max(len(counts), x.aval.ndim)
+    counts = [1] * (ndim - len(counts)) + counts
+    x = _at_least(x, ndim)
+    pairs = list(zip(counts, x.aval.shape, strict=True))
+    x = reshape(x, [n for _, extent in pairs for n in (1, extent)])
+    x = broadcast_to(x, [n for pair in pairs for n in pair])
+    return reshape(x, [r * n for r, n in pairs])
+
+
+@implements(np.repeat)
+def repeat(x: Any, repeats: Any, axis: Any = None) -> Atom:
+    """`np.repeat`, every element equally often."""
+    x = strong(x)
+    if shape_of(repeats):
+        raise unsupported("np.repeat with an array of counts", "x[indices]")
+    count = known_int(repeats, "np.repeat")
+    if axis is None:
+        x, axis = reshape(x, (x.aval.size,)), 0
+    k = normal_axis(axis, x.aval.ndim)
+    shape = x.aval.shape
+    wide = (*shape[: k + 1], count, *shape[k + 1 :])
+    x = broadcast_to(expand_dims(x, k + 1), wide)
+    return reshape(x, (*shape[:k], shape[k] * count, *shape[k + 1 :]))
+
+
+# Diagonals and triangles --------------------------------------------------------------
+
+
+@implements(np.diagonal)
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Atom:
+    """`np.diagonal`, a copy; its axis is the last."""
+    x = strong(x)
+    ndim = x.aval.ndim
+    first, second = normal_axis(axis1, ndim), normal_axis(axis2, ndim)
+    rest = [k for k in range(ndim) if k not in (first, second)]
+    return last_diagonal(permuted(x, (*rest, first, second)), offset)
+
+
+def permuted(x: Atom, perm: Sequence[int]) -> Atom:
+    """A transpose, unless it is none."""
+    perm = tuple(perm)
+    same = perm == tuple(range(len(perm)))
+    return x if same else emit("transpose", x, perm=perm)
+
+
+def last_diagonal(x: Atom, offset: int) -> Atom:
+    """The diagonal of the last two axes: evenly spaced elements of their rows."""
+    *lead, n, m = x.aval.shape
+    flat = reshape(x, (*lead, n * m))
+    start, size = _diagonal(n, m, offset)
+    return part(flat, len(lead), start, size, m + 1)
+
+
+def _diagonal(n: int, m: int, offset: int) -> tuple[int, int]:
+    """Where a diagonal starts in an n by m matrix, row by row, and its length."""
+    row, column = max(-offset, 0), max(offset, 0)
+    size = min(n - row, m - column)
+    return (row * m + column, size) if size > 0 else (0, 0)
+
+
+@implements(np.diag)
+def diag(x: Any, k: int = 0) -> Atom:
+    """`np.diag`: the diagonal of a matrix, or the matrix of a diagonal."""
+    x = strong(x)
+    k = known_int(k, "np.diag")
+    if x.aval.ndim == 2:
+        return last_diagonal(x, k)
+    if x.aval.ndim != 1:
+        raise ShapeMismatchError("Input must be 1- or 2-d.", _loc())
+    n = x.aval.shape[0] + abs(k)
+    flat = full(0, (n * n,), x.aval.dtype)
+    start, size = _diagonal(n, n, k)
+    if size == 0:
+        return reshape(flat, (n, n))
+    flat = emit("setitem", flat, x, computed(start, INT), sizes=(size,), steps=(n + 1,))
+    return reshape(flat, (n, n))
+
+
+@implements(np.diagflat)
+def diagflat(x: Any, k: int = 0) -> Atom:
+    """`np.diagflat`."""
+    x = strong(x)
+    return diag(reshape(x, (x.aval.size,)), k)
+
+
+def _triangle(upper: bool) -> Any:
+    def program(x: Any, k: int = 0) -> Atom:
+        """One triangle of the last two axes, the other zero."""
+        x = strong(x)
+        x = broadcast_to(x, x.aval.shape * 2) if x.aval.ndim == 1 else x
+        n, m = x.aval.shape[-2:]
+        rows, columns = (emit("iota", size=size, dtype=INT) for size in (n, m))
+        rows = emit("broadcast", rows, shape=(n, m), axes=(0,))
+        columns = emit("broadcast", columns, shape=(n, m), axes=(1,))
+        edge = apply(np.add, rows, known_int(k, "np.tril"))
+        compare = np.greater_equal if upper else np.less_equal
+        keep = apply(compare, columns, edge)
+        return where(broadcast_to(keep, x.aval.shape), x, convert(0, x.aval.dtype))
+
+    return program
+
+
+tril = implements(np.tril)(_triangle(upper=False))
+triu = implements(np.triu)(_triangle(upper=True))
+
+
+# Padding ------------------------------------------------------------------------------
+
+
+@implements(np.pad)
+def pad(
+    x: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0
+) -> Atom:
+    """`np.pad` with a constant, or by what is there."""
+    x = strong(x)
+    widths = _sides(pad_width, x.aval.ndim, "pad_width")
+    if mode != "constant" and mode not in _BORDERS:
+        raise unsupported(f"np.pad(mode={mode!r})", "np.concatenate of the parts")
+    values = _sides(constant_values, x.aval.ndim, "constant_values")
+    for k, (lo, hi) in enumerate(widths):
+        lo, hi = known_int(lo, "np.pad"), known_int(hi, "np.pad")
+        if mode == "constant":
+            x = _pad_constant(x, k, lo, hi, values[k])
+        else:
+            x = _BORDERS[mode](x, k, lo, hi)
+    return x
+
+
+def _sides(value: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
+    """One number, a pair, or a pair for each axis: as a pair for each axis."""
+    if not isinstance(value, tuple | list):
+        return [(value, value)] * ndim
+    if not any(isinstance(v, tuple | list) for v in value):
+        pair = tuple(value) * (2 if len(value) == 1 else 1)
+        return [pair] * ndim  # type: ignore[list-item]
+    pairs = [tuple(v) * (2 if len(v) == 1 else 1) for v in value]
+    pairs = pairs * ndim if len(pairs) == 1 else pairs
+    if len(pairs) != ndim:
+        raise ShapeMismatchError(f"{name} has one pair too many or too few", _loc())
+    return pairs
+
+
+def _pad_constant(x: Atom, axis: int, lo: int, hi: int, values: Any) -> Atom:
+    ndim = x.aval.ndim
+    sides = [(lo, 0, values[0]), (0, hi, values[1])]
+    if values[0] is values[1]:
+        sides = [(lo, hi, values[0])]
+    for before, after, value in sides:
+        if before or after:
+            los = tuple([before if k == axis else 0 for k in range(ndim)])
+            his = tuple([after if k == axis else 0 for k in range(ndim)])
+            x = emit("pad", x, convert(value, x.aval.dtype), lo=los, hi=his)
+    return x
+
+
+def _edge(x: Atom, axis: int, lo: int, hi: int) -> Atom:
+    n = x.aval.shape[axis]
+
+    def spread(k: int, count: int) -> Atom:
+        shape = (*x.aval.shape[:axis], count, *x.aval.shape[axis + 1 :])
+        return broadcast_to(part(x, axis, k, 1), shape)
+
+    return _joined([spread(0, lo), x, spread(n - 1, hi)], axis)
+
+
+def _mirror(x: Atom, axis: int, lo: int, hi: int, skip: int) -> Atom:
+    """The array seen in mirrors at its ends, which themselves count unless skipped."""
+    n = x.aval.shape[axis]
+    if max(lo, hi) > n - skip:
+        raise unsupported("np.pad by more than the array in a mirror")
+    left = emit("flip", part(x, axis, skip, lo), axes=(axis,))
+    right = emit("flip", part(x, axis, n - hi - skip, hi), axes=(axis,))
+    return _joined([left, x, right], axis)
+
+
+def _around(x: Atom, axis: int, lo: int, hi: int) -> Atom:
+    n = x.aval.shape[axis]
+    if max(lo, hi) > n:
+        raise unsupported("np.pad(mode='wrap') by more than the array")
+    return _joined([part(x, axis, n - lo, lo), x, part(x, axis, 0, hi)], axis)
+
+
+def _joined(parts: list[Atom], axis: int) -> Atom:
+    parts = [p for p in parts if p.aval.shape[axis]]
+    return parts[0] if len(parts) == 1 else emit("concatenate", *parts, axis=axis)
+
+
+_BORDERS = {
+    "edge": _edge,
+    "wrap": _around,
+    "reflect": lambda x, axis, lo, hi: _mirror(x, axis, lo, hi, 1),
+    "symmetric": lambda x, axis, lo, hi: _mirror(x, axis, lo, hi, 0),
+}

@@ -1,0 +1,188 @@
+"""NumPy's functions that pick elements by indices, and the methods of ufuncs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import DataDependentShapeError
+from tracejit.frontend import fancy
+from tracejit.frontend.box import HANDLERS, Box, as_box, call, is_static, plain
+from tracejit.frontend.indexing import expand, getitem
+from tracejit.frontend.numpy_calls import asarray, has_box, on_plain, put_out
+from tracejit.frontend.operators import apply, outside
+from tracejit.frontend.trace import current_trace
+from tracejit.frontend.views import ravel
+from tracejit.ops.numpy_names import unsupported
+from tracejit.ops.numpy_reduce import normal_axis
+
+
+def _along(box: Box, axis: int, index: Any) -> Any:
+    """`box` at these indices along one axis."""
+    return getitem(box, (*(slice(None),) * axis, index))
+
+
+def take(
+    x: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise"
+) -> Any:
+    """`np.take`."""
+    box = asarray(x)
+    if axis is None:
+        box, axis = ravel(box), 0
+    axis = normal_axis(axis, box.aval.ndim)
+    extent = box.aval.shape[axis]
+    if mode == "clip":
+        indices = call(np.clip, asarray(indices), 0, extent - 1)
+    elif mode == "wrap":
+        indices = asarray(indices) % extent
+    found = _along(box, axis, indices)
+    return found if out is None else put_out(out, found, np.take)
+
+
+def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
+    """`np.take_along_axis`."""
+    box, indices = asarray(x), asarray(indices)
+    if axis is None:
+        box, axis = ravel(box), 0
+    return getitem(box, _grid(indices, normal_axis(axis, box.aval.ndim)))
+
+
+def _grid(indices: Box, axis: int) -> tuple[Any, ...]:
+    """The key that varies along every axis but one by itself."""
+    shape = indices.aval.shape
+    ndim = len(shape)
+    key: list[Any] = []
+    for k, n in enumerate(shape):
+        ones = tuple([n if k == j else 1 for j in range(ndim)])
+        key.append(indices if k == axis else np.arange(n).reshape(ones))
+    return tuple(key)
+
+
+def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
+    """`np.repeat` with a count for each element: known, as it decides the shape."""
+    if not is_static(repeats):
+        raise DataDependentShapeError(
+            "how long the result of np.repeat is depends on traced counts",
+            current_trace().builder.loc,
+            "counts that are known, or a gather: x[indices]",
+        )
+    counts = np.asarray(plain(repeats))
+    if counts.size == 1:
+        return _EQUALLY_OFTEN(x, counts.item(), axis)
+    box = asarray(x)
+    box, axis = (ravel(box), 0) if axis is None else (box, axis)
+    axis = normal_axis(axis, box.aval.ndim)
+    index = np.repeat(np.arange(int(box.aval.shape[axis])), counts)
+    return _along(box, axis, index)
+
+
+def fill_diagonal(x: Any, value: Any, wrap: bool = False) -> None:
+    """`np.fill_diagonal` of a matrix."""
+    if type(x) is not Box:
+        raise outside(x)
+    if x.aval.ndim != 2 or wrap:
+        raise unsupported("np.fill_diagonal but of a matrix, without wrap")
+    n, m = x.aval.shape
+    count = min(n, m)
+    ravel(x)[: count * m : m + 1] = value  # type: ignore[index]
+
+
+def nonzero(x: Any) -> Any:
+    """`np.nonzero`: how many there are must be known."""
+    if is_static(x):
+        return on_plain(np.nonzero, (x,), {})
+    raise DataDependentShapeError(
+        "how many elements are not zero depends on data",
+        current_trace().builder.loc,
+        "a mask: np.where(x != 0, …, 0)",
+    )
+
+
+def where(condition: Any, *sides: Any) -> Any:
+    """`np.where`: with one argument it is `np.nonzero`."""
+    return _CHOICE(condition, *sides) if sides else nonzero(condition)
+
+
+_EQUALLY_OFTEN, _CHOICE = HANDLERS[np.repeat], HANDLERS[np.where]
+
+
+def _on_boxes(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        if not has_box(*args, *kwargs.values()):
+            return fn(*args, **kwargs)
+        return program(*args, **kwargs)
+
+    return handler
+
+
+for _fn, _program in {
+    np.take: take,
+    np.take_along_axis: take_along_axis,
+    np.repeat: repeat,
+    np.fill_diagonal: fill_diagonal,
+    np.nonzero: nonzero,
+    np.flatnonzero: lambda x: nonzero(ravel(x))[0],
+    np.argwhere: nonzero,
+    np.where: where,
+}.items():
+    HANDLERS[_fn] = _on_boxes(_fn, _program)
+
+
+# Methods of ufuncs: np.add.reduce and its like ----------------------------------------
+
+_REDUCTIONS: dict[np.ufunc, Any] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+_SCANS: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
+
+
+def _reduce(ufunc: np.ufunc, x: Any, axis: Any = 0, *args: Any, **kwargs: Any) -> Any:
+    return call(_REDUCTIONS[ufunc], x, axis, *args, **kwargs)
+
+
+def _accumulate(ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any) -> Any:
+    return call(_SCANS[ufunc], x, axis, **kwargs)
+
+
+def _outer(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+    a, b = asarray(a), asarray(b)
+    return apply(ufunc, a.reshaped(a.aval.shape + (1,) * b.aval.ndim), b)
+
+
+def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
+    """`np.add.at`: every mention of a cell counts."""
+    if type(x) is not Box:
+        raise outside(x)
+    x.require_writable()
+    entries = expand(key, x.aval.ndim)
+    if not any(map(fancy.is_array, entries)):
+        x[key] = apply(ufunc, getitem(x, key), value)  # type: ignore[index]
+        return
+    value = as_box(value)
+    fancy.scatter(x, entries, -value if ufunc is np.subtract else value, "scatter_add")
+
+
+_METHODS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "reduce": (_reduce, _REDUCTIONS),
+    "accumulate": (_accumulate, _SCANS),
+    "outer": (_outer, None),
+    "at": (_at, {np.add, np.subtract}),
+}
+
+
+def ufunc_method(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
+    """A method of a ufunc on boxes."""
+    program, ufuncs = _METHODS.get(method, (None, None))
+    if program is None or (ufuncs is not None and ufunc not in ufuncs):
+        raise unsupported(f"np.{ufunc.__name__}.{method}", "a loop")
+    return program(ufunc, *args, **kwargs)
+
+
+HANDLERS["ufunc method"] = ufunc_method
