@@ -12,12 +12,14 @@ from tracejit.ir.text import program_text
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
+from tracejit.optimize.registers import accumulate_in_registers
 
 #: Run before and after differentiating. Each is a function Program -> Program.
 PASSES: list[tuple[str, Callable[[Program], Program]]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
+    ("registers", accumulate_in_registers),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
