@@ -14,7 +14,8 @@ silently through `np.asarray`, `.item` or compiled calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,6 +102,17 @@ class Box:
         self._cache: Any = None
         #: Boxes that may stand for the same array: a write makes them stale.
         self.twins: list[tuple[Box, Any]] = []
+
+    if TYPE_CHECKING:  # filled in by `operators`, `indexing` and `methods`
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, key: Any) -> Any: ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
+        def __iter__(self) -> Any: ...
+        def __add__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
 
     # What it is -----------------------------------------------------------------------
 
@@ -232,7 +244,11 @@ class Box:
 
         In a loop or branch that the array comes from outside of, a write is staged.
         """
-        return self.known and self.root.region is current_trace().builder.stack[-1]
+        if not self.known:
+            return False
+        root = self.root
+        aliased = root is self or np.may_share_memory(self.array, root.value)
+        return aliased and root.region is current_trace().builder.stack[-1]
 
     def require_writable(self) -> None:
         """Raise where NumPy would refuse the write, or where the alias is unsure."""
@@ -359,7 +375,7 @@ def constant(array: np.ndarray[Any, Any], shape: Shape) -> Atom:
         number = array.flat[0].item() if array.size else 0
         return broadcast_to(trace.literal(number, array.dtype), shape)
     copy = array.copy()
-    key = ("constant", copy.dtype.str, copy.shape, copy.tobytes())
+    key = ("constant", copy.dtype.str, copy.shape, sha256(copy).hexdigest())
     return trace.capture(key, copy, lambda: copy, "constant").var
 
 
@@ -401,10 +417,10 @@ def known_box(array: Any, shape: Shape | None = None) -> Box:
     return Box(array, aval, "array", layout=layout)
 
 
-def copied(box: Box, order: str = "C") -> Box:
+def copied(box: Box, order: Any = "C") -> Box:
     """A copy: the same value, of which there is no alias."""
     if box.known:
-        return known_box(box.array.copy(order), box.aval.shape)  # type: ignore[call-overload]
+        return known_box(box.array.copy(order), box.aval.shape)
     atom = box.read()
     if order == "C" or box.aval.ndim < 2:
         return box_of(atom, layout=C_ORDER)

@@ -8,14 +8,23 @@ of the `cond`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from tracejit.frontend.box import Box, call, is_static
-from tracejit.frontend.carry import decode, encode, spec_of
+from tracejit.frontend.aliases import links
+from tracejit.frontend.box import Box, Stale, call, is_static
+from tracejit.frontend.carry import (
+    Carried,
+    Spec,
+    array_leaves,
+    avals,
+    decode,
+    encode,
+    spec_of,
+)
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.places import (
     UNDEFINED,
@@ -48,6 +57,8 @@ class Branch:
         trace = session()
         watch = Watch(frame)
         self.diverges = False
+        self.effects: list[Any] = []
+        begun = len(trace.effects)
         self.value: Any = None
         self.changes: dict[Any, tuple[Place, Any]] = {}
         try:
@@ -58,8 +69,14 @@ class Branch:
                     self.diverges = True
                 changed = watch.changes()
                 self.changes = {k: (p, p.get()) for k, p in changed.items()}
+                self.effects = trace.effects[begun:]
         finally:
+            del trace.effects[begun:]
             watch.undo()
+
+    def accept(self) -> None:
+        """The branch becomes part of the program: its draws and prints count."""
+        session().effects.extend(self.effects)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -116,10 +133,12 @@ def branch(
     first = Branch(frame, then)
     if first.diverges:
         # What follows a raise is the other side alone, outside of any `cond`.
+        first.accept()
         _emit(pred, first.eqns, [], [], [])
         return orelse()
     second = Branch(frame, orelse)
     if second.diverges:
+        second.accept()
         _emit(pred, [], second.eqns, [], [])
         return then()
     return _merge(frame, pred, (first, second), live)
@@ -128,32 +147,48 @@ def branch(
 def _merge(
     frame: Frame, pred: Atom, sides: tuple[Branch, Branch], live: frozenset[str] | None
 ) -> Any:
-    first, second = sides
+    for side in sides:
+        side.accept()
     places = {k: p for side in sides for k, (p, _) in side.changes.items()}
-    dead = [p for p in places.values() if _is_dead(p, frame, live)]
     result = _Result()
-    kept: list[Place] = [p for p in places.values() if p not in dead]
-    if first.value is not None or second.value is not None:
-        kept.append(result)
+    if any(side.value is not None for side in sides):
+        places[result.key] = result
+    dead = [p for p in places.values() if _is_dead(p, frame, live)]
+    stale = stale_after([side.changes for side in sides])
+    kept = [p for p in places.values() if p not in dead and p not in stale]
     specs = []
     results: list[list[Atom]] = [[], []]
+    ways: dict[Any, list[Any]] = {}
     for place in kept:
         values = [s.value if place is result else s.after(place) for s in sides]
         spec = spec_of(place, values)
         specs.append(spec)
-        for side, value, atoms in zip(sides, values, results, strict=True):
+        for k, (side, value) in enumerate(zip(sides, values, strict=True)):
             with side.entered():
-                if isinstance(place, Buffer):
-                    atoms.append(place.get())
-                else:
-                    atoms += encode(spec, value)
-    outs = iter(_emit(pred, first.eqns, second.eqns, *results))
+                results[k] += encode(place, spec, value)
+            for leaf, box in array_leaves(place, value).items():
+                ways.setdefault((place.key, leaf), [None, None])[k] = box
+    outs = iter(_emit(pred, sides[0].eqns, sides[1].eqns, *results))
+    boxes: dict[Any, Box] = {}
     for place, spec in zip(kept, specs, strict=True):
-        count = len(spec.carried) + spec.maybe
-        put(place, spec, [next(outs) for _ in range(count)])
+        boxes |= put(place, spec, [next(outs) for _ in avals(spec)])
+    links(ways).entangle(boxes, None)
     for place in dead:
         place.set(UNDEFINED)
+    for place in stale:
+        place.set(Stale(None))
     return result.value
+
+
+def stale_after(changes: Iterable[dict[Any, tuple[Place, Any]]]) -> list[Place]:
+    """Arrays that one side at least leaves stale."""
+    found = {
+        key: place
+        for side in changes
+        for key, (place, value) in side.items()
+        if isinstance(value, Stale)
+    }
+    return list(found.values())
 
 
 class _Result(Place):
@@ -174,14 +209,21 @@ def _is_dead(place: Place, frame: Frame, live: frozenset[str] | None) -> bool:
     return own and live is not None and place.name not in live  # type: ignore
 
 
-def put(place: Place, spec: Any, atoms: Sequence[Atom]) -> None:
-    """Store what a branch or loop computed."""
+def put(place: Place, spec: Spec, atoms: Sequence[Atom]) -> dict[Any, Box]:
+    """Store what a branch or loop computed; the new boxes of arrays, by leaf."""
     if isinstance(place, Buffer):
         place.set(atoms[0])
-        return
+        return {}
     if not isinstance(place, Variable | _Result):
         session().record(place)
-    place.set(decode(spec, atoms))
+    value = decode(spec, atoms)
+    place.set(value)
+    new = {
+        k: box
+        for k, box in array_leaves(place, value).items()
+        if isinstance(spec.leaves[k], Carried)
+    }
+    return {(place.key, k): box for k, box in new.items()}
 
 
 def _emit(

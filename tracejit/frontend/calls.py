@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ImpureCallError, StagingError
-from tracejit.frontend import trips
+from tracejit.frontend import draws, trips
 from tracejit.frontend.box import Box, from_plain
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.functions import has_source, is_lifted, lifted
@@ -43,6 +43,8 @@ def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     handler = _SPECIAL.get(fn) if _hashable(fn) else None
     if handler is not None:
         return handler(*map(imported, args), **kwargs)
+    if draws.is_draw(fn):
+        return draws.draw(fn, args, kwargs)
     if isinstance(fn, MethodType):
         return _method(fn, args, kwargs)
     handler = dispatch(fn)
@@ -136,10 +138,10 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
     name = getattr(fn, "__qualname__", repr(fn))
     owner = getattr(fn, "__self__", None)
     pure = (
-        module in _MODULES or isinstance(owner, _VALUES) or module.startswith(("numpy", "tracejit"))
+        module in _MODULES
+        or isinstance(owner, _VALUES)
+        or module.startswith(("numpy", "tracejit"))
     )
-    if isinstance(owner, np.random.Generator | np.random.RandomState):
-        pure = False
     if not pure and trace.depth > 1:
         raise StagingError(
             f"`{name}` cannot be run more than once, as staging a loop or branch does",
@@ -175,9 +177,7 @@ def _print(*args: Any, **kwargs: Any) -> None:
     buffer = io.StringIO()
     print(*args, file=buffer, **kwargs)
     text = buffer.getvalue()
-    place = Contents(trace.printed)
-    trace.record(place)
-    trace.printed.append(lambda: print(text, end="", file=out))
+    trace.effects.append(lambda: print(text, end="", file=out))
 
 
 def _map(fn: Any, *values: Any) -> Any:
@@ -238,6 +238,12 @@ def attr(obj: Any, name: str) -> Any:
     return attribute(obj, name)
 
 
+def _default_rng(*args: Any, **kwargs: Any) -> Any:
+    if not args and not kwargs:
+        return _refused(np.random.default_rng)()
+    return np.random.default_rng(*args, **kwargs)
+
+
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     **trips.HANDLERS,
     print: _print,
@@ -251,6 +257,7 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     dict: _lister(dict),
     set: _lister(set),
     sorted: _sorted,
+    np.random.default_rng: _default_rng,
     iter: lambda values, *more: iter(iter_(values), *more),
     tuple: lambda values=(): tuple(iter_(values)),
 }

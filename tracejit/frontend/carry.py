@@ -104,15 +104,25 @@ def spec_of(place: Place, values: Sequence[Any], old: Spec | None = None) -> Spe
     flats = [flatten(v) for v in present]
     trees = [tree for _, tree in flats] + ([old.tree] if old else [])
     if any(tree != trees[0] for tree in trees):
-        raise StagingError(f"{_named(place)} {_differ(trees[0], trees[1:])}")
+        raise _unlike(f"{_named(place)} {_differ(trees[0], trees[1:])}")
     leaves = old.leaves if old else (None,) * trees[0].num_leaves
     for flat, _ in flats:
         leaves = tuple(
             [_with(place, leaf, x) for leaf, x in zip(leaves, flat, strict=True)]
         )
+    leaves = tuple([_at_home(leaf) for leaf in leaves])
     some_undefined = any(v is UNDEFINED or isinstance(v, Maybe) for v in values)
     maybe = bool(old and old.maybe) or (some_undefined and not _is_ours(place))
     return Spec(trees[0], leaves, maybe)  # type: ignore[arg-type]
+
+
+def _at_home(leaf: Any) -> Any:
+    """A box made in a region that is closed by now cannot be shared, only its value."""
+    if isinstance(leaf, Same) and isinstance(leaf.value, Box):
+        stack = session().builder.stack
+        if not any(leaf.value.region is region for region in stack):
+            return leaf_type(leaf.value)
+    return leaf
 
 
 def _is_ours(place: Place) -> bool:
@@ -132,17 +142,23 @@ def _with(place: Place, leaf: Carried | Same | None, value: Any) -> Carried | Sa
     new = leaf_type(value)
     if before is None or new is None:
         a = leaf.value if isinstance(leaf, Same) else f"a value of type {leaf.aval}"
-        raise StagingError(f"{_named(place)} is {_brief(a)} or {_brief(value)}")
+        raise _unlike(f"{_named(place)} is {_brief(a)} or {_brief(value)}")
     both = joined(before, new)
     if both is None:
-        raise StagingError(
-            f"{_named(place)} has shape {_shape(before)} or {_shape(new)}"
-        )
+        raise _unlike(f"{_named(place)} has shape {_shape(before)} or {_shape(new)}")
     return both
 
 
 def _shape(leaf: Carried) -> str:
     return str(tuple(int(n) for n in leaf.aval.shape))
+
+
+def _unlike(message: str) -> StagingError:
+    return StagingError(
+        message,
+        session().builder.loc,
+        "give it the same type and structure on every path",
+    )
 
 
 def _brief(value: Any) -> str:
@@ -166,16 +182,16 @@ def _differ(first: TreeDef, others: list[TreeDef]) -> str:
 # In and out ---------------------------------------------------------------------------
 
 
-def encode(spec: Spec, value: Any, filler: bool = False) -> list[Atom]:
-    """The Atoms that stand for a value; emitted in the current region."""
-    if isinstance(value, Maybe):
-        return [
-            *encode_leaves(spec, flatten(value.value)[0]),
-            *_defined(spec, value.defined),
-        ]
+def encode(place: Place, spec: Spec, value: Any) -> list[Atom]:
+    """The Atoms that stand for a place's value; emitted in the current region."""
+    if isinstance(place, Buffer):
+        return [place.owner.read()]
     if value is UNDEFINED:
-        return [*(zeros(leaf.aval) for leaf in spec.carried), *_defined(spec, filler)]
-    return [*encode_leaves(spec, flatten(value)[0]), *_defined(spec, True)]
+        return [*(zeros(leaf.aval) for leaf in spec.carried), *_defined(spec, False)]
+    defined = True
+    if isinstance(value, Maybe):
+        value, defined = value.value, value.defined
+    return [*encode_leaves(spec, flatten(value)[0]), *_defined(spec, defined)]
 
 
 def _defined(spec: Spec, flag: Any) -> list[Atom]:
@@ -201,6 +217,18 @@ def decode(spec: Spec, atoms: Sequence[Atom]) -> Any:
     if spec.tree.kind in (list, dict):
         session().make(value)
     return Maybe(value, box_of(next(rest), "python")) if spec.maybe else value
+
+
+def array_leaves(place: Place, value: Any) -> dict[int, Box]:
+    """The leaves of a place's value that are mutable arrays, by position."""
+    value = value.value if isinstance(value, Maybe) else value
+    if value is UNDEFINED or isinstance(place, Buffer):
+        return {}
+    return {
+        k: leaf
+        for k, leaf in enumerate(flatten(value)[0])
+        if isinstance(leaf, Box) and leaf.kind == "array"
+    }
 
 
 def avals(spec: Spec) -> list[Aval]:

@@ -19,7 +19,8 @@ from tracejit.base.errors import (
     TracejitError,
     UnrollLimitError,
 )
-from tracejit.frontend.box import Box, box_of
+from tracejit.frontend.aliases import NO_LINKS, Links, links, outer_of
+from tracejit.frontend.box import Box, Stale, box_of
 from tracejit.frontend.branches import (
     Branch,
     all_of,
@@ -29,10 +30,10 @@ from tracejit.frontend.branches import (
     traced,
     truth,
 )
-from tracejit.frontend.carry import Spec, avals, encode, spec_of
+from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import iter_
-from tracejit.frontend.places import UNDEFINED, Buffer, Frame, Place, Variable, Watch
+from tracejit.frontend.places import UNDEFINED, Frame, Place, Variable, Watch
 from tracejit.frontend.session import Restage, session
 from tracejit.frontend.trips import Trips, interval, trips_of
 from tracejit.ir.aval import Aval
@@ -56,58 +57,63 @@ class _NothingTraced(Exception):
 
 
 class Slot:
-    """A carried place."""
+    """A carried place: its type, and its value before the loop and after a round."""
 
-    def __init__(self, place: Place, spec: Spec, before: Any):
-        self.place, self.spec, self.before = place, spec, before
+    def __init__(self, place: Place, spec: Spec, before: Any, after: Any):
+        self.place, self.spec, self.before, self.after = place, spec, before, after
 
     def params(self) -> list[Var]:
+        """Fresh parameters for a region."""
         hint = self.place.name if isinstance(self.place, Variable) else ""
         return [fresh(aval, hint) for aval in avals(self.spec)]
 
     def init(self) -> list[Atom]:
-        if isinstance(self.place, Buffer):
-            return [self.place.get()]
-        return encode(self.spec, UNDEFINED if self.before is NO_PAST else self.before)
-
-    def result(self, after: Any) -> list[Atom]:
-        if isinstance(self.place, Buffer):
-            return [self.place.get()]
-        return encode(self.spec, after)
+        """The values before the loop."""
+        before = UNDEFINED if self.before is NO_PAST else self.before
+        return encode(self.place, self.spec, before)
 
 
 class Loop:
     """The staging of one loop: its slots, widened round by round."""
 
-    def __init__(self, frame: Frame, meta: Meta, runs: bool):
-        self.frame, self.meta = frame, meta
+    def __init__(self, frame: Frame, meta: Meta, source: Any, runs: bool):
+        self.frame, self.meta, self.source = frame, meta, source
         self.runs = runs  # surely at least once
         self.slots: dict[Any, Slot] = {}
         self.dead: dict[Any, Place] = {}
+        self.stale: dict[Any, Place] = {}
+        self.links = NO_LINKS
         self.params: list[Var] = []
+        self.boxes: dict[Any, Box] = {}
 
     def bind(self) -> None:
         """Put fresh parameters into the carried places."""
-        self.params = []
+        self.params, self.boxes = [], {}
         for slot in self.slots.values():
             new = slot.params()
-            put(slot.place, slot.spec, new)
+            self.boxes |= put(slot.place, slot.spec, new)
             self.params += new
+        self.links.entangle(self.boxes, self.source)
+        for place in self.stale.values():
+            place.set(Stale(self.source))
 
-    def fixpoint(self, run: Callable[[], Any]) -> Branch | None:
+    def fixpoint(self, run: Callable[[], Any], plain: bool = True) -> Branch | None:
         """Probe until the types settle: the last probe, or None if all is done.
 
-        The loop is done when it changes nothing that matters.
+        The loop is done when it changes nothing that matters. `plain`: it is given
+        up when it emits nothing, as it computes with plain values of Python alone.
         """
         for _ in range(MAX_ROUNDS):
             probe = Branch(self.frame, lambda: (self.bind(), run())[1])
             settled = self.widen(probe)
-            if not probe.eqns:
-                if self.slots:
+            if not probe.eqns and plain:
+                probe.accept()
+                if self.slots or probe.effects:
                     raise _NothingTraced
                 self.finish([])
                 return None
             if settled:
+                probe.accept()
                 return probe
         names = ", ".join(str(slot.place) for slot in self.slots.values())
         raise StagingError(f"the types of {names} never settle")
@@ -116,19 +122,36 @@ class Loop:
         """Take in what a probe changed; whether nothing was new."""
         if probe.diverges:
             raise StagingError("every round of the loop ends in a `raise`")
-        stable = True
+        settled = True
         for key, (place, after) in probe.changes.items():
             if self._is_dead(place):
                 self.dead[key] = place
+                continue
+            if isinstance(after, Stale):
+                settled &= key in self.stale
+                self.stale[key] = place
+                self.slots.pop(key, None)
                 continue
             slot = self.slots.get(key)
             before = slot.before if slot else self._before(place)
             old = slot.spec if slot else None
             spec = spec_of(place, self._seen(before, after), old)
-            if spec != old:
-                stable = False
-                self.slots[key] = Slot(place, spec, before)
-        return stable
+            settled &= spec == old
+            self.slots[key] = Slot(place, spec, before, after)
+        new = links(self._ways(True), self.boxes)
+        settled &= new == self.links
+        self.links = new
+        return settled
+
+    def _ways(self, before: bool) -> dict[Any, list[Any]]:
+        """For every carried array, what it was `before` and what a round made it."""
+        ways: dict[Any, list[Any]] = {}
+        for key, slot in self.slots.items():
+            past = slot.before if before and slot.before is not NO_PAST else UNDEFINED
+            for k, value in enumerate((past, slot.after)):
+                for leaf, box in array_leaves(slot.place, value).items():
+                    ways.setdefault((key, leaf), [None, None])[k] = box
+        return ways
 
     def _is_dead(self, place: Place) -> bool:
         return self._is_own(place) and place.name not in self.meta.head  # type: ignore
@@ -154,7 +177,7 @@ class Loop:
             return [
                 atom
                 for slot in self.slots.values()
-                for atom in slot.result(probe.after(slot.place))
+                for atom in encode(slot.place, slot.spec, slot.after)
             ]
 
     def carried_flags(self) -> list[Slot]:
@@ -169,11 +192,26 @@ class Loop:
 
     def finish(self, outs: Sequence[Atom]) -> None:
         """Store the final values."""
+        ways, inner = self._ways(True), self.boxes
+        final = links(ways, inner)
+        if self.runs:
+            # Not what it was before the loop, but what a round made it.
+            last = self._ways(False)
+            final = Links(
+                {key: outer_of(key, ways, inner, first=last) for key in last},
+                links(last, inner).pairs,
+            )
         rest = iter(outs)
+        session().made_by.update(dict.fromkeys(outs, self.source))
+        boxes: dict[Any, Box] = {}
         for slot in self.slots.values():
-            put(slot.place, slot.spec, [next(rest) for _ in avals(slot.spec)])
+            atoms = [next(rest) for _ in avals(slot.spec)]
+            boxes |= put(slot.place, slot.spec, atoms)
+        final.entangle(boxes, self.source)
         for place in self.dead.values():
             place.set(UNDEFINED)
+        for place in self.stale.values():
+            place.set(Stale(self.source))
 
 
 # for ----------------------------------------------------------------------------------
@@ -191,7 +229,8 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
             if trips.counted and not len(trips):
                 return
             try:
-                _stage_for(frame, trips, body, meta)
+                with session().staging_loop(_key(body)):
+                    _stage_for(frame, trips, body, meta)
                 return
             except _NothingTraced:
                 break
@@ -271,12 +310,17 @@ def count_unrolled(cause: Exception | None) -> None:
 def _stage_for(
     frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta
 ) -> None:
-    loop = Loop(frame, meta, trips.counted)
+    loop = Loop(frame, meta, _key(body), trips.counted)
 
     def run() -> Var:
         counter = fresh(INDEX)
         counter.interval = interval(trips)
-        body(trips.at(box_of(counter, "python")))
+        counters = session().counters
+        counters.append((counter, trips, loop))
+        try:
+            body(trips.at(box_of(counter, "python")))
+        finally:
+            counters.pop()
         return counter
 
     probe = loop.fixpoint(run)
@@ -343,7 +387,8 @@ def while_(
         if traced(now) or tries > 0:
             tries -= 1
             try:
-                _stage_while(frame, condition, body, meta, not traced(now))
+                with trace.staging_loop(_key(body)):
+                    _stage_while(frame, condition, body, meta, not traced(now))
                 return
             except _NothingTraced as error:
                 tries, cause = 0, error
@@ -366,8 +411,8 @@ def _stage_while(
     meta: Meta,
     runs: bool,
 ) -> None:
-    loop = Loop(frame, meta, runs)
-    probe = loop.fixpoint(body)
+    loop = Loop(frame, meta, _key(body), runs)
+    probe = loop.fixpoint(body, plain=runs)
     if probe is None:
         raise _NothingTraced
     params = loop.params

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.frontend.box import Box, box_of, plain
+from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plain
 from tracejit.frontend.places import AttributePlace, Contents
 from tracejit.frontend.session import Session, session
 from tracejit.frontend.trace import Guard
@@ -91,9 +91,14 @@ def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
     if key in trace.boxes:
         return trace.boxes[key]
     supported(value.dtype)
+    c_ordered = value.flags.c_contiguous
     captured = trace.capture(key, value, fetch, what)
     with trace.builder.outer(0):
-        box = box_of(captured.var, "array")
+        if key in trace.advice.pinned:
+            captured.pinned = value.tobytes()
+            box = known_box(value.copy())
+        else:
+            box = box_of(captured.var, "array", C_ORDER if c_ordered else UNKNOWN)
     trace.boxes[key] = box
     return box
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.frontend.box import Box
+from tracejit.frontend.box import Box, Stale
 from tracejit.frontend.session import Session, session
 from tracejit.ir.program import Atom
 from tracejit.ops.control import Failure, check
@@ -148,17 +148,21 @@ class Contents(Place):
 
 
 class Buffer(Place):
-    """The contents of a root box. Its value is an Atom."""
+    """The contents of a root box. Its value is an Atom, or Stale."""
 
     def __init__(self, box: Box):
         self.owner = box
         self.key = "buffer", id(box)
 
-    def get(self) -> Atom:
-        return self.owner.read()
+    def get(self) -> Atom | Stale:
+        box = self.owner
+        return box.value if isinstance(box.value, Stale) else box.read()
 
-    def set(self, value: Atom) -> None:
-        self.owner.write(value)
+    def set(self, value: Atom | Stale) -> None:
+        if isinstance(value, Stale):
+            self.owner.go_stale(value)
+        else:
+            self.owner.write(value)
 
     def __str__(self) -> str:
         return f"an array of type {self.owner.aval}"
@@ -183,21 +187,25 @@ class Watch:
                 place: Place = Variable(self.frame, name.removeprefix(MAYBE))
                 found[place.key] = place
         for entry in self.trace.log[self.mark :]:
-            target = entry.target
-            place = Buffer(target.root) if isinstance(target, Box) else target
-            if isinstance(place, Place) and not self._made_inside(place):
+            if not self._made_inside(entry.target):
+                target = entry.target
+                place = Buffer(target.root) if isinstance(target, Box) else target
                 found[place.key] = place
         return found
 
-    def _made_inside(self, place: Place) -> bool:
-        if isinstance(place, Buffer):
-            home = place.owner.region
+    def _made_inside(self, target: Any) -> bool:
+        if isinstance(target, Box):
+            home = target.root.region
             return not any(home is r for r in self.trace.builder.stack[: self.depth])
-        return self.trace.is_new(place.owner, self.depth)
+        return self.trace.is_new(target.owner, self.depth)
 
     def undo(self) -> None:
-        """Put everything back as it was."""
-        self.trace.undo_to(self.mark)
+        """Put everything that existed before back as it was."""
+        log = self.trace.log
+        while len(log) > self.mark:
+            entry = log.pop()
+            if not self._made_inside(entry.target):
+                entry.undo()
         self.restore_frame()
 
     def restore_frame(self) -> None:

@@ -121,12 +121,12 @@ def scope_of(node: ast.AST, parent: Scope | None, depth: int = 0) -> Scope:
     kind = "class" if isinstance(node, ast.ClassDef) else "function"
     bound = set(arguments(node)) if isinstance(node, ast.FunctionDef) else set()
     scope = Scope(kind, parent, bound, frame=f"_l{depth}")
-    for statement in node.body:  # type: ignore[attr-defined]
-        for inner in [statement, *children(statement)]:
-            scope.bound |= _names_bound(inner)
-            if isinstance(inner, ast.Global | ast.Nonlocal):
-                where = "global" if isinstance(inner, ast.Global) else "nonlocal"
-                scope.outer.update(dict.fromkeys(inner.names, where))
+    body = ast.Module(node.body, [])  # type: ignore[attr-defined]
+    for inner in children(body):
+        scope.bound |= _names_bound(inner)
+        if isinstance(inner, ast.Global | ast.Nonlocal):
+            where = "global" if isinstance(inner, ast.Global) else "nonlocal"
+            scope.outer.update(dict.fromkeys(inner.names, where))
     return scope
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
@@ -12,7 +12,7 @@ from typing import Any
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.trace import Trace, Write, current_trace
 from tracejit.ir.builder import Builder
-from tracejit.ir.program import Eqn
+from tracejit.ir.program import Eqn, Var
 
 #: Marks the globals of lifted code, and with them its frames.
 LIFTED = "__tracejit_lifted__"
@@ -108,8 +108,15 @@ class Session(Trace):
     #: Lists, dicts and objects made while tracing, with the region they were made in.
     born: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     lifted: dict[int, tuple[Any, FunctionType]] = field(default_factory=dict)
-    #: What `print` was given, in order, until it is certain that it ran.
-    printed: list[Callable[[], None]] = field(default_factory=list)
+    #: Where places were last written to, by key.
+    stores: dict[Any, SrcLoc] = field(default_factory=dict)
+    #: Random draws and prints, in order; those of a probe count when it is accepted.
+    effects: list[Any] = field(default_factory=list)
+    #: Loops being staged, by key, and the counters of the `for` loops whose bodies run.
+    active: list[Any] = field(default_factory=list)
+    counters: list[Any] = field(default_factory=list)
+    #: Which loop a variable is the result of.
+    made_by: dict[Var, Any] = field(default_factory=dict)
     #: Boxes on captured arrays, by key.
     boxes: dict[Any, Any] = field(default_factory=dict)
     unrolled: int = 0
@@ -119,7 +126,30 @@ class Session(Trace):
     def record(self, place: Any) -> None:
         """Log that `place` (see `places`) is about to change."""
         before = place.get()
+        self.stores[place.key] = self.builder.loc
         self.log.append(Write(place, lambda: place.set(before)))
+
+    def stale_read(self, stale: Any, aval: Any) -> Exception:
+        """A loop that is staged already is unrolled in another attempt."""
+        if stale.source is None or stale.source in self.active:
+            return super().stale_read(stale, aval)
+        return self.restage(unroll=stale.source)
+
+    def restage(self, unroll: Any = None, pinned: Iterable[Any] = ()) -> Exception:
+        """What to raise so that staging begins again with this advice."""
+        if unroll is not None:
+            self.advice.unroll.add(unroll)
+        self.advice.pinned |= set(pinned)
+        return Restage()
+
+    @contextmanager
+    def staging_loop(self, key: Any) -> Iterator[None]:
+        """The loop `key` is being staged in the block."""
+        self.active.append(key)
+        try:
+            yield
+        finally:
+            self.active.pop()
 
     def make(self, obj: Any) -> Any:
         """Note that a mutable object was made here."""

@@ -11,15 +11,18 @@ import numpy as np
 
 from tracejit.base.errors import OutsideStoreError, StagingError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
-from tracejit.base.source import SrcLoc
-from tracejit.frontend.box import Box, as_box, box_of
+from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, as_box, box_of
 from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
+from tracejit.frontend.decisions import concretize
+from tracejit.frontend.draws import Stacked, ordered
+from tracejit.frontend.outside import is_outside
+from tracejit.frontend.places import Buffer, Place, Variable
 from tracejit.frontend.session import Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import fresh, new_region
-from tracejit.ir.program import Atom, Program
+from tracejit.ir.program import Atom, Program, Region
 from tracejit.ops.promote import supported
 
 assert HOOKS
@@ -82,7 +85,9 @@ def _attempt(
     name: str | None,
     advice: Advice,
 ) -> Staged:
-    trace = Session(boundscheck=boundscheck, advice=advice, call=call)
+    trace = Session(
+        boundscheck=boundscheck, advice=advice, call=call, concretize=concretize
+    )
     leaves, tree = flatten((tuple(args), dict(kwargs)))
     names = list(_leaf_names(fn, args, kwargs))
     with tracing(trace), trace.builder.open() as eqns:
@@ -96,7 +101,8 @@ def _attempt(
                     continue
                 var = fresh(_aval(leaf, label), label.rpartition(".")[2])
                 params.append(var)
-                boxed.append(box_of(var, kind))
+                in_order = kind != "array" or leaf.flags.c_contiguous
+                boxed.append(box_of(var, kind, C_ORDER if in_order else UNKNOWN))
             call_args, call_kwargs = unflatten(tree, boxed)
             if isinstance(fn, MethodType):
                 _static(trace, fn.__self__, "self")
@@ -106,12 +112,31 @@ def _attempt(
         except BaseException:
             trace.undo_to(0)
             raise
+    trace.draws[:] = ordered([e for e in trace.effects if isinstance(e, Stacked)])
+    region = new_region(params, eqns, atoms)
+    _drop_unused(trace, region)
     params += [c.var for c in trace.captured.values()]
     params += [draw.var for draw in trace.draws]
-    program = Program(name or _name(fn), new_region(params, eqns, atoms))
-    for out in trace.printed:
-        out()
+    if region.free_vars():
+        raise StagingError(
+            "a value computed in a staged loop or branch is used after it, in a way "
+            "that staging did not see",
+            None,
+            "assign it to a variable, an item or an attribute",
+        )
+    program = Program(name or _name(fn), region)
+    for effect in trace.effects:
+        if not isinstance(effect, Stacked):
+            effect()
     return Staged(program, out_tree, kinds, out_static, trace, described, tree)
+
+
+def _drop_unused(trace: Session, region: Region) -> None:
+    """Forget captured arrays that only abandoned probes read."""
+    used = set(region.free_vars())
+    for key, captured in list(trace.captured.items()):
+        if captured.var not in used and captured.pinned is None:
+            del trace.captured[key]
 
 
 def leaf_kind(leaf: Any) -> str | None:
@@ -183,15 +208,16 @@ def _nothing_left_outside(trace: Session) -> None:
     """No box may stay in an object that outlives the call."""
     for entry in trace.log:
         place = entry.target
-        if isinstance(place, Box) or not hasattr(place, "owner"):
+        if not isinstance(place, Place) or isinstance(place, Variable | Buffer):
             continue
-        if id(place.owner) in trace.born or isinstance(place.owner, FunctionType):
-            continue
-        if type(place.owner).__name__ == "Frame" or place.owner is trace.printed:
+        owner = place.owner
+        inside = id(owner) in trace.born or isinstance(owner, FunctionType)
+        if inside and not is_outside(owner):
             continue
         if any(isinstance(leaf, Box) for leaf in flatten(place.get())[0]):
             raise OutsideStoreError(
-                f"a traced value stored into {place} from outside",
-                SrcLoc("", 0),
-                "return it",
+                f"a traced value stored into {place}, which comes from outside of the "
+                "staged function",
+                trace.stores.get(place.key),
+                "return the value, and store it where the function is called",
             )

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import UnknownAliasError
 from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import Builder, building
@@ -106,6 +107,15 @@ class Trace:
         if found is None or not any(r is found[0] for r in stack):
             found = self.memo[key] = stack[-1], make()
         return found[1]
+
+    def stale_read(self, stale: Any, aval: Aval) -> Exception:
+        """The error for reading a box that is Stale."""
+        return UnknownAliasError(
+            f"which array this {aval} is depends on a loop or branch on traced data, "
+            "and one of the candidates was written to since",
+            self.builder.loc,
+            "copy before the loop or branch, so that no other name shares the array",
+        )
 
     def undo_to(self, mark: int) -> None:
         """Undo every logged write since the log had `mark` entries."""

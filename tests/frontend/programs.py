@@ -1,0 +1,782 @@
+"""Plain functions to be staged; nothing in them knows of tracejit."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import namedtuple
+from dataclasses import dataclass
+
+import numpy as np
+
+CASES: list = []
+
+
+def case(*args, **options):
+    """Register a function with arguments to run it on."""
+
+    def register(fn):
+        label = f"{fn.__name__}{sum(c[0].__name__ == fn.__name__ for c in CASES) or ''}"
+        CASES.append((fn, args, label, options))
+        return fn
+
+    return register
+
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=7)
+Y = rng.normal(size=7)
+M = rng.normal(size=(5, 6))
+SWEEPS = 3
+SCALE = 0.25
+TABLE = rng.normal(size=7)
+WEIGHTS = [rng.normal(size=(3, 3)), rng.normal(size=(3, 3))]
+
+
+# for ----------------------------------------------------------------------------------
+
+
+@case(M, 0.3)
+def seidel(A, w):
+    A = A.copy()
+    n, m = A.shape
+    for _ in range(SWEEPS):
+        for i in range(1, n - 1):
+            for j in range(1, m - 1):
+                A[i, j] = np.tanh(
+                    w
+                    * (A[i - 1, j] + A[i, j - 1] + A[i, j] + A[i, j + 1] + A[i + 1, j])
+                )
+    return np.sum(A * A)
+
+
+@case(X, 0.1)
+def heat(u, c):
+    u = u.copy()
+    for _ in range(20):
+        u[1:-1] += c * (u[2:] - 2 * u[1:-1] + u[:-2])
+    return np.sum(u**2)
+
+
+@case(X)
+def sum_from_int(x):
+    s = 0
+    for i in range(len(x)):
+        s += x[i]
+    return s
+
+
+@case(X.astype(np.float32))
+def sum_float32(x):
+    s = 0.0
+    for i in range(len(x)):
+        s += x[i]
+    return s
+
+
+@case(X, Y)
+def over_zip(x, y):
+    s = 0.0
+    for a, b in zip(x, y):
+        s += a * b
+    return s
+
+
+@case(X)
+def over_enumerate(x):
+    out = np.zeros_like(x)
+    for i, v in enumerate(x):
+        out[i] = v * i
+    return out
+
+
+@case(X)
+def over_enumerate_from(x):
+    s = 0.0
+    for i, v in enumerate(x, 3):
+        s = s + v * i
+    return s
+
+
+@case(M)
+def rows_write_through(A):
+    A = A.copy()
+    for row in A:
+        row += 1.0
+        row[0] *= 2.0
+    return A
+
+
+@case(X)
+def backwards(x):
+    y = x.copy()
+    for i in reversed(range(1, len(x))):
+        y[i - 1] = y[i] * 0.5 + y[i - 1]
+    for i in range(len(x) - 2, -1, -2):
+        y[i] -= y[i + 1]
+    return y
+
+
+@case(X)
+def triangular(x):
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(i):
+            s += x[i] * x[j]
+        for j in range(i + 1, len(x)):
+            s -= x[j]
+    return s
+
+
+@case(X)
+def counter_after(x):
+    for i in range(len(x)):  # noqa: B007
+        y = x[i] * 2
+    return y + i
+
+
+@case(X)
+def for_else(x):
+    s = 0.0
+    for i in range(len(x)):
+        if x[i] > 100:
+            break
+        s += x[i]
+    else:
+        s += 1000.0
+    return s
+
+
+@case(X)
+def with_break(x):
+    s = 0.0
+    for i in range(len(x)):
+        if x[i] < -0.6:
+            break
+        s += x[i]
+    return s
+
+
+@case(X)
+def with_continue(x):
+    s = 0.0
+    for i in range(len(x)):
+        if x[i] < 0:
+            continue
+        s += x[i]
+        if s > 1:
+            continue
+        s *= 1.5
+    return s
+
+
+@case(X)
+@case(X + 5)
+def returns_inside_nested(x):
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if x[i] * x[j] > 0.5:
+                return s + 100 * i + j
+            s += x[j]
+    return -s
+
+
+@case(M)
+def breaks_inner(A):
+    total = 0.0
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            if A[i, j] > 0.5:
+                break
+            total += A[i, j]
+        else:
+            total += 10
+            continue
+        if total > 15:
+            break
+        total -= 1
+    return total
+
+
+@case(X)
+def empty_range(x):
+    s = 1.5
+    for i in range(3, 3):
+        s += x[i]
+    return s
+
+
+@case(X)
+def one_trip(x):
+    s = 0.0
+    for i in range(1):
+        s += x[i]
+    return s
+
+
+@case(X)
+def running_maximum(x):
+    best = x[0]
+    where = 0
+    for i in range(1, len(x)):
+        if x[i] > best:
+            best = x[i]
+            where = i
+    return best, where
+
+
+@case(X)
+def best_from_none(x):
+    best = None
+    for i in range(len(x)):
+        if best is None or x[i] > best:
+            best = x[i]
+    return best
+
+
+@case(X)
+def from_traced_int(x):
+    n = int(np.sum(x > 0))
+    s = 0.0
+    for i in range(n):
+        s += x[i]
+    return s
+
+
+# while --------------------------------------------------------------------------------
+
+
+@case(2.0)
+def newton(a):
+    x = a
+    while abs(x * x - a) > 1e-12:
+        x = 0.5 * (x + a / x)
+    return x
+
+
+@case(2.0)
+def newton_true(a):
+    x = a
+    k = 0
+    while True:
+        new = 0.5 * (x + a / x)
+        k += 1
+        if abs(new - x) < 1e-9 or k > 50:
+            break
+        x = new
+    return new, k
+
+
+@case(X)
+def guarded_index(x):
+    i = 0
+    while i < len(x) and x[i] < 1.0:
+        i += 1
+    return i
+
+
+@case(2.0)
+def walrus(a):
+    x = a
+    while (d := abs(x * x - a)) > 1e-9:
+        x = 0.5 * (x + a / x)
+    return x, d
+
+
+@case(3.0)
+def python_while(x):
+    m = 1
+    while m < 7:
+        m *= 2
+    return np.zeros(m) + x
+
+
+@case(0.5)
+def counted_while(x):
+    k = 0
+    while k < 10:
+        x = np.cos(x)
+        k += 1
+    return x * k
+
+
+@case(5.0)
+@case(-5.0)
+def collatz_like(x):
+    steps = 0
+    while abs(x) > 1:
+        if x > 0:
+            x = x / 3
+        else:
+            x = x / 2
+        steps += 1
+        if steps == 100:
+            return x, -1
+    return x, steps
+
+
+# if, and, or, ternary -----------------------------------------------------------------
+
+
+@case(0.5)
+@case(-0.5)
+@case(2.5)
+def elif_chain(x):
+    if x < 0:
+        y = -x
+    elif x < 1:
+        y = x * x
+    else:
+        y = math.sqrt(x)
+    return y
+
+
+@case(0.5)
+@case(-0.5)
+def early_return(x):
+    if x > 0:
+        return x * 2
+    y = x * 3
+    if y < -1:
+        return y
+    return y + 1
+
+
+@case(X)
+def if_mutates(x):
+    y = x.copy()
+    if x[0] > 0:
+        y[0] = 100.0
+    else:
+        y[1:3] = -1.0
+    return y
+
+
+@case(1.5)
+@case(-1.5)
+def logic(x):
+    a = x > 0 and x < 1
+    b = x < 0 or x > 10
+    c = not a
+    d = -1 < x < 2
+    return (1.0 if a else 2.0) + (10.0 if b else 20.0) + c * 100 + d * 1000
+
+
+@case(1.5)
+@case(-1.5)
+def values_of_or(x):
+    return max(x, 0.0) or x * 2
+
+
+@case(0.5)
+@case(-0.5)
+def promotes(x):
+    if x > 0:
+        y = 1
+    else:
+        y = x
+    return y * 2
+
+
+@case(0.5)
+@case(-0.5)
+def merges_structures(x):
+    if x > 0:
+        state = {"a": x, "b": [x, 1.0]}
+    else:
+        state = {"a": x * x, "b": [2.0, x]}
+    return state["a"] + state["b"][0] + state["b"][1]
+
+
+@case(0.5)
+@case(-0.5)
+def sometimes_defined(x):
+    if x > 0:
+        y = 2 * x
+    z = 1.0
+    if x > 0:
+        z = y
+    return z
+
+
+@case(1.0)
+def raises_not(x):
+    if x < 0:
+        raise ValueError("negative")
+    assert x < 10, "large"
+    return math.sqrt(x)
+
+
+# swaps, aliases, views ----------------------------------------------------------------
+
+
+@case(X, Y)
+def double_buffer(a, b):
+    a, b = a.copy(), b.copy()
+    for _ in range(5):
+        b[1:-1] = 0.5 * (a[2:] + a[:-2])
+        a, b = b, a
+    return a
+
+
+@case(X, Y)
+def double_buffer_aliased(a, b):
+    a, b = a.copy(), b.copy()
+    first = a
+    for _ in range(5):
+        b[1:-1] = 0.5 * (a[2:] + a[:-2])
+        a, b = b, a
+    return a, first
+
+
+@case(1.0)
+def fibonacci(x):
+    a, b = 0.0, x
+    for _ in range(10):
+        a, b = b, a + b
+    return a
+
+
+@case(X)
+def alias_in_loop(x):
+    y = x.copy()
+    z = y
+    for i in range(len(x)):
+        y[i] = x[i] * 2
+        z[0] += 1
+    return y, z
+
+
+@case(M)
+def view_kept(A):
+    A = A.copy()
+    first = A[0]
+    for i in range(1, A.shape[0]):
+        A[i] += first
+        first[0] += 1.0
+    return A
+
+
+@case(M)
+def view_rebound(A):
+    A = A.copy()
+    prev = A[0]
+    for i in range(1, A.shape[0]):
+        A[i] = prev * 0.5 + A[i]
+        prev = A[i]
+    return A, prev
+
+
+@case(M)
+def view_rebound_then_written(A):
+    A = A.copy()
+    prev = A[0]
+    for i in range(1, A.shape[0]):
+        prev = A[i]
+        A[0] += prev
+    A[-1] = 5.0
+    return A, prev
+
+
+@case(X)
+def mutated_then_rebound(x):
+    x = x.copy()
+    y = x
+    for _ in range(3):
+        x[0] += 1.0
+        x = x * 2
+    return x, y
+
+
+@case(X)
+@case(-X)
+def merged_alias(x):
+    a = x.copy()
+    b = x * 2
+    c = a if x[0] > 0 else b
+    c[0] = 50.0
+    return c
+
+
+# functions ----------------------------------------------------------------------------
+
+
+def helper(A, i, v):
+    A[i] = v * SCALE
+    return A[i] + 1
+
+
+@case(X)
+def calls_helper(x):
+    out = np.zeros(len(x))
+    s = 0.0
+    for i in range(len(x)):
+        s += helper(out, i, x[i])
+    return out, s
+
+
+@case(X)
+def closure(x):
+    total = 0.0
+
+    def add(v):
+        nonlocal total
+        total += v * SCALE
+        return total
+
+    for i in range(len(x)):
+        add(x[i])
+    return total
+
+
+def power(x, n):
+    return 1.0 if n == 0 else x * power(x, n - 1)
+
+
+@case(1.1)
+def recursion(x):
+    return power(x, 5)
+
+
+@case(X)
+def comprehensions(x):
+    squares = [v * v for v in x]
+    table = {k: x[k] for k in range(3)}
+    total = sum(x[i] for i in range(len(x)) if i % 2 == 0)
+    return np.array(squares), table[2], total
+
+
+@case(X)
+def lambdas(x):
+    f = lambda v, k=2: v * k  # noqa: E731
+    g = functools.partial(f, k=5)
+    return f(x) + g(x) + sum(map(lambda v: v * v, [x, x]))
+
+
+@dataclass
+class Layer:
+    w: object
+    b: object = 0.0
+
+    def __call__(self, x):
+        return np.tanh(self.scaled(x) + self.b)
+
+    def scaled(self, x):
+        return self.w * x
+
+    @property
+    def norm(self):
+        return np.sum(self.w**2)
+
+
+class Counter:
+    def __init__(self, start):
+        self.total = start
+
+    def add(self, v):
+        self.total = self.total + v
+        return self
+
+
+LAYER = Layer(TABLE)
+
+
+@case(X)
+def objects(x):
+    layer = Layer(x, 1.0)
+    c = Counter(0.0)
+    for i in range(len(x)):
+        c.add(x[i])
+    return layer(x) + layer.norm + c.total + LAYER(x)
+
+
+Point = namedtuple("Point", "x y")
+
+
+@case(1.5)
+def namedtuples(v):
+    p = Point(v, 2 * v)
+    for _ in range(4):
+        p = p._replace(x=p.y, y=p.x + 0.1)
+    p = Point(p.y, p.x)
+    return p
+
+
+@case(X[:3])
+def outside_lists(x):
+    for w in WEIGHTS:
+        x = np.tanh(w @ x)
+    return x
+
+
+@case(X)
+def list_state(x):
+    out = []
+    for i in range(len(x)):
+        out.append(x[i] * 2)
+    return out[-1], len(out)
+
+
+@case(X)
+def list_slots(x):
+    state = [0.0, 1.0]
+    for i in range(len(x)):
+        state[0] = state[0] + x[i]
+        state[1] *= 0.5
+    return state
+
+
+@case(X)
+def dict_slots(x):
+    state = {"s": 0.0, "k": 0}
+    for i in range(len(x)):
+        state["s"] += x[i]
+        state["k"] += 1
+    return state
+
+
+@case(X)
+def nested_lists(x):
+    layers = [[x, x * 2], [x * 3, 1.0]]
+    for _ in range(3):
+        layers[0][0] = layers[0][0] + layers[1][0]
+    return layers[0][0]
+
+
+@case(X)
+def python_list_index(x):
+    coefficients = [1.0, 2.0, 3.0, 4.0]
+    y = 0.0
+    for k in range(4):
+        y = y * 0.5 + coefficients[k] * x[k]
+    return y
+
+
+@case(X)
+def generator(x):
+    def halves(n):
+        for k in range(n):
+            yield x[k] / 2
+
+    s = 0.0
+    for h in halves(4):
+        s += h
+    return s
+
+
+@case(X)
+def try_static(x):
+    try:
+        k = {"a": 1}["b"]
+    except KeyError as error:
+        k = len(str(error))
+    finally:
+        x = x + 1
+    with np.errstate(all="ignore"):
+        return x * k
+
+
+@case(X, keepdims=True)
+def keyword_only(x, *, keepdims=False):
+    return np.sum(x, keepdims=keepdims)
+
+
+@case(X, Y, Y)
+def star_args(x, *rest):
+    for r in rest:
+        x = x + r
+    return np.maximum(*(x, rest[0]))
+
+
+@case({"w": X, "b": (1.0, Y)})
+def pytree_args(params):
+    w, (b, y) = params["w"], params["b"]
+    return {"out": w * b + y}
+
+
+@case(X, 3)
+def static_int(x, n):
+    for _ in range(n):
+        x = x * n
+    return x[:n]
+
+
+@case(X)
+def factorial_shape(x):
+    p = 1
+    for k in range(3):
+        p *= k + 1
+    return np.zeros(p) + x[0]
+
+
+@case(X)
+def mutates_argument(x):
+    x[0] = 3.0
+    x += 1
+    return x
+
+
+@case(X)
+def chained(x):
+    a = b = x[0]
+    (c, d), *rest = (a, b), x[1], x[2]
+    a += 1
+    return a + b + c + d + rest[0]
+
+
+@case(X)
+def fills_with_conditions(x):
+    out = np.zeros((len(x), 2))
+    for i in range(len(x)):
+        if i == 0:
+            out[i, 0] = x[i]
+        elif x[i] > 0:
+            out[i, 1] = out[i - 1, 0] + x[i]
+        else:
+            out[i] = -x[i]
+    return out
+
+
+@case(X)
+def prev_defined_later(x):
+    s = 0.0
+    for i in range(len(x)):
+        if i > 0:
+            s += x[i] * prev  # noqa: F821
+        prev = x[i]
+    return s
+
+
+@case(X)
+def type_changes(x):
+    s = 0.0
+    for i in range(3):
+        s = s + x[i : i + 2]
+    return s
+
+
+@case(0.3)
+@case(3.0)
+def maybe_in_loop(x):
+    for i in range(4):
+        if x > i:
+            y = i * x
+    return y if x > 0 else 0.0
+
+
+@case(X)
+def deletes(x):
+    t = x * 2
+    del t
+    d = {"a": x, "b": x}
+    del d["a"]
+    return d["b"] + len(d)
+
+
+@case(X)
+def closes_over_loop(x):
+    fs = []
+    for k in range(3):
+        fs.append(lambda v, k=k: v * k)
+    return sum(f(x[0]) for f in fs)

@@ -1,0 +1,22 @@
+"""Every program gives, staged and interpreted, what it gives as plain Python."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from tests.frontend.programs import CASES
+from tests.frontend.running import outcome, run
+
+
+@pytest.mark.parametrize(
+    "fn, args, options", [c[:2] + c[3:] for c in CASES], ids=[c[2] for c in CASES]
+)
+def test_staged_equals_plain(fn, args, options):
+    want = fn(*copy.deepcopy(args), **options)
+    got = run(fn, *copy.deepcopy(args), **options)
+    for a, b in zip(outcome(want), outcome(got), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12)
+        assert np.shape(a) == np.shape(b)
