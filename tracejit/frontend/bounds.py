@@ -64,7 +64,7 @@ def _wrapped(atom: Atom, extent: int, axis: int) -> Atom:
     if hi >= extent:
         require(emit("lt", out, size), text, out)
     if out is not atom and current_trace().boundscheck:
-        out.interval = 0, int(extent) - 1  # type: ignore[union-attr]
+        out.interval = 0, int(extent) - 1
     return out
 
 

@@ -375,7 +375,7 @@ def constant(array: np.ndarray[Any, Any], shape: Shape) -> Atom:
         number = array.flat[0].item() if array.size else 0
         return broadcast_to(trace.literal(number, array.dtype), shape)
     copy = array.copy()
-    key = ("constant", copy.dtype.str, copy.shape, sha256(copy).hexdigest())
+    key = ("constant", copy.dtype.str, copy.shape, sha256(copy.tobytes()).digest())
     return trace.capture(key, copy, lambda: copy, "constant").var
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.base.errors import IndexRangeError
+from tracejit.base.errors import IndexRangeError, OperandTypeError
 from tracejit.frontend import fancy
 from tracejit.frontend.bounds import normal_index, normal_slice
 from tracejit.frontend.box import (
@@ -83,6 +83,7 @@ def view_of(box: Box, part: Part, new: list[int]) -> Box:
 
 def getitem(box: Box, key: Any) -> Any:
     """`box[key]`."""
+    _require_array(box, box.kind == "python", "is not subscriptable")
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
         return fancy.gather(box, entries)
@@ -98,12 +99,22 @@ def getitem(box: Box, key: Any) -> Any:
     return box_of(box.through(part).read(), "scalar")
 
 
+def _require_array(box: Box, number: bool, what: str) -> None:
+    if number:
+        raise OperandTypeError(
+            f"a {box.kind} number {what}",
+            current_trace().builder.loc,
+            "np.array(x), which makes an array of it",
+        )
+
+
 def _id(entry: Any) -> Any:
     return entry if entry is Ellipsis else None
 
 
 def setitem(box: Box, key: Any, value: Any) -> None:
     """`box[key] = value`."""
+    _require_array(box, box.kind != "array", "does not support item assignment")
     box.require_writable()
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
@@ -141,6 +152,9 @@ def _iterate(box: Box) -> Any:
         yield getitem(box, k)
 
 
-Box.__getitem__ = getitem  # type: ignore[attr-defined]
-Box.__setitem__ = setitem  # type: ignore[attr-defined]
-Box.__iter__ = _iterate  # type: ignore[attr-defined]
+for _name, _method in (
+    ("__getitem__", getitem),
+    ("__setitem__", setitem),
+    ("__iter__", _iterate),
+):
+    setattr(Box, _name, _method)

@@ -122,7 +122,7 @@ class Part:
         """This part of a transposed array: a part of the array, then a transpose."""
         order = [perm.index(k) for k in range(len(perm))]
         base = tuple([self.base[k] for k in order])
-        fields = (self.starts, self.sizes, self.steps)
+        fields: Any = (self.starts, self.sizes, self.steps)
         part = Part(base, *(tuple([f[k] for k in order]) for f in fields))
         kept = [axis for axis in perm if part.sizes[axis] is not None]
         return part, tuple([sorted(kept).index(axis) for axis in kept])

@@ -47,7 +47,7 @@ def _item(self: Box, *args: Any) -> Any:
     if args:
         key = args[0] if len(args) == 1 and isinstance(args[0], tuple) else args
         box = self.reshaped((self.aval.size,)) if len(key) == 1 else self
-        box = box[key]  # type: ignore[index]
+        box = box[key]
     elif self.aval.size == 1:
         box = self.reshaped(())
     else:
@@ -75,9 +75,8 @@ def _reshape(self: Box, *shape: Any, order: str = "C", copy: Any = None) -> Box:
 
 
 def _transpose(self: Box, *axes: Any) -> Box:
-    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], tuple | list)):
-        axes = axes[0]
-    return views.transpose(self, axes or None)
+    listed = len(axes) == 1 and (axes[0] is None or isinstance(axes[0], tuple | list))
+    return views.transpose(self, (axes[0] if listed else axes) or None)
 
 
 def _flatten(self: Box, order: str = "C") -> Box:

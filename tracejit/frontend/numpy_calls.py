@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from tracejit.frontend.box import (
 )
 from tracejit.frontend.operators import outside, store
 from tracejit.frontend.trace import current_trace
+from tracejit.ir.program import Literal
 from tracejit.ops import numpy_products, numpy_reduce, numpy_series, numpy_shape
 from tracejit.ops.numpy_names import FUNCTIONS, unsupported
 from tracejit.ops.promote import BOOL, FLOAT, INT, convert, strong, supported
@@ -60,10 +62,17 @@ def has_box(*args: Any) -> bool:
     return any(type(x) is Box for x in leaves(args))
 
 
-def _operand(x: Any) -> Any:
-    """Arrays as Atoms; what is a number, a name or an option stays."""
-    array = isinstance(x, Box | np.ndarray | np.generic)
-    return operand(x) if array else x
+#: Functions whose integers are operands, never axes or extents.
+_OF_NUMBERS = {np.where, np.clip, np.select}
+
+
+def _operand(x: Any, numbers: bool = False) -> Any:
+    """Arrays and floats as Atoms; an axis, an extent, a name or an option stays."""
+    if type(x) is Box and isinstance(x.value, Literal) and x.aval.dtype.kind in "ib":
+        x = plain(x)
+    kinds = Box | np.ndarray | np.generic | float
+    is_operand = isinstance(x, kinds) or (numbers and isinstance(x, int))
+    return operand(x) if is_operand else x
 
 
 def on_plain(fn: Any, args: Any, kwargs: Any) -> Any:
@@ -78,18 +87,19 @@ def on_plain(fn: Any, args: Any, kwargs: Any) -> Any:
 def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
     """What `fn` does on boxes, given its program on Atoms."""
     binding = Binding(fn, program)
+    to_operand = partial(_operand, numbers=fn in _OF_NUMBERS)
 
     def handler(*args: Any, **kwargs: Any) -> Any:
         values = list(leaves([*args, *kwargs.values()]))
         if not any(type(x) is Box for x in values):
             return fn(*args, **kwargs)
-        args, kwargs = binding(args, kwargs)
+        operands, kwargs = binding(args, kwargs)
         out = kwargs.pop("out", None)
         if all(map(is_static, values)):
-            result = on_plain(fn, args, kwargs)
+            result = on_plain(fn, operands, kwargs)
         else:
-            operands = [mapped(_operand, a) for a in args]
-            options = {k: mapped(_operand, v) for k, v in kwargs.items()}
+            operands = [mapped(to_operand, a) for a in operands]
+            options = {k: mapped(to_operand, v) for k, v in kwargs.items()}
             result = boxed(program(*operands, **options), values)
         return result if out is None else put_out(out, result, fn)
 
@@ -217,7 +227,7 @@ HANDLERS[np.zeros] = _maker(np.zeros)
 HANDLERS[np.ones] = _maker(np.ones)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Box:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> Box:
     """`np.full`."""
     shape = _shape(shape)
     if is_static(fill_value):
@@ -270,8 +280,8 @@ def _known_maker(fn: Any) -> Callable[..., Any]:
     return make
 
 
-for _fn in (np.eye, np.identity, np.tri, np.indices, np.meshgrid, np.hanning):
-    HANDLERS[_fn] = _known_maker(_fn)
+for _make in (np.eye, np.identity, np.tri, np.indices):
+    HANDLERS[_make] = _known_maker(_make)
 
 
 def array(
@@ -355,8 +365,8 @@ def linspace(
     """`np.linspace`; start and stop may be traced."""
     num = num if isinstance(num, int) else num.__index__()
     if is_static(start) and is_static(stop):
-        ends = plain(start), plain(stop)
-        out = np.linspace(*ends, num, endpoint, retstep, dtype, axis)
+        ends: Any = (plain(start), plain(stop), num, endpoint, retstep, dtype, axis)
+        out = np.linspace(*ends)
         made, *more = out if retstep else (out,)
         box = known_box(made, (num,) if made.ndim == 1 else None)
         return (box, *more) if retstep else box

@@ -86,7 +86,7 @@ def fill_diagonal(x: Any, value: Any, wrap: bool = False) -> None:
         raise unsupported("np.fill_diagonal but of a matrix, without wrap")
     n, m = x.aval.shape
     count = min(n, m)
-    ravel(x)[: count * m : m + 1] = value  # type: ignore[index]
+    ravel(x)[: count * m : m + 1] = value
 
 
 def nonzero(x: Any) -> Any:
@@ -117,7 +117,7 @@ def _on_boxes(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
     return handler
 
 
-for _fn, _program in {
+_PROGRAMS: dict[Any, Callable[..., Any]] = {
     np.take: take,
     np.take_along_axis: take_along_axis,
     np.repeat: repeat,
@@ -126,7 +126,8 @@ for _fn, _program in {
     np.flatnonzero: lambda x: nonzero(ravel(x))[0],
     np.argwhere: nonzero,
     np.where: where,
-}.items():
+}
+for _fn, _program in _PROGRAMS.items():
     HANDLERS[_fn] = _on_boxes(_fn, _program)
 
 
@@ -163,7 +164,7 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
     x.require_writable()
     entries = expand(key, x.aval.ndim)
     if not any(map(fancy.is_array, entries)):
-        x[key] = apply(ufunc, getitem(x, key), value)  # type: ignore[index]
+        x[key] = apply(ufunc, getitem(x, key), value)
         return
     value = as_box(value)
     fancy.scatter(x, entries, -value if ufunc is np.subtract else value, "scatter_add")

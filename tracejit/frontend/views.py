@@ -16,7 +16,7 @@ from tracejit.frontend.numpy_calls import asarray, has_box
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_reduce import normal_axes, normal_axis
-from tracejit.ops.promote import shape_text
+from tracejit.ops.promote import broadcast_shapes, shape_text
 
 
 def _loc() -> Any:
@@ -175,7 +175,7 @@ def broadcast_to(x: Any, shape: Any) -> Box:
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Box, ...]:
     """`np.broadcast_arrays`."""
     boxes = [asarray(x) for x in args]
-    shape = np.broadcast_shapes(*(b.aval.shape for b in boxes))
+    shape = broadcast_shapes(*(b.aval.shape for b in boxes))
     return tuple([broadcast_to(b, shape) for b in boxes])
 
 
@@ -186,7 +186,21 @@ def flip(x: Any, axis: Any = None) -> Box:
     key = tuple(
         [slice(None, None, -1 if k in axes else 1) for k in range(box.aval.ndim)]
     )
-    return box[(*key, ...)]  # type: ignore[index]
+    return box[(*key, ...)]
+
+
+def meshgrid(
+    *xs: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True
+) -> tuple[Box, ...]:
+    """`np.meshgrid`."""
+    boxes = [asarray(x) for x in xs]
+    grids = []
+    for k, box in enumerate(boxes):
+        axis = 1 - k if indexing == "xy" and k < 2 and len(boxes) > 1 else k
+        extents = [size(box) if j == axis else 1 for j in range(len(boxes))]
+        grids.append(box.reshaped(tuple(extents)))
+    grids = grids if sparse else list(broadcast_arrays(*grids))
+    return tuple([copied(g) if copy else g for g in grids])
 
 
 def _atleast(ndim: int) -> Callable[..., Any]:
@@ -226,7 +240,7 @@ def array_split(x: Any, sections: Any, axis: int = 0, exact: bool = False) -> li
         cuts = [0, *map(plain, sections), extent]
     lead = (slice(None),) * axis
     pairs = itertools.pairwise(cuts)
-    return [box[(*lead, slice(a, b))] for a, b in pairs]  # type: ignore[index]
+    return [box[(*lead, slice(a, b))] for a, b in pairs]
 
 
 def _split_along(axis: int) -> Callable[..., list[Box]]:
@@ -261,6 +275,7 @@ _VIEWS: dict[Any, Callable[..., Any]] = {
     np.expand_dims: expand_dims,
     np.broadcast_to: broadcast_to,
     np.broadcast_arrays: broadcast_arrays,
+    np.meshgrid: meshgrid,
     np.flip: flip,
     np.flipud: lambda x: flip(x, 0),
     np.fliplr: lambda x: flip(x, 1),

@@ -18,13 +18,14 @@ from tracejit.base.errors import OperandTypeError, UnsupportedError
 from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops import control, elementwise, index, linalg, shape, special
+from tracejit.ops import control, elementwise, index, linalg, reduce, shape, special
 from tracejit.ops.promote import (
     BOOL,
     bound,
     broadcast_shapes,
     broadcast_to,
     convert,
+    interval_of,
     loop_dtypes,
     result_type,
     shape_of,
@@ -32,7 +33,7 @@ from tracejit.ops.promote import (
 )
 
 # Their import declares the primitives that are looked up by name below.
-_DECLARES = (control, elementwise, index, linalg, shape, special)
+_DECLARES = (control, elementwise, index, linalg, reduce, shape, special)
 
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -151,9 +152,23 @@ def _power(x: Atom, n: Atom) -> Atom:
             )
         if abs(power) <= MAX_INLINE_POWER and not n.runtime:
             return emit("integer_pow", x, n=power)
+    if integers and not isinstance(n, Literal):
+        _require_no_negative(n)
     if isinstance(n, Literal) and n.value == 0.5 and not integers:
         return emit("sqrt", x)
     return emit("pow", x, n)
+
+
+def _require_no_negative(n: Atom) -> None:
+    """What NumPy finds out when it runs, the program does, too."""
+    interval = interval_of(n)
+    if n.aval.dtype.kind == "u" or (interval and interval[0] >= 0):
+        return
+    ok = emit("ge", n, Literal(0, n.aval.dtype))
+    if n.aval.shape:
+        ok = emit("all", ok, axes=tuple(range(n.aval.ndim)))
+    text = "Integers to negative integer powers are not allowed."
+    control.check(ok, error=control.Failure(ValueError, (text,), current().loc))
 
 
 def _like(value: Any, x: Atom) -> Literal:

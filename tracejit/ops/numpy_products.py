@@ -10,9 +10,9 @@ import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
 from tracejit.ir.builder import current
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Literal
 from tracejit.ops import linalg
-from tracejit.ops.numpy_names import apply, emit, implements, unsupported
+from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
 from tracejit.ops.numpy_reduce import max_, min_, normal_axes, normal_axis, sum_
 from tracejit.ops.numpy_shape import (
     diagonal,
@@ -23,6 +23,7 @@ from tracejit.ops.numpy_shape import (
 )
 from tracejit.ops.promote import (
     BOOL,
+    Weak,
     broadcast_shapes,
     broadcast_to,
     convert,
@@ -176,7 +177,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Atom:
     """`np.tensordot`."""
     a, b = strong(a), strong(b)
     if isinstance(axes, int):
-        ours, theirs = list(range(-axes, 0)), list(range(axes))
+        ours: Any = range(-axes, 0)
+        theirs: Any = range(axes)
     else:
         ours, theirs = (x if isinstance(x, list | tuple) else [x] for x in axes)
     if len(ours) != len(theirs):
@@ -200,13 +202,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     """`np.linalg.norm`: of vectors, and the Frobenius norm of matrices."""
     x = strong(x)
     x = x if x.aval.inexact else convert(x, np.float64)
+    if isinstance(ord, Weak) and isinstance(ord.atom, Literal):
+        ord = ord.atom.value
     if axis is None and ord is None:
-        axes = tuple(range(x.aval.ndim))
-        total = sum_(apply(np.square, x), axes, keepdims=keepdims)
-        return apply(np.sqrt, total)
+        return _root(sum_(apply(np.square, x), None, keepdims=keepdims))
     axes = normal_axes(axis, x.aval.ndim)
     if ord in (None, 2, "fro") and (len(axes) == 1 or ord != 2):
-        return apply(np.sqrt, sum_(apply(np.square, x), axes, keepdims=keepdims))
+        return _root(sum_(apply(np.square, x), axes, keepdims=keepdims))
     size = apply(np.absolute, x)
     if len(axes) != 1:
         raise unsupported(f"np.linalg.norm(ord={ord!r}) of a matrix", "ord='fro'")
@@ -221,6 +223,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return sum_(size, axes, keepdims=keepdims)
     total = sum_(apply(np.power, size, ord), axes, keepdims=keepdims)
     return apply(np.power, total, apply(np.divide, 1.0, ord))
+
+
+def _root(square: Atom) -> Atom:
+    """The square root, whose derivative where all is 0 is 0."""
+    zero = apply(np.equal, square, 0)
+    return where(zero, square, apply(np.sqrt, where(zero, 1, square)))
 
 
 @implements(np.trace, np.linalg.trace)

@@ -355,7 +355,7 @@ def _sides(value: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
         return [(value, value)] * ndim
     if not any(isinstance(v, tuple | list) for v in value):
         pair = tuple(value) * (2 if len(value) == 1 else 1)
-        return [pair] * ndim  # type: ignore[list-item]
+        return [pair] * ndim
     pairs = [tuple(v) * (2 if len(v) == 1 else 1) for v in value]
     pairs = pairs * ndim if len(pairs) == 1 else pairs
     if len(pairs) != ndim:

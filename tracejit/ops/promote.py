@@ -101,7 +101,7 @@ def convert(operand: Any, dtype: Any) -> Atom:
 def computed(number: Any, dtype: Any) -> Literal:
     """A number that follows from shapes: not one that the user wrote down."""
     value = np.dtype(dtype).type(number).item()
-    return Literal(value, dtype, runtime=True)
+    return Literal(value, dtype, runtime=value not in (0, 1, 2, -1))
 
 
 @cache
