@@ -12,6 +12,7 @@ from typing import Any
 
 from tracejit.frontend.box import Box
 from tracejit.ir.aval import Extent
+from tracejit.ops.promote import interval_of
 
 
 class Trips:
@@ -134,11 +135,23 @@ def reversed_(values: Any) -> Any:
 
 
 def interval(trips: Trips) -> tuple[int, int] | None:
-    """The least and greatest value of the counter, where they are known."""
-    if not trips.counted:
+    """The least and greatest value of the counter, where they are known.
+
+    Traced bounds count with their own: the inner loop of a triangle has them.
+    """
+    if trips.counted:
+        plain = trips.plain
+        return (min(plain[0], plain[-1]), max(plain[0], plain[-1])) if plain else None
+    lo, hi = _bounds(trips.lo), _bounds(trips.hi)
+    if isinstance(trips.step, Box) or lo is None or hi is None:
         return None
-    plain = trips.plain
-    return (min(plain[0], plain[-1]), max(plain[0], plain[-1])) if plain else None
+    least, greatest = (lo[0], hi[1] - 1) if trips.step > 0 else (hi[0] + 1, lo[1])
+    return (least, greatest) if least <= greatest else None
+
+
+def _bounds(value: Any) -> tuple[int, int] | None:
+    """What is known of a bound of a range."""
+    return interval_of(value.read()) if isinstance(value, Box) else (value, value)
 
 
 HANDLERS = {range: range_, enumerate: enumerate_, zip: zip_, reversed: reversed_}

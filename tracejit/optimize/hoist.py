@@ -86,8 +86,27 @@ def _safe(eqn: Eqn, runs: bool) -> bool:
         return False
     if any(0 in a.aval.shape for a in eqn.inputs):
         return False  # an extremum of nothing
-    reads = eqn.prim.name in ("getitem", "gather")
-    return runs or not reads or all(isinstance(a, Literal) for a in eqn.inputs[1:])
+    return (
+        runs
+        or eqn.prim.name != "gather"
+        and (eqn.prim.name != "getitem" or _in_range(eqn))
+    )
+
+
+def _in_range(eqn: Eqn) -> bool:
+    """Whether a `getitem` is proved to stay inside its array."""
+    x, *starts = eqn.inputs
+    return all(
+        isinstance(start, Literal)
+        or (
+            size is None
+            and start.interval is not None
+            and 0 <= start.interval[0] <= start.interval[1] < extent
+        )
+        for start, size, extent in zip(
+            starts, eqn.params["sizes"], x.aval.shape, strict=True
+        )
+    )
 
 
 def _worth_it(eqn: Eqn) -> bool:
