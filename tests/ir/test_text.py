@@ -13,6 +13,7 @@ from tracejit.ir.program import Program, Region, Var
 from tracejit.ir.text import diff, eqn_text
 from tracejit.ops import elementwise as ew
 from tracejit.ops import shape
+from tracejit.ops.control import Failure, check
 from tracejit.ops.index import acc_slice, gather, getitem, scatter_add
 
 F8, I8 = np.dtype(np.float64), np.dtype(np.int64)
@@ -106,6 +107,14 @@ def test_a_loop_without_carried_values_has_a_body():
 def test_an_equation_prints_alone():
     program = build(lambda x: part(x, 1, 3), (4,))
     assert eqn_text(program.eqns[0]) == "v0 = x0[1:-1]  # f64[2]"
+
+
+def test_a_check_says_what_it_raises():
+    def fn(x):
+        check(ew.lt(x, 3.0), error=Failure(IndexError, ("out of range",)))
+        return x
+
+    assert "    check(v0, IndexError('out of range'))\n" in str(build(fn, ()))
 
 
 def test_diff():

@@ -294,7 +294,14 @@ def _write(
     return lambda eqn, t: f"{t[0]}.at[{key(eqn, t[2:])}].{how}({t[1]})"
 
 
+def _check(eqn: Eqn, texts: list[str]) -> str:
+    error = eqn.params["error"]
+    raised = f"{error.kind.__name__}({', '.join(map(repr, error.args))})"
+    return f"check({texts[0]}, {raised})"
+
+
 _FORMS: dict[str, Callable[[Eqn, list[str]], str]] = {
+    "check": _check,
     "broadcast": _broadcast,
     "getitem": _read(_part),
     "setitem": _write(_part, "set"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracejit.ir.aval import Extent
@@ -154,16 +155,17 @@ class _Cleaner:
             return
         results = self.atoms(eqn.regions[-1].results)
         slots = [r.params[len(r.params) - len(inits) :] for r in eqn.regions]
-        kept: dict[Hashable, int] = {}
+        leaders = _leaders(eqn.regions[-1], inits)
+        kept = []
         for k, (init, result) in enumerate(zip(inits, results, strict=True)):
             if result is slots[-1][k] or self.view.same(result, init):
                 self.replace_slot(eqn, k, init, [init] * len(slots))
-                continue
-            leader = kept.setdefault((key_of(init), key_of(result)), k)
-            if leader != k:
-                params: list[Atom] = [s[leader] for s in slots]
-                self.replace_slot(eqn, k, eqn.outputs[leader], params)
-        new = loop_without(eqn, sorted(kept.values()))
+            elif leaders[k] != k:
+                params: list[Atom] = [s[leaders[k]] for s in slots]
+                self.replace_slot(eqn, k, eqn.outputs[leaders[k]], params)
+            else:
+                kept.append(k)
+        new = loop_without(eqn, kept)
         new.regions = [self.region(r) for r in new.regions]
         self.keep(new)
 
@@ -181,6 +183,37 @@ _CONTROL: dict[Primitive, Callable[[_Cleaner, Eqn], None]] = {
     control.for_: _Cleaner.loop,
     control.while_: _Cleaner.loop,
 }
+
+
+def _leaders(body: Region, inits: Sequence[Atom]) -> list[int]:
+    """For each carried slot, the first one that always has the same value.
+
+    Those that start alike are taken to be equal, until the results that this gives
+    tell some of them apart.
+    """
+    carried = body.params[len(body.params) - len(inits) :]
+    leaders = _first_of_its_kind([key_of(init) for init in inits])
+    while len(set(leaders)) < len(leaders):
+        env: dict[Var, Atom] = {
+            carried[k]: carried[first] for k, first in enumerate(leaders) if first != k
+        }
+        seen: dict[Hashable, list[Var]] = {}
+        for eqn in body.eqns:
+            inputs = substitute(eqn.inputs, env)
+            key = None if eqn.regions else _key(replace(eqn, inputs=inputs))
+            twins = eqn.outputs if key is None else seen.setdefault(key, eqn.outputs)
+            env.update(zip(eqn.outputs, twins, strict=True))
+        results = map(key_of, substitute(body.results, env))
+        finer = _first_of_its_kind(list(zip(leaders, results, strict=True)))
+        if finer == leaders:
+            break
+        leaders = finer
+    return leaders
+
+
+def _first_of_its_kind(keys: Sequence[Hashable]) -> list[int]:
+    first: dict[Hashable, int] = {}
+    return [first.setdefault(key, k) for k, key in enumerate(keys)]
 
 
 def _key(eqn: Eqn) -> Hashable | None:

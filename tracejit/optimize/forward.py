@@ -15,7 +15,7 @@ import numpy as np
 from tracejit.ir.primitive import Elementwise, cast_to
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.ops import elementwise as ew
-from tracejit.ops.index import getitem, setitem
+from tracejit.ops.index import acc_slice, getitem, setitem
 from tracejit.ops.shape import broadcast, reshape, transpose
 from tracejit.optimize.view import View, fitted
 
@@ -27,6 +27,9 @@ FOLDABLE = {
     *(ew.logical_and, ew.logical_or, ew.logical_xor, ew.logical_not),
     *(ew.bitwise_and, ew.bitwise_or, ew.bitwise_xor, ew.bitwise_not),
 }
+
+#: How many accumulations may stand between two writes that are made one.
+FAR = 8
 
 
 def fold(eqn: Eqn, view: View) -> Any:
@@ -266,15 +269,31 @@ def accumulated(eqn: Eqn, view: View) -> Any:
         return fitted(v, eqn.out.aval) if view.zero(x) else x + fitted(v, x.aval)
     if view.zero(v):
         return x
-    inner = view.definition(x, "setitem")
-    if (
-        inner is not None
-        and view.once(inner.out)
-        and view.zero(inner.inputs[1])
-        and _same_part(eqn, inner, view)
-    ):
-        return setitem(inner.inputs[0], v, *_starts(eqn), **eqn.params)
-    return None
+    return _onto_zero(eqn, view)
+
+
+def _onto_zero(eqn: Eqn, view: View) -> Any:
+    """What is added to a part just set to 0 is set; other parts may come between."""
+    between: list[Eqn] = []
+    x = eqn.inputs[0]
+    while len(between) < FAR:
+        step = view.defs.get(x) if isinstance(x, Var) else None
+        if step is None or not step.prim.single or not view.once(step.out):
+            return None
+        if step.prim is setitem and _same_part(eqn, step, view):
+            break
+        if step.prim is not acc_slice or not _apart(eqn, step, view):
+            return None
+        between.append(step)
+        x = step.inputs[0]
+    else:
+        return None
+    if not view.zero(step.inputs[1]):
+        return None
+    out = setitem(step.inputs[0], eqn.inputs[1], *_starts(eqn), **eqn.params)
+    for later in reversed(between):
+        out = acc_slice(out, *later.inputs[1:], **later.params)
+    return out
 
 
 STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tracejit.ir.check import checked
 from tracejit.ir.program import Program
@@ -14,15 +15,23 @@ from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.registers import accumulate_in_registers
 
-#: Run before and after differentiating. Each is a function Program -> Program.
-PASSES: list[tuple[str, Callable[[Program], Program]]] = [
+Pass = Callable[[Program], Program]
+
+#: Run before and after differentiating.
+PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
-    ("registers", accumulate_in_registers),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
+FAST_PASSES: list[tuple[str, Pass]] = [
+    (name, partial(simplify, fast=True) if function is simplify else function)
+    for name, function in PASSES
+]
+
+#: What one round leaves, the next one seldom makes smaller, and a third hardly ever.
+MAX_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,27 @@ class Record:
     text: str
 
 
-def optimize(program: Program, *, record: list[Record] | None = None) -> Program:
-    """The Program after every pass; `record` collects the text after each."""
-    for name, function in PASSES:
-        start = time.perf_counter()
-        program = checked(function(program))
-        seconds = time.perf_counter() - start
-        if record is not None:
-            record.append(Record(name, seconds, program_text(program)))
+def optimize(
+    program: Program, *, fast: bool = False, record: list[Record] | None = None
+) -> Program:
+    """The Program after every pass, in rounds, until it gets no smaller.
+
+    `fast` allows what holds on paper only; `record` collects the text after each pass.
+    """
+    for _ in range(MAX_ROUNDS):
+        before = size(program)
+        for name, function in FAST_PASSES if fast else PASSES:
+            start = time.perf_counter()
+            program = function(program)
+            seconds = time.perf_counter() - start
+            checked(program)
+            if record is not None:
+                record.append(Record(name, seconds, program_text(program)))
+        if size(program) == before:
+            break
     return program
+
+
+def size(program: Program) -> int:
+    """The number of equations, nested ones included."""
+    return sum(1 for _ in program.walk())
