@@ -22,6 +22,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
+    ("registers", accumulate_in_registers),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
