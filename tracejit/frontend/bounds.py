@@ -72,7 +72,7 @@ def require(ok: Atom, text: str, *values: Atom) -> None:
     """Check in the program that an index is in range."""
     trace = current_trace()
     if trace.boundscheck:
-        check(ok, *values, error=Failure(IndexError, (text,), trace.builder.loc))
+        check(ok, *values, error=Failure(IndexRangeError, (text,), trace.builder.loc))
 
 
 def normal_slice(key: slice, extent: int, axis: int) -> tuple[Any, int, int]:

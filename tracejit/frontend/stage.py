@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import OutsideStoreError, StagingError
+from tracejit.base.errors import OutsideStoreError, StagingError, UnsupportedDTypeError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, as_box, box_of
 from tracejit.frontend.calls import call
@@ -141,6 +141,11 @@ def _drop_unused(trace: Session, region: Region) -> None:
 
 def leaf_kind(leaf: Any) -> str | None:
     """How an argument is traced; None: it is static."""
+    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+        raise UnsupportedDTypeError(
+            f"arguments of type {type(leaf).__name__} are not supported",
+            cure="pass a plain array: np.asarray(x), x.filled(0), and a mask beside it",
+        )
     if isinstance(leaf, np.ndarray):
         return "array"
     if isinstance(leaf, np.generic) and not isinstance(leaf, np.str_ | np.bytes_):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import InternalError
+from tracejit.base.errors import InternalError, TracejitError
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import Structured
 from tracejit.ir.program import Atom, Eqn, Region
@@ -97,6 +97,8 @@ class Failure:
     loc: Any = None
 
     def exception(self) -> Exception:
+        if issubclass(self.kind, TracejitError):
+            return self.kind(*self.args, loc=self.loc)
         error = self.kind(*self.args)
         if self.loc is not None and self.loc.line:
             error.add_note(self.loc.caret())
