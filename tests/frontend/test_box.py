@@ -260,6 +260,20 @@ def test_builtins_on_vectors():
     numpy.testing.assert_allclose(results, want)
 
 
+def test_max_and_min_meet_nan_as_python_does():
+    for fn in (max, min):
+        for a in (1.0, numpy.nan):
+            for b in (2.0, numpy.nan):
+                results, _ = run(lambda x, y, fn=fn: dispatch(fn)(x, y), a, b)
+                numpy.testing.assert_equal(results[0], fn(a, b))
+
+
+def test_arrays_have_no_truth():
+    for fn in (lambda x: dispatch(max)(x, 0.0), lambda x: dispatch(bool)(x)):
+        with pytest.raises(ValueError, match="ambiguous"):
+            stage(fn, V)
+
+
 def test_types_of_boxes():
     def fn(x, s, p, n):
         isinstance_, type_ = dispatch(isinstance), dispatch(type)

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from tests.frontend.staging import assert_as_numpy, np, stage
 from tracejit.base import errors
+from tracejit.frontend.lens import reshaped_strides
 
 A = numpy.arange(12.0).reshape(3, 4)
 C = numpy.arange(24.0).reshape(2, 3, 4)
@@ -292,6 +293,14 @@ MASKS = {
     "rows": lambda x, m: x.__setitem__(m[:, 0], x[0] * 2),
     "columns": lambda x, m: x.__setitem__((slice(None), m[0]), 5.0),
     "where": lambda x, m: np.where(m, x, -x),
+    "add": lambda x, m: x.__setitem__(m, x[m].__iadd__(2)),
+    "multiply rows": lambda x, m: (lambda rows: x.__setitem__(rows, x[rows] * x[0]))(
+        m[:, 1]
+    ),
+    "function": lambda x, m: x.__setitem__(m, np.sqrt(x[m]) + 3 / (1 + x[m])),
+    "of another": lambda x, m: x.__setitem__(m, (x.T[::-1] * 2).T[m] - x[0, 1]),
+    "compared": lambda x, m: x.__setitem__(m, x[m] > 4),
+    "unit value": lambda x, m: x.__setitem__(m, np.ones(1)),
     "copyto": lambda x, m: np.copyto(x, 2 * x, where=m),
     "out": lambda x, m: np.add(x, 1, out=x, where=m),
     "of a view": lambda x, m: x[1:].T.__setitem__(m[1:].T, 3.0),
@@ -306,7 +315,16 @@ def test_traced_masks(name):
 @pytest.mark.parametrize(
     "fn, error",
     [
+        (lambda x, i: np.sum(x[x > 1]), errors.DataDependentShapeError),
+        (lambda x, i: x[x > 1].mean(), errors.DataDependentShapeError),
+        (lambda x, i: len(x[x > 1]), errors.DataDependentShapeError),
+        (lambda x, i: x[x > 1] + x[x > 2], errors.DataDependentShapeError),
+        (lambda x, i: x[x > 1] + x, errors.DataDependentShapeError),
+        (lambda x, i: list(x[x > 1]), errors.DataDependentShapeError),
         (lambda x, i: x[x > 1], errors.DataDependentShapeError),
+        (lambda x, i: x.__setitem__(x > 1, x[:2]), errors.DataDependentShapeError),
+        (lambda x, i: x[x[:2] > 1], errors.IndexRangeError),
+        (lambda x, i: i.__setitem__(0, 1), errors.OperandTypeError),
         (lambda x, i: x[:i], errors.DataDependentShapeError),
         (lambda x, i: np.arange(i), errors.DataDependentShapeError),
         (lambda x, i: np.nonzero(x), errors.DataDependentShapeError),
@@ -364,3 +382,35 @@ def test_unsure_alias_is_void_after_a_write():
 
     with pytest.raises(errors.UnknownAliasError):
         stage(fn, A)
+
+
+@st.composite
+def strided_and_shape(draw):
+    """An array with odd strides, and another shape for as many elements."""
+    shape = draw(arrays.array_shapes(min_dims=1, max_dims=4, max_side=4))
+    x = numpy.zeros(shape)
+    x = x.transpose(draw(st.permutations(range(x.ndim))))
+    steps = draw(st.lists(st.sampled_from([1, 1, 2, -1]), min_size=4, max_size=4))
+    x = x[tuple(slice(None, None, step) for step in steps[: x.ndim])]
+    factors = [n for n in x.shape if n != 1]
+    factors = [f for n in factors for f in ((2, 2) if n == 4 else (n,))]
+    factors += [1] * draw(st.integers(0, 2))
+    factors = draw(st.permutations(factors))
+    shape = []
+    while factors:
+        count = draw(st.integers(1, len(factors)))
+        shape.append(int(numpy.prod(factors[:count])))
+        factors = factors[count:]
+    return x, tuple(shape)
+
+
+@given(strided_and_shape())
+@settings(max_examples=400, deadline=None)
+def test_a_reshape_is_a_view_where_it_is_one_in_numpy(case):
+    x, shape = case
+    y = x.reshape(shape)
+    ours = reshaped_strides(x.shape, tuple(s // 8 for s in x.strides), shape)
+    assert (ours is not None) == numpy.may_share_memory(x, y)
+    if ours is not None:
+        for n, mine, theirs in zip(shape, ours, y.strides, strict=True):
+            assert n == 1 or mine * 8 == theirs

@@ -14,7 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import OperandTypeError, TracedValueError
+from tracejit.base.errors import (
+    OperandTypeError,
+    ShapeMismatchError,
+    TracedValueError,
+)
 from tracejit.frontend import numpy_calls
 from tracejit.frontend.box import (
     HANDLERS,
@@ -29,7 +33,15 @@ from tracejit.frontend.numpy_calls import has_box, python_number
 from tracejit.frontend.operators import apply
 from tracejit.frontend.trace import current_trace
 from tracejit.ops import numpy_names
-from tracejit.ops.promote import BOOL, FLOAT, INT, convert, keep_interval, strong
+from tracejit.ops.promote import (
+    BOOL,
+    FLOAT,
+    INT,
+    convert,
+    keep_interval,
+    shape_text,
+    strong,
+)
 
 
 def handles(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -57,10 +69,10 @@ def _handler(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
 
 def _scalar(x: Any, what: str) -> Any:
     """The only element of a box, as an operand."""
-    if x.aval.size != 1 or x.aval.ndim > 0:
+    if x.aval.shape:
         raise OperandTypeError(
             f"only 0-dimensional arrays can be converted to {what}: "
-            f"this has shape {tuple(map(int, x.aval.shape))}",
+            f"this has shape {shape_text(x.aval.shape)}",
             current_trace().builder.loc,
             "take an element, x[0], or convert all: x.astype(…)",
         )
@@ -91,7 +103,9 @@ def bool_(x: Any) -> Any:
     """`bool(x)`."""
     if is_static(x):
         return bool(plain(x))
-    return box_of(convert(_scalar(x, "bool"), BOOL), "python")
+    if x.aval.size != 1:
+        raise _ambiguous(x, "x.any(), x.all(), or np.where")
+    return box_of(convert(x.reshaped(()).read(), BOOL), "python")
 
 
 @handles(abs)
@@ -130,10 +144,7 @@ def _values(args: Any) -> list[Any]:
 
 
 def _extremum(fn: Any, keep: np.ufunc, reduction: Any) -> Callable[..., Any]:
-    """`max` and `min`: of a vector the reduction, else one after another.
-
-    As in Python the first of equals stays, and so does a NaN that comes first.
-    """
+    """`max` and `min`: of a vector the reduction, else one after another."""
 
     def program(*args: Any, key: Any = None, **default: Any) -> Any:
         if key is not None:
@@ -151,11 +162,29 @@ def _extremum(fn: Any, keep: np.ufunc, reduction: Any) -> Callable[..., Any]:
 
 
 def _choose(keep: np.ufunc, a: Any, b: Any) -> Any:
-    """`b if b > a else a`, on numbers."""
+    """`b if b > a else a`, on numbers; where they are equal, both have a part."""
     if is_static(a) and is_static(b):
         a, b = plain(a), plain(b)
         return b if (b > a if keep is np.maximum else b < a) else a
-    return apply(keep, a, b)
+    out = apply(keep, a, b)
+    if out.aval.shape:
+        raise _ambiguous(out, "np.maximum or np.minimum")
+    if is_static(b) or not out.aval.inexact:
+        return out
+    # NumPy hands any NaN on; Python never prefers one that comes second.
+    nan = operand(apply(np.isnan, b))
+    first = convert(operand(a), out.aval.dtype)
+    return box_of(numpy_names.where(nan, first, out.read()), out.kind)
+
+
+def _ambiguous(x: Any, cure: str) -> ShapeMismatchError:
+    """The error for the truth of an array, as NumPy words it."""
+    return ShapeMismatchError(
+        "The truth value of an array with more than one element is ambiguous. "
+        f"Use a.any() or a.all(): this has shape {shape_text(x.aval.shape)}",
+        current_trace().builder.loc,
+        cure,
+    )
 
 
 HANDLERS[max] = _handler(max, _extremum(max, np.maximum, np.max))

@@ -16,7 +16,6 @@ import numpy as np
 from tracejit.base.errors import (
     DataDependentShapeError,
     IndexRangeError,
-    ShapeMismatchError,
 )
 from tracejit.frontend.bounds import index_atom, normal_slice
 from tracejit.frontend.box import (
@@ -25,12 +24,14 @@ from tracejit.frontend.box import (
     Box,
     as_box,
     box_of,
+    copied,
     from_plain,
     is_static,
     operand,
     plain,
 )
 from tracejit.frontend.lens import Part, c_ordered
+from tracejit.frontend.masked import Masked, refuse
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom
 from tracejit.ops.numpy_names import emit, where
@@ -145,6 +146,10 @@ def plan(box: Box, entries: list[Any]) -> Plan:
 
 def gather(box: Box, entries: list[Any]) -> Any:
     """`box[key]`, a copy."""
+    masks = [k for k, e in enumerate(entries) if type(e) is Box and _is_mask(e)]
+    if masks == [0] and all(e == slice(None) for e in entries[1:]):
+        _require_fit(entries[0], box, 0)
+        return Masked(copied(box), entries[0])
     entries = _settle(entries)
     if box.known and all(map(_static_entry, entries)):
         return from_plain(box.array[tuple(_plain_entry(e) for e in entries)])
@@ -224,13 +229,14 @@ def _write_masked(box: Box, entries: list[Any], masks: list[int], value: Any) ->
             "a mask alone, on a view: `row = A[i]; row[mask] = v`",
         )
     mask, lead = entries[masks[0]], masks[0]
+    _require_fit(mask, box, lead)
     shape = box.aval.shape
-    if mask.aval.shape != shape[lead : lead + mask.aval.ndim]:
-        raise IndexRangeError(
-            "boolean index did not match indexed array: its shape is "
-            f"{tuple(map(int, mask.aval.shape))}, the array's {tuple(map(int, shape))}",
-            loc,
-        )
+    if type(value) is Masked:
+        if value.mask.read() is not mask.read() or value.values.aval.shape != shape:
+            refuse("elements picked by another mask may be more or fewer")
+        new = convert(value.values.read(), box.aval.dtype)
+        box.write(_chosen(mask, new, box, lead))
+        return
     rest = shape[lead + mask.aval.ndim :]
     new = convert(operand(value), box.aval.dtype)
     if new.aval.ndim > len(rest) and new.aval.shape[:1] != (1,):
@@ -240,17 +246,24 @@ def _write_masked(box: Box, entries: list[Any], masks: list[int], value: Any) ->
             loc,
             "A = np.where(mask, values_of_full_shape, A)",
         )
-    if new.aval.ndim > len(rest):
-        new = emit("reshape", new, shape=new.aval.shape[1:])
-    try:
-        broadcast_shapes(new.aval.shape, rest)
-    except ShapeMismatchError:
-        raise ShapeMismatchError(
-            f"shape mismatch: value array of shape {new.aval.shape} could not be "
-            f"broadcast to the masked elements, of shape {rest}",
-            loc,
-        ) from None
+    box.write(_chosen(mask, fit(new, rest), box, lead))
+
+
+def _chosen(mask: Box, new: Atom, box: Box, lead: int) -> Atom:
+    """`new` where the mask, whose first axis is the box's axis `lead`, holds."""
     flat = mask.read()
-    if rest:
-        flat = emit("reshape", flat, shape=mask.aval.shape + (1,) * len(rest))
-    box.write(where(flat, new, box.read()))
+    ones = (1,) * (box.aval.ndim - lead - mask.aval.ndim)
+    if ones:
+        flat = emit("reshape", flat, shape=mask.aval.shape + ones)
+    return where(flat, new, box.read())
+
+
+def _require_fit(mask: Box, box: Box, lead: int) -> None:
+    """A mask must have the extents of the axes that it picks along."""
+    shape = box.aval.shape
+    if mask.aval.shape != shape[lead : lead + mask.aval.ndim]:
+        raise IndexRangeError(
+            "boolean index did not match indexed array: its shape is "
+            f"{tuple(map(int, mask.aval.shape))}, the array's {tuple(map(int, shape))}",
+            current_trace().builder.loc,
+        )

@@ -21,6 +21,7 @@ from tracejit.frontend.box import (
     operand,
     plain,
 )
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops import numpy_names
@@ -45,6 +46,10 @@ _FORMS: dict[Any, Callable[[affine.Form, affine.Form], affine.Form | None]] = {
 
 def apply(ufunc: np.ufunc, *args: Any, dtype: Any = None) -> Any:
     """`ufunc(*args)`, where at least one is a box: a box, or several."""
+    for a in args:
+        if type(a) is Masked:
+            whole = [a.whole(other) for other in args]
+            return Masked(apply(ufunc, *whole, dtype=dtype), a.mask)
     if all(map(is_static, args)):
         values = [plain(a) for a in args]
         kwargs = {} if dtype is None else {"dtype": dtype}
@@ -231,7 +236,7 @@ _UNARY = {
     "abs": np.absolute,
     "invert": np.invert,
 }
-_NUMERIC = (Box, int, float, np.ndarray, np.generic)
+_NUMERIC = (Box, Masked, int, float, np.ndarray, np.generic)
 
 
 def _coerced(other: Any) -> Any:
@@ -258,28 +263,28 @@ def _backward(ufunc: np.ufunc) -> Callable[[Box, Any], Any]:
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[[Box, Any], Any]:
-    def operator(self: Box, other: Any) -> Any:
+    def operator(self: Any, other: Any) -> Any:
         other = _coerced(other)
         if other is NotImplemented:
             return other
-        if self.kind != "array":
+        if type(self) is Masked or self.kind != "array":
             return apply(ufunc, self, other)
         return apply_in_place(ufunc, self, self, other)
 
     return operator
 
 
-def _install() -> None:
+def _install(cls: type) -> None:
     for name, ufunc in _BINARY.items():
-        setattr(Box, f"__{name}__", _forward(ufunc))
-        setattr(Box, f"__r{name}__", _backward(ufunc))
+        setattr(cls, f"__{name}__", _forward(ufunc))
+        setattr(cls, f"__r{name}__", _backward(ufunc))
         if name != "divmod":
-            setattr(Box, f"__i{name}__", _in_place(ufunc))
+            setattr(cls, f"__i{name}__", _in_place(ufunc))
     for name, ufunc in _COMPARISONS.items():
-        setattr(Box, f"__{name}__", _forward(ufunc))
+        setattr(cls, f"__{name}__", _forward(ufunc))
     for name, ufunc in _UNARY.items():
-        setattr(Box, f"__{name}__", lambda self, ufunc=ufunc: apply(ufunc, self))
+        setattr(cls, f"__{name}__", lambda self, ufunc=ufunc: apply(ufunc, self))
 
 
-_install()
-Box.__hash__ = None  # type: ignore[assignment]
+_install(Box)
+_install(Masked)
