@@ -86,10 +86,8 @@ def _safe(eqn: Eqn, runs: bool) -> bool:
         return False
     if any(0 in a.aval.shape for a in eqn.inputs):
         return False  # an extremum of nothing
-    return (
-        runs
-        or eqn.prim.name != "gather"
-        and (eqn.prim.name != "getitem" or _in_range(eqn))
+    return runs or (
+        eqn.prim.name != "gather" and (eqn.prim.name != "getitem" or _in_range(eqn))
     )
 
 

@@ -13,6 +13,7 @@ from tracejit.ir.text import program_text
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
+from tracejit.optimize.reciprocals import share_reciprocals
 from tracejit.optimize.registers import accumulate_in_registers
 
 Pass = Callable[[Program], Program]
@@ -22,6 +23,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
+    ("reciprocals", share_reciprocals),
     ("registers", accumulate_in_registers),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
