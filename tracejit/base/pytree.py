@@ -88,6 +88,15 @@ def _node(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     return None
 
 
+def one_level(tree: Any) -> tuple[list[Any], TreeDef] | None:
+    """The children of a container, and its structure where they are leaves."""
+    node = _node(tree)
+    if node is None:
+        return None
+    children = list(node[0])
+    return children, TreeDef(type(tree), node[1], (LEAF,) * len(children))
+
+
 def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
     """The leaves of a pytree, in order, and its structure.
 

@@ -29,12 +29,15 @@ from tracejit.frontend.lift import Meta
 from tracejit.frontend.places import (
     UNDEFINED,
     Buffer,
+    Contents,
     Frame,
+    Maybe,
     Place,
     Variable,
     Watch,
 )
 from tracejit.frontend.session import Raised, session
+from tracejit.frontend.trees import freeze
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, walk
 from tracejit.ops.control import cond
@@ -58,7 +61,7 @@ class Branch:
         watch = Watch(frame)
         self.diverges = False
         self.effects: list[Any] = []
-        begun = len(trace.effects)
+        begun, frozen = len(trace.effects), trace.frozen.copy()
         self.value: Any = None
         self.changes: dict[Any, tuple[Place, Any]] = {}
         try:
@@ -72,6 +75,7 @@ class Branch:
                 self.effects = trace.effects[begun:]
         finally:
             del trace.effects[begun:]
+            trace.frozen = frozen
             watch.undo()
 
     def accept(self) -> None:
@@ -166,12 +170,14 @@ def _merge(
         for k, (side, value) in enumerate(zip(sides, values, strict=True)):
             with side.entered():
                 results[k] += encode(place, spec, value)
-            for leaf, box in array_leaves(place, value).items():
+            for leaf, box in array_leaves(place, spec, value).items():
                 ways.setdefault((place.key, leaf), [None, None])[k] = box
     outs = iter(_emit(pred, sides[0].eqns, sides[1].eqns, *results))
     boxes: dict[Any, Box] = {}
     for place, spec in zip(kept, specs, strict=True):
         boxes |= put(place, spec, [next(outs) for _ in avals(spec)])
+        past = [s.value if place is result else s.after(place) for s in sides]
+        freeze_merged(place, spec, past, None)
     links(ways).entangle(boxes, None)
     for place in dead:
         place.set(UNDEFINED)
@@ -197,6 +203,9 @@ class _Result(Place):
     key = "result"
     value: Any = None
 
+    def get(self) -> Any:
+        return self.value
+
     def set(self, value: Any) -> None:
         self.value = value
 
@@ -220,10 +229,20 @@ def put(place: Place, spec: Spec, atoms: Sequence[Atom]) -> dict[Any, Box]:
     place.set(value)
     new = {
         k: box
-        for k, box in array_leaves(place, value).items()
+        for k, box in array_leaves(place, spec, value).items()
         if isinstance(spec.leaves[k], Carried)
     }
     return {(place.key, k): box for k, box in new.items()}
+
+
+def freeze_merged(place: Place, spec: Spec, past: Sequence[Any], source: Any) -> None:
+    """Keep apart the containers that were merged at a place, and the new one."""
+    if spec.tree.kind is None or isinstance(place, Contents):
+        return
+    sources = [v.value if isinstance(v, Maybe) else v for v in past]
+    value = place.get()
+    value = value.value if isinstance(value, Maybe) else value
+    freeze(spec.tree, value, [v for v in sources if v is not UNDEFINED], source)
 
 
 def _emit(

@@ -7,7 +7,8 @@ import functools
 import io
 import time
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
@@ -35,6 +36,11 @@ _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
 
 def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """`fn(*args, **kwargs)`."""
+    result = _call(fn, *args, **kwargs)
+    return session().make(result) if isinstance(result, Iterator) else result
+
+
+def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(fn, FunctionType):
         return _function(fn, args, kwargs)
     staged_call = getattr(type(fn), "__tracejit_call__", None)
@@ -96,7 +102,10 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
     plain = isinstance(init, FunctionType) and new is object.__new__
     if plain and not is_library(cls.__module__) and not issubclass(cls, BaseException):
         obj = session().make(cls.__new__(cls))
-        call(init, obj, *args, **kwargs)
+        if is_dataclass(cls) and not has_source(init):
+            init(obj, *args, **kwargs)  # generated: it stores its arguments
+        else:
+            call(init, obj, *args, **kwargs)
         return obj
     args = tuple(map(imported, args))
     args = tuple([_callback(a) for a in args])
@@ -125,7 +134,10 @@ def _callback(fn: Any) -> Any:
 
 
 _IMPURE = ("input", "open", "exec", "eval", "breakpoint")
-_MODULES = ("builtins", "math", "operator", "itertools", "functools", "cmath", "copy")
+_MODULES = (
+    *("builtins", "math", "cmath", "operator", "itertools", "functools"),
+    *("copy", "collections", "dataclasses", "statistics", "numbers"),
+)
 _VALUES = (str, bytes, int, float, complex, tuple, range, frozenset, slice)
 
 

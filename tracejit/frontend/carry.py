@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import StagingError
-from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.pytree import LEAF, TreeDef, unflatten
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.jumps import is_flag
 from tracejit.frontend.places import UNDEFINED, Buffer, Maybe, Place, Variable
 from tracejit.frontend.session import session
+from tracejit.frontend.trees import common_tree, containers, leaves_as
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom
@@ -69,7 +70,8 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, float):
         equal = a == b and math.copysign(1, a) == math.copysign(1, b)
         return equal or (math.isnan(a) and math.isnan(b))
-    return isinstance(a, int | str | bytes | np.generic | frozenset) and bool(a == b)
+    plain = int | str | bytes | np.generic | frozenset | set
+    return isinstance(a, plain) and bool(a == b)
 
 
 def leaf_type(value: Any) -> Carried | None:
@@ -97,23 +99,21 @@ def joined(a: Carried, b: Carried) -> Carried | None:
 def spec_of(place: Place, values: Sequence[Any], old: Spec | None = None) -> Spec:
     """The Spec that holds all `values` at a place, and what `old` holds."""
     if isinstance(place, Buffer):
-        tree = flatten(place.owner)[1]
-        return Spec(tree, (Carried(place.owner.aval, "array"),))
+        return Spec(LEAF, (Carried(place.owner.aval, "array"),))
     present = [v.value if isinstance(v, Maybe) else v for v in values]
     present = [v for v in present if v is not UNDEFINED]
-    flats = [flatten(v) for v in present]
-    trees = [tree for _, tree in flats] + ([old.tree] if old else [])
-    if any(tree != trees[0] for tree in trees):
-        raise _unlike(f"{_named(place)} {_differ(trees[0], trees[1:])}")
-    leaves = old.leaves if old else (None,) * trees[0].num_leaves
-    for flat, _ in flats:
-        leaves = tuple(
-            [_with(place, leaf, x) for leaf, x in zip(leaves, flat, strict=True)]
-        )
+    tree = common_tree(present, _named(place))
+    known = old is not None and old.tree == tree
+    leaves = old.leaves if known else (None,) * tree.num_leaves  # type: ignore
+    for value in present:
+        pairs = zip(leaves, leaves_as(tree, value), strict=True)
+        leaves = tuple([_with(place, leaf, x) for leaf, x in pairs])
     leaves = tuple([_at_home(leaf) for leaf in leaves])
     some_undefined = any(v is UNDEFINED or isinstance(v, Maybe) for v in values)
     maybe = bool(old and old.maybe) or (some_undefined and not _is_ours(place))
-    return Spec(trees[0], leaves, maybe)  # type: ignore[arg-type]
+    if maybe and not isinstance(place, Variable):
+        raise _unlike(f"{_named(place)} is assigned on some paths only")
+    return Spec(tree, leaves, maybe)  # type: ignore[arg-type]
 
 
 def _at_home(leaf: Any) -> Any:
@@ -174,11 +174,6 @@ def _named(place: Place) -> str:
     return str(place)
 
 
-def _differ(first: TreeDef, others: list[TreeDef]) -> str:
-    other = next(tree for tree in others if tree != first)
-    return f"is {first} or {other}: these differ in structure"
-
-
 # In and out ---------------------------------------------------------------------------
 
 
@@ -191,7 +186,7 @@ def encode(place: Place, spec: Spec, value: Any) -> list[Atom]:
     defined = True
     if isinstance(value, Maybe):
         value, defined = value.value, value.defined
-    return [*encode_leaves(spec, flatten(value)[0]), *_defined(spec, defined)]
+    return [*encode_leaves(spec, leaves_as(spec.tree, value)), *_defined(spec, defined)]
 
 
 def _defined(spec: Spec, flag: Any) -> list[Atom]:
@@ -214,19 +209,19 @@ def decode(spec: Spec, atoms: Sequence[Atom]) -> Any:
         for leaf in spec.leaves
     ]
     value = unflatten(spec.tree, leaves)
-    if spec.tree.kind in (list, dict):
-        session().make(value)
+    for obj in containers(spec.tree, value):
+        session().make(obj)
     return Maybe(value, box_of(next(rest), "python")) if spec.maybe else value
 
 
-def array_leaves(place: Place, value: Any) -> dict[int, Box]:
+def array_leaves(place: Place, spec: Spec, value: Any) -> dict[int, Box]:
     """The leaves of a place's value that are mutable arrays, by position."""
     value = value.value if isinstance(value, Maybe) else value
     if value is UNDEFINED or isinstance(place, Buffer):
         return {}
     return {
         k: leaf
-        for k, leaf in enumerate(flatten(value)[0])
+        for k, leaf in enumerate(leaves_as(spec.tree, value))
         if isinstance(leaf, Box) and leaf.kind == "array"
     }
 

@@ -227,9 +227,7 @@ class Lifter(ast.NodeTransformer):
         return self.made(node, self.inner(node, rewrite))
 
     def made(self, node: ast.AST, new: ast.expr) -> ast.expr:
-        """A new list, set or dict, which the hooks are told of."""
-        if isinstance(node, ast.GeneratorExp):
-            return new
+        """A new list, set, dict or generator, which the hooks are told of."""
         return ast.copy_location(_call("made", new), node)
 
     def visit_List(self, node: ast.List) -> ast.expr:

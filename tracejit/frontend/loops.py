@@ -25,6 +25,7 @@ from tracejit.frontend.branches import (
     Branch,
     all_of,
     branch,
+    freeze_merged,
     none_of,
     put,
     traced,
@@ -32,8 +33,15 @@ from tracejit.frontend.branches import (
 )
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import iter_
-from tracejit.frontend.places import UNDEFINED, Frame, Place, Variable, Watch
+from tracejit.frontend.outside import is_outside, iter_
+from tracejit.frontend.places import (
+    UNDEFINED,
+    AttributePlace,
+    Frame,
+    Place,
+    Variable,
+    Watch,
+)
 from tracejit.frontend.session import Restage, session
 from tracejit.frontend.trips import Trips, interval, trips_of
 from tracejit.ir.aval import Aval
@@ -67,6 +75,11 @@ class Slot:
         hint = self.place.name if isinstance(self.place, Variable) else ""
         return [fresh(aval, hint) for aval in avals(self.spec)]
 
+    def past(self, before: bool) -> list[Any]:
+        """The values that the place may hold: `before` the loop too, or after it."""
+        has_past = before and self.before is not NO_PAST
+        return [self.before, self.after] if has_past else [self.after]
+
     def init(self) -> list[Atom]:
         """The values before the loop."""
         before = UNDEFINED if self.before is NO_PAST else self.before
@@ -82,6 +95,7 @@ class Loop:
         self.slots: dict[Any, Slot] = {}
         self.dead: dict[Any, Place] = {}
         self.stale: dict[Any, Place] = {}
+        self.counted: dict[Any, tuple[Place, Any]] = {}
         self.links = NO_LINKS
         self.params: list[Var] = []
         self.boxes: dict[Any, Box] = {}
@@ -92,6 +106,7 @@ class Loop:
         for slot in self.slots.values():
             new = slot.params()
             self.boxes |= put(slot.place, slot.spec, new)
+            freeze_merged(slot.place, slot.spec, slot.past(True), self.source)
             self.params += new
         self.links.entangle(self.boxes, self.source)
         for place in self.stale.values():
@@ -132,6 +147,9 @@ class Loop:
                 self.stale[key] = place
                 self.slots.pop(key, None)
                 continue
+            if self._counts_once(place, after):
+                self.counted[key] = place, after
+                continue
             slot = self.slots.get(key)
             before = slot.before if slot else self._before(place)
             old = slot.spec if slot else None
@@ -143,13 +161,25 @@ class Loop:
         self.links = new
         return settled
 
+    def _counts_once(self, place: Place, after: Any) -> bool:
+        """Whether a plain number of an outside object is counted up, and not read."""
+        trace = session()
+        return (
+            isinstance(place, AttributePlace)
+            and is_outside(place.owner)
+            and place.key not in trace.guards
+            and isinstance(after, int | float)
+            and isinstance(place.get(), int | float)
+        )
+
     def _ways(self, before: bool) -> dict[Any, list[Any]]:
         """For every carried array, what it was `before` and what a round made it."""
         ways: dict[Any, list[Any]] = {}
         for key, slot in self.slots.items():
             past = slot.before if before and slot.before is not NO_PAST else UNDEFINED
             for k, value in enumerate((past, slot.after)):
-                for leaf, box in array_leaves(slot.place, value).items():
+                leaves = array_leaves(slot.place, slot.spec, value)
+                for leaf, box in leaves.items():
                     ways.setdefault((key, leaf), [None, None])[k] = box
         return ways
 
@@ -207,7 +237,14 @@ class Loop:
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
             boxes |= put(slot.place, slot.spec, atoms)
+            past = slot.past(not self.runs)
+            freeze_merged(slot.place, slot.spec, past, self.source)
         final.entangle(boxes, self.source)
+        trace = session()
+        for key, (place, after) in self.counted.items():
+            trace.record(place)
+            place.set(after)
+            trace.counted[key] = self.source
         for place in self.dead.values():
             place.set(UNDEFINED)
         for place in self.stale.values():

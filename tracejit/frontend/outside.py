@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import StagingError
 from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plain
 from tracejit.frontend.places import AttributePlace, Contents
 from tracejit.frontend.session import Session, session
@@ -58,6 +59,9 @@ def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
     if isinstance(value, Box):
         return value
     trace = session()
+    if key in trace.counted:
+        # A staged loop counted it once, not once a round.
+        raise trace.restage(unroll=trace.counted[key])
     entry = trace.entries.setdefault(key, value)
     if isinstance(value, np.ndarray):
         return capture(key, value, fetch, what)
@@ -279,6 +283,8 @@ def loose(array: np.ndarray[Any, Any]) -> Any:
 
 def imported(obj: Any) -> Any:
     """A container of the outside, as one of what `read` makes of its elements."""
+    if isinstance(obj, Iterator):
+        require_new(obj)
     if not is_outside(obj) or not isinstance(
         obj, list | tuple | dict | set | frozenset
     ):
@@ -302,6 +308,19 @@ def imported(obj: Any) -> Any:
     if isinstance(obj, list):
         return trace.make(elements)
     return type(obj)(*elements) if hasattr(obj, "_fields") else tuple(elements)
+
+
+def require_new(iterator: Any) -> None:
+    """Refuse to use up, in a probe, an iterator that was there before."""
+    trace = session()
+    home = trace.born.get(id(iterator), (None, None))[1]
+    if trace.depth > 1 and home is not trace.builder.stack[-1]:
+        raise StagingError(
+            f"a {type(iterator).__name__} made before a loop or branch is used up "
+            "in it, which cannot be undone",
+            trace.builder.loc,
+            "make a list of it first",
+        )
 
 
 def iter_(values: Any) -> Iterable[Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
 
+from tracejit.base.errors import UnknownAliasError
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.trace import Trace, Write, current_trace
 from tracejit.ir.builder import Builder
@@ -108,6 +109,10 @@ class Session(Trace):
     #: Lists, dicts and objects made while tracing, with the region they were made in.
     born: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     lifted: dict[int, tuple[Any, FunctionType]] = field(default_factory=dict)
+    #: Containers that may not be written to any more (see `trees`), by id.
+    frozen: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    #: Counters of the outside that a staged loop counts up once per trace.
+    counted: dict[Any, Any] = field(default_factory=dict)
     #: Where places were last written to, by key.
     stores: dict[Any, SrcLoc] = field(default_factory=dict)
     #: Random draws and prints, in order; those of a probe count when it is accepted.
@@ -125,6 +130,8 @@ class Session(Trace):
 
     def record(self, place: Any) -> None:
         """Log that `place` (see `places`) is about to change."""
+        if id(place.owner) in self.frozen:
+            self._written_frozen(place)
         before = place.get()
         self.stores[place.key] = self.builder.loc
         self.log.append(Write(place, lambda: place.set(before)))
@@ -150,6 +157,17 @@ class Session(Trace):
             yield
         finally:
             self.active.pop()
+
+    def _written_frozen(self, place: Any) -> None:
+        source = self.frozen[id(place.owner)][1]
+        if source is not None and source not in self.active:
+            raise self.restage(unroll=source)
+        raise UnknownAliasError(
+            f"which object {place} belongs to depends on a loop or branch on traced "
+            "data, so it cannot be written to",
+            self.builder.loc,
+            "make a new object",
+        )
 
     def make(self, obj: Any) -> Any:
         """Note that a mutable object was made here."""

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import OutsideStoreError, StagingError, UnsupportedDTypeError
+from tracejit.base.errors import (
+    OutsideStoreError,
+    StagingError,
+    TracejitError,
+    UnsupportedDTypeError,
+)
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, as_box, box_of
 from tracejit.frontend.calls import call
@@ -109,6 +114,15 @@ def _attempt(
             value = call(fn, *call_args, **call_kwargs)
             kinds, atoms, out_static, out_tree = results_of(value)
             _nothing_left_outside(trace)
+        except RecursionError as error:
+            trace.undo_to(0)
+            if isinstance(error, TracejitError):
+                raise
+            raise StagingError(
+                "the recursion does not end, whatever the traced data",
+                None,
+                "write a loop: a condition on traced data runs both of its branches",
+            ) from error
         except BaseException:
             trace.undo_to(0)
             raise

@@ -17,7 +17,7 @@ import numpy as np
 
 from tracejit.base.errors import UnknownAliasError
 from tracejit.base.source import SrcLoc
-from tracejit.ir.aval import Aval
+from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import Builder, building
 from tracejit.ir.program import Literal, Var
 
@@ -88,7 +88,8 @@ class Trace:
         """A number as a Literal: a runtime argument unless the user wrote it down."""
         if dtype is None:
             dtype = np.asarray(value).dtype
-        return Literal(value, dtype, runtime=value not in self.source_numbers)
+        written = value in self.source_numbers and not isinstance(value, Extent)
+        return Literal(value, dtype, runtime=not written)
 
     def capture(
         self, key: Any, value: Any, fetch: Callable[[], Any], what: str

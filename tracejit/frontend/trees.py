@@ -1,0 +1,94 @@
+"""Trees of values at one place, compared: what is common stays the object it is.
+
+Merging `[a, b]` with `[c, b]` makes a new list. Where one of the lists is older than
+the branch or loop, writing to it or to the new one would tell them apart; so both are
+frozen: a write to either is an error, or has the loop unrolled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import NoneType
+from typing import Any
+
+from tracejit.base.errors import StagingError
+from tracejit.base.pytree import LEAF, TreeDef, flatten, one_level
+from tracejit.frontend.box import Box
+from tracejit.frontend.session import session
+
+
+def common_tree(values: Sequence[Any], what: str) -> TreeDef:
+    """The structure that values share; an object that all of them have is a leaf."""
+    first = values[0]
+    if all(v is first for v in values) and (len(values) > 1 or not _is_fresh(first)):
+        return LEAF
+    levels = [one_level(v) for v in values]
+    if all(level is None for level in levels):
+        return LEAF
+    known = [level for level in levels if level is not None]
+    if len(known) < len(levels) or any(k[1] != known[0][1] for k in known):
+        raise StagingError(
+            f"{what} is {_describe(first)} or {_describe(_other(values))}",
+            session().builder.loc,
+            "give it the same structure on every path",
+        )
+    tree = known[0][1]
+    columns = zip(*(children for children, _ in known), strict=True)
+    children = tuple([common_tree(column, what) for column in columns])
+    return TreeDef(tree.kind, tree.meta, children)
+
+
+def _is_fresh(obj: Any) -> bool:
+    trace = session()
+    return isinstance(obj, tuple) or trace.is_new(obj, trace.depth)
+
+
+def _other(values: Sequence[Any]) -> Any:
+    first = one_level(values[0])
+    for value in values:
+        level = one_level(value)
+        if (level and level[1]) != (first and first[1]):
+            return value
+    return values[-1]
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, Box):
+        return f"a value of type {value.aval}"
+    tree = flatten(value)[1]
+    text = repr(value) if tree.kind is None else f"of structure {tree}"
+    return text if len(text) < 80 else text[:76] + " ..."
+
+
+def leaves_as(tree: TreeDef, value: Any) -> list[Any]:
+    """The leaves of a value, by a structure that it has."""
+    if tree.kind is None:
+        return [value]
+    level = one_level(value)
+    assert level is not None, (tree, value)
+    pairs = zip(tree.children, level[0], strict=True)
+    return [leaf for child, part in pairs for leaf in leaves_as(child, part)]
+
+
+def containers(tree: TreeDef, value: Any) -> Iterator[Any]:
+    """The mutable containers of a value that a structure takes apart."""
+    if tree.kind is None:
+        return
+    if not isinstance(value, tuple | NoneType):
+        yield value
+    level = one_level(value)
+    assert level is not None, (tree, value)
+    for child, part in zip(tree.children, level[0], strict=True):
+        yield from containers(child, part)
+
+
+def freeze(tree: TreeDef, new: Any, sources: Sequence[Any], source: Any) -> None:
+    """Allow no more writes to `new` and to those of its `sources` that are older."""
+    trace = session()
+    columns = [list(containers(tree, s)) for s in sources]
+    for k, made in enumerate(containers(tree, new)):
+        old = [c[k] for c in columns if not trace.is_new(c[k], trace.depth)]
+        for obj in [made, *old] if old else []:
+            trace.frozen[id(obj)] = obj, source
