@@ -7,12 +7,16 @@ import copy
 import numpy as np
 import pytest
 
+from tests.frontend.hard_programs import HARD
 from tests.frontend.programs import CASES
 from tests.frontend.running import outcome, run
 
 
+ALL = [*CASES, *((*case, {}) for case in HARD)]
+
+
 @pytest.mark.parametrize(
-    "fn, args, options", [c[:2] + c[3:] for c in CASES], ids=[c[2] for c in CASES]
+    "fn, args, options", [c[:2] + c[3:] for c in ALL], ids=[c[2] for c in ALL]
 )
 def test_staged_equals_plain(fn, args, options):
     want = fn(*copy.deepcopy(args), **options)

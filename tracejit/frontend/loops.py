@@ -360,7 +360,7 @@ def _stage_for(
             counters.pop()
         return counter
 
-    probe = loop.fixpoint(run)
+    probe = loop.fixpoint(run, plain=trips.counted)
     if probe is None:
         return
     region = new_region([probe.value, *loop.params], probe.eqns, loop.results(probe))
