@@ -413,6 +413,14 @@ def test_counters_in_step_are_one():
     same(build(lambda x: tuple(fn(x)), ()), program)
 
 
+def test_a_slot_may_go_with_one_that_is_handed_on():
+    def fn(x):
+        return tuple(loop(0, 3, [x, x], lambda i, a, b: (a, a)))
+
+    program = optimize(build(fn, ()))
+    assert program.eqns == [] and program.results == program.inputs * 2
+
+
 def test_slots_told_apart_after_some_steps_are_two():
     """a and b start alike and take the same step, but of what differs by then."""
 

@@ -161,8 +161,11 @@ class _Cleaner:
             if result is slots[-1][k] or self.view.same(result, init):
                 self.replace_slot(eqn, k, init, [init] * len(slots))
             elif leaders[k] != k:
-                params: list[Atom] = [s[leaders[k]] for s in slots]
-                self.replace_slot(eqn, k, eqn.outputs[leaders[k]], params)
+                # The leader may have been replaced itself.
+                out, *params = self.atoms(
+                    [eqn.outputs[leaders[k]], *(s[leaders[k]] for s in slots)]
+                )
+                self.replace_slot(eqn, k, out, params)
             else:
                 kept.append(k)
         new = loop_without(eqn, kept)
