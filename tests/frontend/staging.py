@@ -71,6 +71,17 @@ def fresh_copy(value: Any) -> Any:
     return value.copy() if isinstance(value, numpy.ndarray) else value
 
 
+def assert_same_layout(box: Any, want: Any) -> None:
+    """What a box says of its strides is so; it may say that it does not know."""
+    if not isinstance(box, Box) or not isinstance(want, numpy.ndarray):
+        return
+    ours = box.strides_in_elements
+    if ours is None or want.size == 0:
+        return
+    for n, mine, theirs in zip(want.shape, ours, want.strides, strict=True):
+        assert n == 1 or mine * want.itemsize == theirs, (ours, want.strides)
+
+
 def assert_as_numpy(fn: Any, *args: Any, rtol: float = 4e-15, **options: Any) -> Any:
     """Values, dtypes and shapes as NumPy's; the arguments are changed alike."""
     ours = [fresh_copy(a) for a in args]
@@ -88,6 +99,7 @@ def assert_as_numpy(fn: Any, *args: Any, rtol: float = 4e-15, **options: Any) ->
     assert len(results) == len(wanted)
     boxes = flatten(out)[0]
     for got, want, box in zip(results, wanted, boxes, strict=True):
+        assert_same_layout(box, want)
         want = numpy.asarray(want)
         assert numpy.shape(got) == want.shape
         assert numpy.asarray(got).dtype == want.dtype

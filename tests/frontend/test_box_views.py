@@ -151,6 +151,21 @@ VIEWS = {
     "astype no copy": lambda x: x.astype(np.float64, copy=False),
     "positive": lambda x: +x,
     "ascontiguous": lambda x: np.ascontiguousarray(x),
+    "ascontiguous of columns": lambda x: np.ascontiguousarray(x[:, 1:]),
+    "ascontiguous of T": lambda x: np.ascontiguousarray(x.T),
+    "ravel F": lambda x: x.ravel("F"),
+    "ravel F of T": lambda x: x.T.ravel("F"),
+    "ravel K": lambda x: x.ravel("K"),
+    "flip of vector": lambda x: x[0][::-1].reshape(2, 2),
+    "real": lambda x: np.real(x),
+    "einsum diagonal": lambda x: np.einsum("ii->i", x[:, 1:]),
+    "einsum transpose": lambda x: np.einsum("ij->ji", x),
+    "einsum sum": lambda x: np.einsum("ij->i", x),
+    "nan_to_num": lambda x: np.nan_to_num(x),
+    "diag of vector": lambda x: np.diag(x[0]),
+    "meshgrid": lambda x: np.meshgrid(x[0], x[1])[1],
+    "one concatenated": lambda x: np.concatenate([x]),
+    "no reduction": lambda x: np.sum(x, axis=()),
     "list of rows": lambda x: list(x)[1],
 }
 
@@ -186,6 +201,18 @@ def test_aliases_of_known_arrays(name):
         return x, view
 
     assert_as_numpy(fn, 2.0)
+
+
+def test_diagonals_follow_their_matrix():
+    def fn(x):
+        a, b, c = np.diag(x), x.diagonal(1), np.diagonal(x.T, -1)
+        x += 1.0
+        x[0, 0] = 9.0
+        return a, b, c
+
+    assert_as_numpy(fn, A)
+    with pytest.raises(errors.ReadOnlyError):
+        stage(lambda x: np.diag(x).fill(0), A)
 
 
 def test_an_update_writes_once():

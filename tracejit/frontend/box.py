@@ -44,7 +44,7 @@ from tracejit.ir.program import Atom, Literal
 from tracejit.ops.promote import Weak, broadcast_to, supported
 
 #: A stand-in for the strides of a box: those of a fresh array in C order.
-C_ORDER: tuple[int, ...] = (-1,)
+C_ORDER: tuple[int, ...] = ()
 UNKNOWN: Strides = None
 
 

@@ -28,6 +28,7 @@ from tracejit.frontend.box import (
     operand,
     plain,
 )
+from tracejit.frontend.lens import c_strides
 from tracejit.frontend.operators import outside, store
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
@@ -53,7 +54,7 @@ def leaves(args: Any) -> Any:
 def mapped(fn: Callable[[Any], Any], x: Any) -> Any:
     """`fn` on every value of nested lists and tuples."""
     if isinstance(x, list | tuple):
-        return [mapped(fn, e) for e in x]
+        return (list if isinstance(x, list) else tuple)(mapped(fn, e) for e in x)
     return fn(x)
 
 
@@ -285,11 +286,17 @@ for _make in (np.eye, np.identity, np.tri, np.indices):
 
 
 def array(
-    value: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **options: Any
+    value: Any,
+    dtype: Any = None,
+    *,
+    copy: Any = True,
+    order: Any = "K",
+    ndmin: int = 0,
+    subok: bool = False,
 ) -> Any:
     """`np.array`; lists may hold traced values."""
     if type(value) is Box and value.kind == "array":
-        out = value if copy is not True else copied(value)
+        out = copied(value, order or "K") if copy is True else in_order(value, order)
         out = out if dtype is None else astype(out, dtype, copy=False)
     elif all(map(is_static, leaves([value]))):
         out = known_box(np.array(mapped(plain, value), dtype))
@@ -300,9 +307,23 @@ def array(
     return out.reshaped((1,) * lead + out.aval.shape) if lead > 0 else out
 
 
-def asarray(value: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
+def asarray(
+    value: Any, dtype: Any = None, order: Any = None, *, copy: Any = None
+) -> Any:
     """`np.asarray`: the array itself where it is one."""
-    return array(value, dtype, copy=None)
+    return array(value, dtype, copy=copy, order=order)
+
+
+def in_order(box: Box, order: Any) -> Box:
+    """The array itself where it is laid out as asked for, else a copy."""
+    strides = box.strides_in_elements
+    wanted = c_strides(box.aval.shape)
+    if order in (None, "K", "A") or strides == wanted or box.aval.ndim == 0:
+        return box
+    if order != "C":
+        raise unsupported(f"order={order!r}", "leave the order out")
+    # Where the layout is not known, the reshape of it is: view or copy.
+    return copied(box) if strides is not None else box.reshaped(box.aval.shape)
 
 
 def astype(box: Box, dtype: Any, copy: bool = True, **options: Any) -> Any:
@@ -328,10 +349,9 @@ def python_number(x: Any) -> Any:
     return box_of(convert(atom, wide), "python")
 
 
-for _fn in (np.asarray, np.asanyarray, np.ascontiguousarray, np.require):
-    HANDLERS[_fn] = asarray
+HANDLERS[np.asarray] = HANDLERS[np.asanyarray] = asarray
+HANDLERS[np.ascontiguousarray] = lambda x, dtype=None: asarray(x, dtype, "C")
 HANDLERS[np.array] = array
-HANDLERS[np.asarray_chkfinite] = asarray
 HANDLERS[np.copy] = lambda x, order="K", subok=False: copied(asarray(x), order)
 HANDLERS[np.astype] = lambda x, dtype, copy=True: astype(asarray(x), dtype, copy)
 

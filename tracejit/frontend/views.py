@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
-from tracejit.frontend.box import HANDLERS, Box, as_box, copied, plain
-from tracejit.frontend.lens import Broadcasted, Reshaped
+from tracejit.frontend.box import HANDLERS, UNKNOWN, Box, as_box, copied, plain
+from tracejit.frontend.lens import Broadcasted, Part, Reshaped, c_ordered
 from tracejit.frontend.numpy_calls import asarray, has_box
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
+from tracejit.ops.numpy_products import subscripts
 from tracejit.ops.numpy_reduce import normal_axes, normal_axis
+from tracejit.ops.numpy_shape import diagonal_place
 from tracejit.ops.promote import broadcast_shapes, shape_text
 
 
@@ -44,7 +46,8 @@ def reshape(
         # Fortran order reads the axes backwards, and writes them so.
         flipped = reshape(transpose(box), tuple(new[::-1]), copy=copy)
         return transpose(flipped)
-    if order != "C" and not (order == "A" and box._layout == (-1,)):
+    ordered = c_ordered(box.aval.shape, box.strides_in_elements)
+    if order != "C" and not (order in "AK" and ordered):
         raise unsupported(f"reshape with order={order!r}", "order='C' or 'F'")
     if new.count(-1) > 1:
         raise ShapeMismatchError("can only specify one unknown dimension", _loc())
@@ -103,7 +106,7 @@ def transpose(x: Any, axes: Any = None) -> Box:
         perm = tuple([normal_axis(a, ndim) for a in axes])
         if sorted(perm) != list(range(ndim)):
             raise ShapeMismatchError("axes don't match array", _loc())
-    return box if ndim < 2 else box.transposed(perm)
+    return box if perm == tuple(range(ndim)) else box.transposed(perm)
 
 
 def swapaxes(x: Any, axis1: Any, axis2: Any) -> Box:
@@ -203,6 +206,69 @@ def meshgrid(
     return tuple([copied(g) if copy else g for g in grids])
 
 
+def read_only(box: Box) -> Box:
+    """A view of all of it that NumPy does not let one write to."""
+    return box.through(Broadcasted(box.aval.shape, box.aval.shape))
+
+
+def diagonal_view(box: Box, offset: int, axis1: int, axis2: int) -> Box:
+    """The diagonal of two axes, as the last axis."""
+    ndim = box.aval.ndim
+    first, second = normal_axis(axis1, ndim), normal_axis(axis2, ndim)
+    rest = [k for k in range(ndim) if k not in (first, second)]
+    box = transpose(box, (*rest, first, second))
+    *lead, n, m = box.aval.shape
+    start, extent = diagonal_place(n, m, offset)
+    flat = box.through(Reshaped(box.aval.shape, (*lead, n * m)))
+    ones = (1,) * len(lead)
+    starts = (*(0 for _ in lead), start)
+    part = Part(flat.aval.shape, starts, (*lead, extent), (*ones, m + 1))
+    view = flat.through(part)
+    strides = box.strides_in_elements
+    if strides is not None:
+        view._layout = (*strides[:-2], strides[-2] + strides[-1])
+    return view
+
+
+def diagonal(x: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Box:
+    """`np.diagonal`: a view that is not written to."""
+    return read_only(diagonal_view(asarray(x), plain(offset), axis1, axis2))
+
+
+def diag(x: Any, k: Any = 0) -> Any:
+    """`np.diag`: of a matrix it is a view, like `np.diagonal`."""
+    box = asarray(x)
+    return diagonal(box, k) if box.aval.ndim == 2 else _MATRIX_OF_DIAGONAL(box, k)
+
+
+def einsum(*args: Any, **options: Any) -> Any:
+    """`np.einsum`: of one array, without sums, it is a view."""
+    operands = [x for x in args if type(x) is Box]
+    if len(operands) == 1 and len(args) <= 3 and not options:
+        (box,) = operands
+        atoms = [x.read() if x is box else x for x in args]
+        _, (names,), output = subscripts(atoms)
+        if set(names) == set(output):
+            return _relabelled(box, names, output)
+    out = _EINSUM(*args, **options)
+    if type(out) is Box and out.aval.ndim > 1:
+        out._layout = UNKNOWN
+    return out
+
+
+def _relabelled(box: Box, names: str, output: str) -> Box:
+    for name in output:
+        while names.count(name) > 1:
+            i = names.index(name)
+            j = names.index(name, i + 1)
+            box = diagonal_view(box, 0, i, j)
+            names = names[:i] + names[i + 1 : j] + names[j + 1 :] + name
+    return transpose(box, [names.index(n) for n in output])
+
+
+_MATRIX_OF_DIAGONAL, _EINSUM = HANDLERS[np.diag], HANDLERS[np.einsum]
+
+
 def _atleast(ndim: int) -> Callable[..., Any]:
     def at_least(*args: Any) -> Any:
         out = [_raised(asarray(x), ndim) for x in args]
@@ -275,6 +341,12 @@ _VIEWS: dict[Any, Callable[..., Any]] = {
     np.expand_dims: expand_dims,
     np.broadcast_to: broadcast_to,
     np.broadcast_arrays: broadcast_arrays,
+    np.diag: diag,
+    np.diagonal: diagonal,
+    np.linalg.diagonal: lambda x, *, offset=0: diagonal(x, offset, -2, -1),
+    np.einsum: einsum,
+    np.real: asarray,
+    np.real_if_close: asarray,
     np.meshgrid: meshgrid,
     np.flip: flip,
     np.flipud: lambda x: flip(x, 0),

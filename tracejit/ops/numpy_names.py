@@ -335,7 +335,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Any:
 
 @implements(np.nan_to_num)
 def nan_to_num(
-    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+    x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Atom:
     """`np.nan_to_num`."""
     x = strong(x)
@@ -390,12 +390,6 @@ def isclose(
         both = apply(np.logical_and, apply(np.isnan, a), apply(np.isnan, b))
         near = apply(np.logical_or, near, both)
     return near
-
-
-@implements(np.real, np.real_if_close)
-def real(x: Any) -> Atom:
-    """`np.real` of a real array: itself."""
-    return strong(x)
 
 
 @implements(np.isreal)

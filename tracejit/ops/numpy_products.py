@@ -250,7 +250,7 @@ def einsum(*args: Any, optimize: Any = True, **options: Any) -> Atom:
     """`np.einsum`, pair by pair in the order that `np.einsum_path` finds."""
     if options:
         raise unsupported(f"np.einsum({', '.join(options)}=…)")
-    atoms, inputs, output = _subscripts(args)
+    atoms, inputs, output = subscripts(args)
     dtype = result_type(*atoms)
     work = [
         _own_diagonals(convert(x, dtype), names)
@@ -277,7 +277,7 @@ def einsum(*args: Any, optimize: Any = True, **options: Any) -> Atom:
     return x if len(names) == len(output) else _with_units(x, names, output)
 
 
-def _subscripts(args: Any) -> tuple[list[Atom], list[str], str]:
+def subscripts(args: Any) -> tuple[list[Atom], list[str], str]:
     """The operands, the letters of their axes, and those of the result."""
     if isinstance(args[0], str):
         text, atoms = args[0].replace(" ", ""), [strong(x) for x in args[1:]]

@@ -270,11 +270,11 @@ def last_diagonal(x: Atom, offset: int) -> Atom:
     """The diagonal of the last two axes: evenly spaced elements of their rows."""
     *lead, n, m = x.aval.shape
     flat = reshape(x, (*lead, n * m))
-    start, size = _diagonal(n, m, offset)
+    start, size = diagonal_place(n, m, offset)
     return part(flat, len(lead), start, size, m + 1)
 
 
-def _diagonal(n: int, m: int, offset: int) -> tuple[int, int]:
+def diagonal_place(n: int, m: int, offset: int) -> tuple[int, int]:
     """Where a diagonal starts in an n by m matrix, row by row, and its length."""
     row, column = max(-offset, 0), max(offset, 0)
     size = min(n - row, m - column)
@@ -292,7 +292,7 @@ def diag(x: Any, k: int = 0) -> Atom:
         raise ShapeMismatchError("Input must be 1- or 2-d.", _loc())
     n = x.aval.shape[0] + abs(k)
     flat = full(0, (n * n,), x.aval.dtype)
-    start, size = _diagonal(n, n, k)
+    start, size = diagonal_place(n, n, k)
     if size == 0:
         return reshape(flat, (n, n))
     flat = emit("setitem", flat, x, computed(start, INT), sizes=(size,), steps=(n + 1,))
