@@ -74,12 +74,22 @@ def _tj_free(tape: Any) -> None:
     """Gives a tape's memory back; Python does that by itself."""
 
 
+def _tj_gemm(
+    ta: bool, tb: bool, m: int, n: int, k: int, a: Any, b: Any, c: Any
+) -> None:
+    """c (m, n) = a (m, k) @ b (k, n), where `ta` and `tb` say what lies transposed."""
+    left = a[: m * k].reshape((k, m)).T if ta else a[: m * k].reshape((m, k))
+    right = b[: k * n].reshape((n, k)).T if tb else b[: k * n].reshape((k, n))
+    c[: m * n] = (left @ right).ravel()
+
+
 #: By the name they have in kernels.
 HELPERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         *(_tj_add, _tj_mul, _tj_max, _tj_min, _tj_trips),
         *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
+        _tj_gemm,
     )
 }
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import linecache
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tracejit.backend import object_cache
+from tracejit.backend import blas, object_cache
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.errors import InternalError
-from tracejit.ir.aval import Aval
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Size
@@ -25,6 +25,10 @@ _loaded: dict[tuple[str, bool], Any] = {}
 _compiled = 0
 #: Temporaries start at multiples of this many bytes: a cache line.
 _ALIGN = 64
+#: Results between these sizes, in bytes, are recycled.
+LARGE, HUGE = 1 << 16, 1 << 26
+#: References to a recycled result: the dictionary's, a local name's, the call's.
+_OURS = 3
 
 
 def compile_count() -> int:
@@ -36,7 +40,7 @@ def compile_program(
     program: Program, *, boundscheck: bool = True, fastmath: bool = False
 ) -> Compiled:
     """A Program as native code. Programs that differ only in sizes share it."""
-    source = write(lower(program))
+    source = write(lower(program, blas=bool(blas.addresses())))
     return Compiled(program, source, _entry(source, fastmath))
 
 
@@ -95,6 +99,7 @@ class Compiled:
         self.results = source.kernel.results
         self._text = source
         self._fixed = [_fixed(a) for a in source.arguments]
+        self._last_results: dict[Buffer, np.ndarray] = {}
         self._plan_workspace()
 
     def _plan_workspace(self) -> None:
@@ -134,6 +139,20 @@ class Compiled:
                 values[k] = address
                 address += _padded(argument.aval.nbytes)
 
+    def _new_result(self, buffer: Buffer) -> np.ndarray:
+        """Memory for a result that nobody holds.
+
+        A large result of the last call that was dropped since serves again: fresh
+        pages cost more than most kernels that fill them.
+        """
+        aval = buffer.aval
+        if not LARGE <= aval.nbytes <= HUGE:
+            return np.empty(aval.shape, aval.dtype)
+        last = self._last_results.get(buffer)
+        if last is None or sys.getrefcount(last) > _OURS:
+            last = self._last_results[buffer] = np.empty(aval.shape, aval.dtype)
+        return last
+
     def _marshal(self, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """What the entry takes, the result arrays, and what must stay alive."""
         values = self._fixed[:]
@@ -147,7 +166,7 @@ class Compiled:
                 values[k] = array.ctypes.data
             else:
                 values[k] = aval.dtype.type(arg).item()
-        made = {b: _new_result(b.aval) for b in self.results}
+        made = {b: self._new_result(b) for b in self.results}
         for k, buffer in enumerate(made, len(self.inputs)):
             values[k] = made[buffer].ctypes.data
         return values, [made[b] for b in self.results], kept
@@ -161,10 +180,6 @@ def _fixed(argument: Any) -> Any:
         return argument.scalar.item()
     assert isinstance(argument, Var | Buffer)
     return None
-
-
-def _new_result(aval: Aval) -> np.ndarray:
-    return np.empty(aval.shape, aval.dtype)
 
 
 def _padded(nbytes: int) -> int:

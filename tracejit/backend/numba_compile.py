@@ -15,7 +15,7 @@ from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from tracejit.backend import helpers
+from tracejit.backend import blas, helpers
 from tracejit.backend.object_cache import ObjectCode
 
 
@@ -98,7 +98,47 @@ def _free(typingctx: Any, tape: Any) -> Any:
     return types.void(tape), codegen
 
 
+@intrinsic
+def _gemm(
+    ctx: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, b: Any, c: Any
+) -> Any:
+    """A call of cblas_dgemm or cblas_sgemm on row-major matrices."""
+    width = blas.integer_width()
+    name = blas.symbol(blas.GEMM[a.dtype.name], width)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        flag, integer = ir.IntType(32), ir.IntType(width)
+        real = context.get_value_type(a.dtype)
+
+        def narrow(x: Any) -> Any:
+            return builder.trunc(x, integer) if width < 64 else x
+
+        def lead(transposed: Any, rows: Any, columns: Any) -> Any:
+            return builder.select(transposed, rows, columns)
+
+        left, right, m, n, k, x, y, z = args
+        m, n, k = map(narrow, (m, n, k))
+        # Row-major; no transpose is 111, transpose 112.
+        turned = [
+            builder.select(t, ir.Constant(flag, 112), ir.Constant(flag, 111))
+            for t in (left, right)
+        ]
+        values = [
+            *(ir.Constant(flag, 101), *turned, m, n, k, ir.Constant(real, 1.0)),
+            *(x, lead(left, m, k), y, lead(right, k, n)),
+            *(ir.Constant(real, 0.0), z, n),
+        ]
+        kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+        f = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(f, values)
+        return context.get_dummy_value()
+
+    flag, size = types.boolean, types.intp
+    return types.void(flag, flag, size, size, size, a, b, c), codegen
+
+
 _INTRINSICS = {
+    "_tj_gemm": _gemm,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),
     "_tj_max": _combining(_extremum("maximum", ">")),

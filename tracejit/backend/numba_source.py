@@ -132,7 +132,7 @@ class Writer:
 
     def comment(self, loc: SrcLoc) -> None:
         """Name the user's line, where it is not the one named last."""
-        if loc.line and (self.loc is None or loc != self.loc):
+        if loc.line and (self.loc is None or str(loc) != str(self.loc)):
             self.loc = loc
             text = loc.text
             self.line(f"# {loc}" + (f": {text}" if text else ""))

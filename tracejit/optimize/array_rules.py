@@ -6,17 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
+from tracejit.optimize.dot_rules import dot
 from tracejit.optimize.lowering import Lowering, Rule
 from tracejit.optimize.nest import INT64, Affine, Grow, Let
 from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import (
     COMBINES,
     ArgStmt,
-    DotStmt,
-    OuterStmt,
-    Product,
     ReduceStmt,
     ScanStmt,
     StoreStmt,
@@ -82,87 +80,16 @@ def scan(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     )
 
 
-# Products -----------------------------------------------------------------------------
-
-
-def dot(low: Lowering, eqn: Eqn, scope: Scope) -> None:
-    """Loops over batch, left, right and contracted axes, ordered for memory."""
-    (a, b), out = eqn.inputs, eqn.out
-    (ca, cb), batch = eqn.params["contract"], eqn.params["batch"]
-    rest_a = [k for k in range(batch, a.aval.ndim) if k not in ca]
-    rest_b = [k for k in range(batch, b.aval.ndim) if k not in cb]
-    inner = range(out.aval.ndim, out.aval.ndim + len(ca))
-    of_a = _loops(a, range(batch), rest_a, range(batch, out.aval.ndim), ca, inner)
-    outs_b = range(batch + len(rest_a), out.aval.ndim)
-    of_b = _loops(b, range(batch), rest_b, outs_b, cb, inner)
-    extents = (*out.aval.shape, *(a.aval.shape[k] for k in ca))
-    product = Product((a, b), (of_a, of_b))
-    home = low.home_for(out) if out.aval.shape else None
-    if not ca:
-        assert home is not None
-        scope.items.append(OuterStmt(extents, a, eqn.loc, home, out, product=product))
-    elif home is None or _contracts_last(a, ca) or _contracts_last(b, cb):
-        first, kept = Literal(0, out.aval.dtype), out.aval.ndim
-        stmt = DotStmt(extents, a, eqn.loc, out, "add", first, kept, home)
-        stmt.product = product
-        scope.items.append(stmt)
-    else:
-        _sum_of_outer(low, eqn, scope, extents, product, home)
-
-
-def _contracts_last(x: Atom, contract: tuple[int, ...]) -> bool:
-    return x.aval.ndim - 1 in contract
-
-
-def _sum_of_outer(
-    low: Lowering,
-    eqn: Eqn,
-    scope: Scope,
-    extents: tuple[int, ...],
-    product: Product,
-    home: Home,
-) -> None:
-    """Contracted loops outside, so that the inner ones run along memory."""
-    low.fill(home.buffer, Literal(0, eqn.out.aval.dtype), scope)
-    ndim, count = eqn.out.aval.ndim, len(extents)
-    order = [*range(ndim, count), *range(ndim)]
-    place = {old: new for new, old in enumerate(order)}
-    loops = tuple(tuple(place[k] for k in own) for own in product.loops)
-    scope.items.append(
-        OuterStmt(
-            tuple(extents[k] for k in order),
-            eqn.inputs[0],
-            eqn.loc,
-            home,
-            op="add",
-            kept=tuple(place[k] for k in range(ndim)),
-            product=Product(product.operands, loops),  # type: ignore[arg-type]
-        )
-    )
-
-
-def _loops(
-    x: Atom,
-    batch: Sequence[int],
-    rest: Sequence[int],
-    outs: Sequence[int],
-    contracted: Sequence[int],
-    inner: Sequence[int],
-) -> tuple[int, ...]:
-    """The loop that runs along each axis of an operand."""
-    loop_of = dict(zip(batch, batch, strict=True))
-    loop_of.update(zip(rest, outs, strict=False))
-    loop_of.update(zip(contracted, inner, strict=True))
-    return tuple(loop_of[k] for k in range(x.aval.ndim))
-
-
 # Updates ------------------------------------------------------------------------------
 
 
 def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
-    """In place if the old value dies here, else on a copy."""
+    """In place if the old value dies here, else on a copy; or, lazily, in passing."""
     x, v, out = eqn.inputs[0], eqn.inputs[1], eqn.out
     assert isinstance(x, Var)
+    if _most(eqn) and (low.buffers.buffer_of(x) is None or _one_of_several(eqn, scope)):
+        low.pulled(eqn, scope)
+        return
     buffer = low.buffers.buffer_of(x)
     if buffer is None or not low.buffers.free_for(buffer, scope):
         new = low.buffers.new(x.aval, out.hint)
@@ -178,6 +105,30 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     if isinstance(v, Var) and v.aval.shape and low.reads_elsewhere(stmt):
         low.wanted.add(v)
     scope.items.append(stmt)
+
+
+def _most(eqn: Eqn) -> bool:
+    """Whether an update writes at least half of an array, by slices of step 1."""
+    x, v, *_ = eqn.inputs
+    sizes, steps = eqn.params.get("sizes", ()), eqn.params.get("steps", (0,))
+    if not v.aval.shape or None in sizes or any(k != 1 for k in steps):
+        return False
+    return not x.aval.grows and 2 * v.aval.size >= x.aval.size
+
+
+def _one_of_several(eqn: Eqn, scope: Scope) -> bool:
+    """Whether another update follows that writes most of the array, or came before.
+
+    Several are done in one pass over the array, which makes it anew.
+    """
+    users = scope.users.get(eqn.out, [])
+    follows = len(users) == 1 and users[0].inputs[0] is eqn.out and _chained(users[0])
+    before = scope.made.get(eqn.inputs[0])  # type: ignore[arg-type]
+    return follows or (before is not None and _chained(before))
+
+
+def _chained(eqn: Eqn) -> bool:
+    return eqn.prim.name in ("setitem", "acc_slice") and _most(eqn)
 
 
 def _extents_of(eqn: Eqn) -> tuple[int, ...]:

@@ -33,10 +33,15 @@ class Scope:
     lazy: list[Var] = field(default_factory=list)
     last: dict[Var, int] = field(default_factory=dict)
     own: set[Var] = field(default_factory=set)
+    made: dict[Var, Eqn] = field(default_factory=dict)
+    users: dict[Var, list[Eqn]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.own.update(self.region.params)
         for k, eqn in enumerate(self.region.eqns):
+            self.made.update(dict.fromkeys(eqn.outputs, eqn))
+            for var in eqn.uses():
+                self.users.setdefault(var, []).append(eqn)
             self.last.update(dict.fromkeys(eqn.uses(), k))
             self.own.update(eqn.outputs)
         end = len(self.region.eqns)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.optimize.buffers import Scope, captured, origin
-from tracejit.optimize.lowering import CHEAP, Lowering, Rule
+from tracejit.optimize.lowering import Lowering, Rule
 from tracejit.optimize.nest import (
     Affine,
     Buffer,
@@ -27,6 +27,9 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import StoreStmt
+
+#: What computing a captured value in every trip may cost, a load being 1.
+CAPTURE = 2.0
 
 Slots: TypeAlias = list[Buffer | None]
 Moves: TypeAlias = list[tuple[Buffer, Buffer]]
@@ -97,9 +100,7 @@ def _enter(
             low.overwrite(slot, scope, eqn)
             low.buffers.hand_over(slot, param)
     # A costly lazy value is not computed anew in every trip.
-    low.wanted.update(
-        v for v in inside if low.cost.get(v, 0.0) > CHEAP and v.aval.shape
-    )
+    low.wanted.update(v for v in inside if low.cost(v) > CAPTURE and v.aval.shape)
     return slots
 
 

@@ -33,7 +33,7 @@ from tracejit.optimize.nest import (
     children,
     scalar_var,
 )
-from tracejit.optimize.pull import Body, Home
+from tracejit.optimize.pull import Body, Home, Range
 from tracejit.optimize.statements import Stmt
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
@@ -51,6 +51,7 @@ class Touched:
     writes: list[tuple[Buffer, Index | None]] = field(default_factory=list)
     scalars_read: set[Var] = field(default_factory=set)
     scalars_written: set[Var] = field(default_factory=set)
+    ranges: list[Range] = field(default_factory=list)
     barrier: bool = False
 
     def add(self, node: Node, anywhere: bool) -> None:
@@ -86,9 +87,9 @@ class Touched:
             self.writes += [(b, None) for b in node.writes]
             read.update(vars_of(node.args))
         else:
-            self.add_block(node)
+            self.add_block(node, anywhere)
 
-    def add_block(self, node: Loop | While | If | Check) -> None:
+    def add_block(self, node: Loop | While | If | Check, anywhere: bool) -> None:
         self.barrier |= isinstance(node, Check)
         self.scalars_read.update(
             v
@@ -100,7 +101,7 @@ class Touched:
         for atom in (getattr(node, "ok", None), getattr(node, "pred", None)):
             self.scalars_read.update(vars_of([atom]))
         for inner in children(node):
-            self.add(inner, anywhere=True)
+            self.add(inner, anywhere=anywhere or not isinstance(node, If))
 
 
 def vars_of(items: Sequence[Any]) -> Iterator[Var]:
@@ -160,6 +161,7 @@ class Fuser:
             touched.add(item, anywhere=False)
             return touched
         body = Body(self.homes, self.defs)
+        body.depth_of = dict.fromkeys(_DEPTHS, 0)
         index = tuple(Affine.of(v) for v in _DEPTHS[: len(item.extents)])
         kept = index[: item.reduced] if item.reduced is not None else index
         item.before(body, kept)
@@ -169,6 +171,12 @@ class Fuser:
             for node in level.nodes:
                 touched.add(node, anywhere=False)
         touched.scalars_read -= touched.scalars_written
+        inner = touched.scalars_written.union(_DEPTHS)
+        touched.ranges = [
+            (var, lo, hi)
+            for var, lo, hi in body.ranges
+            if inner.isdisjoint(lo.vars) and inner.isdisjoint(hi.vars)
+        ]
         return touched
 
     def groups(self, members: list[tuple[Item, Touched]], depth: int) -> list[Group]:
@@ -221,14 +229,70 @@ class Fuser:
         for stmt in reducing:
             body.loc = stmt.loc
             stmt.before(body, index)
-        var = scalar_var(INT64, "ijklmn"[depth] if depth < 6 else "i")
-        body.open_loop(var)
-        for inner in self.groups(group.members, depth + 1):
-            self.emit(inner, body, (*index, Affine.of(var)))
-        body.close_loop(var, group.extent, group.members[0][0].loc)
+        ranges = self.ranges(group, depth)
+        if ranges:
+            self.split(group, body, index, ranges)
+        else:
+            var = self.index_at(depth)
+            body.open_loop(var)
+            self.inside(group, body, (*index, Affine.of(var)))
+            body.close_loop(var, 0, group.extent, group.members[0][0].loc)
         for stmt in reducing:
             body.loc = stmt.loc
             stmt.after(body, index)
+
+    def inside(self, group: Group, body: Body, index: Index) -> None:
+        for inner in self.groups(group.members, len(index)):
+            self.emit(inner, body, index)
+
+    def index_at(self, depth: int) -> Var:
+        return scalar_var(INT64, "ijklmn"[depth % 6])
+
+    def ranges(self, group: Group, depth: int) -> list[tuple[Affine, Affine]]:
+        """What the index of a group's loop is tested for, if it is worth a loop each.
+
+        Small loops are unrolled; scans must go through their elements in order.
+        """
+        assert group.extent is not None
+        small = Affine.of(group.extent).constant is not None
+        if small or any(s.ordered for s, _ in group.members):
+            return []
+        lane = _DEPTHS[depth]
+        found = (r for _, touched in group.members for r in touched.ranges)
+        return list(dict.fromkeys((lo, hi) for var, lo, hi in found if var is lane))
+
+    def split(
+        self,
+        group: Group,
+        body: Body,
+        index: Index,
+        ranges: list[tuple[Affine, Affine]],
+    ) -> None:
+        """One loop over where all tests hold, without them, and one over the rest."""
+        assert group.extent is not None
+        loc, depth = group.members[0][0].loc, len(index)
+        lo = body.extremum("maximum", [lo for lo, _ in ranges])
+        hi = body.extremum("minimum", [hi for _, hi in ranges])
+        if len(ranges) > 1:
+            hi = body.extremum("maximum", [lo, hi])
+        var = self.index_at(depth)
+        body.open_loop(var)
+        known = {(var, lo, hi) for lo, hi in ranges}
+        body.assumed |= known
+        self.inside(group, body, (*index, Affine.of(var)))
+        body.assumed -= known
+        body.close_loop(var, lo, hi, loc)
+        # What lies before and behind is run through by one counter.
+        counter = self.index_at(depth)
+        body.open_loop(counter)
+        here = body.integer(Affine.of(counter))
+        beyond = body.integer(Affine.of(counter) + hi - lo)
+        first = body.scalar("lt", here, body.integer(lo))
+        var = body.scalar("select", first, here, beyond)
+        saved, body.again = body.again, True
+        self.inside(group, body, (*index, Affine.of(var)))
+        body.again = saved
+        body.close_loop(counter, 0, lo - hi + group.extent, loc)
 
 
 def clashes(a: Touched, b: Touched) -> list[tuple[Index | None, Index | None]]:

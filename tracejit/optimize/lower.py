@@ -16,21 +16,23 @@ from tracejit.optimize import array_rules, control_rules
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
 from tracejit.optimize.pull import only_unit_axes
+from tracejit.optimize.registers import use_registers
 
 RULES = array_rules.RULES | control_rules.RULES
 
 
-def lower(program: Program) -> Kernel:
-    """The loop nests of a Program."""
+def lower(program: Program, *, blas: bool = True) -> Kernel:
+    """The loop nests of a Program; `blas`: whether routines may be called."""
     stored: set[Any] = {
         eqn.inputs[0]
         for eqn in program.walk()
         if eqn.prim.name == "reshape" and not only_unit_axes(eqn)
     }
     while True:
-        lowering = Lowering(program, stored, RULES)
+        lowering = Lowering(program, stored, RULES, blas)
         kernel = lowering.run()
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
+            kernel.body = use_registers(kernel.body)
             return kernel
         stored |= wanted

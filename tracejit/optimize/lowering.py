@@ -17,19 +17,29 @@ from tracejit.optimize.nest import Buffer, Kernel, Reset, Store
 from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
 
-#: Computing a value of at most this cost again is cheaper than storing it.
-CHEAP = 3.0
+#: Computing a value again, at this cost in all, is cheaper than storing it. A load
+#: costs 1, an arithmetic operation half of that.
+CHEAP = 8.0
+#: Cones are followed up to this size.
+LARGE = 64
 
 
 class Lowering:
     """`stored` are values not to be lazy; `wanted` those found to need a buffer."""
 
-    def __init__(self, program: Program, stored: set[Var], rules: Mapping[str, Rule]):
+    def __init__(
+        self,
+        program: Program,
+        stored: set[Var],
+        rules: Mapping[str, Rule],
+        blas: bool,
+    ):
         self.program, self.stored, self.rules = program, stored, rules
+        self.blas = blas
         self.wanted: set[Var] = set()
         self.buffers = Buffers()
         self.defs: dict[Var, Eqn] = {}
-        self.cost: dict[Var, float] = {}
+        self.cones: dict[Var, dict[Var, float]] = {}
         self.reads: dict[Var, frozenset[Buffer]] = {}
         self.fuser = Fuser(self.buffers.homes, self.defs)
         self.failures: list[Any] = []
@@ -73,7 +83,7 @@ class Lowering:
         twice = {
             var
             for var, (places, _) in computed.items()
-            if len(places) > 1 and self.cost[var] > CHEAP
+            if self.cost(var) * (len(places) - 1) > CHEAP
         }
         return {v for v in twice if not computed[v][1] <= twice}
 
@@ -99,14 +109,29 @@ class Lowering:
         self.defs[out] = eqn
         arrays = [a for a in eqn.inputs if isinstance(a, Var) and a.aval.shape]
         self.reads[out] = frozenset().union(*map(self.buffers_read, arrays))
-        weight = eqn.prim.cost if eqn.prim.kind == "elementwise" else 0.0
-        self.cost[out] = weight + sum(self.cost.get(a, 1.0) for a in arrays)
+        self.cones[out] = self.cone(eqn, arrays)
         if not out.aval.shape:
             scope.items.append(PointStmt((), out, eqn.loc, out, eqn))
         elif out in self.stored:
             self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
         else:
             scope.lazy.append(out)
+
+    def cone(self, eqn: Eqn, arrays: list[Var]) -> dict[Var, float]:
+        """What computing one element takes, by value: loads and operations."""
+        cone: dict[Var, float] = {}
+        for var in arrays:
+            cone |= self.cones.get(var, {var: 1.0})
+        if len(cone) > LARGE:
+            cone = {eqn.out: float(LARGE)}
+        elif eqn.prim.kind == "elementwise":
+            # Arithmetic is cheaper than a load; functions are as declared.
+            cone[eqn.out] = eqn.prim.cost if eqn.prim.cost > 1 else 0.5
+        return cone
+
+    def cost(self, var: Var) -> float:
+        """What one element of a lazy value costs."""
+        return sum(self.cones.get(var, {}).values())
 
     def is_view(self, eqn: Eqn) -> bool:
         """Whether a reshape is another view of a buffer; else it stays lazy."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
     INT64,
+    ZERO,
     Accumulate,
     Affine,
     Buffer,
+    If,
     Index,
     Let,
     Load,
@@ -30,6 +32,8 @@ from tracejit.optimize.nest import (
 
 #: The depth of what changes in the innermost loop, wherever that is.
 INNERMOST = 1 << 30
+#: A loop's index, and bounds that it may lie in.
+Range: TypeAlias = tuple[Var, Affine, Affine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,15 @@ class Body:
         self.levels = [Level()]
         self.depth_of: dict[Var, int] = {}
         self.loc: SrcLoc = UNKNOWN
-        #: (value, index, the value that asked for it) of everything computed here.
+        #: (value, index, the value that asked for it) of everything computed here,
+        #: except in code that stands a second time (`again`).
         self.computed: list[tuple[Var, Index, Var | None]] = []
         self.asking: Var | None = None
+        #: Ranges that a loop's index is tested for, and those it is known to lie in.
+        self.ranges: list[Range] = []
+        self.assumed: set[Range] = set()
+        self.floor = 0
+        self.again = False
 
     # Loops ------------------------------------------------------------------------
 
@@ -69,9 +79,9 @@ class Body:
         self.levels.append(Level())
         self.depth_of[index] = len(self.levels) - 1
 
-    def close_loop(self, index: Var, extent: int, loc: SrcLoc) -> None:
+    def close_loop(self, index: Var, lo: Any, hi: Any, loc: SrcLoc) -> None:
         body = self.levels.pop().nodes
-        bounds = Affine.of(0), Affine.of(extent), Affine.of(1)
+        bounds = Affine.of(lo), Affine.of(hi), Affine.of(1)
         self.emit(Loop(index, *bounds, body, loc=loc))
 
     def emit(self, node: Node) -> None:
@@ -80,7 +90,7 @@ class Body:
     def depth(self, reads: Iterable[Var]) -> int:
         """The outermost level that has all of these."""
         deepest = max((self.depth_of.get(v, 0) for v in reads), default=0)
-        return min(deepest, len(self.levels) - 1)
+        return min(max(deepest, self.floor), len(self.levels) - 1)
 
     def changing(self, register: Var) -> None:
         """`register` changes in the loops about to be opened."""
@@ -95,6 +105,37 @@ class Body:
         depth = self.depth(reads)
         self.depth_of[out] = depth
         self.levels[depth].nodes.append(node)
+        return out
+
+    # Conditions -------------------------------------------------------------------
+
+    def within(self, i: Affine, lo: Affine, size: int, whole: int) -> Atom | None:
+        """Whether lo <= i < lo + size <= whole; None where that is known."""
+        hi = lo + size
+        if lo == ZERO and hi == Affine.of(whole):
+            return None
+        loops = [v for v in i.vars if v in self.depth_of]
+        if len(loops) == 1 and i.terms[loops[0]] == 1:
+            shift = i - loops[0]
+            tested = loops[0], lo - shift, hi - shift
+            if tested in self.assumed:
+                return None
+            self.ranges.append(tested)
+        low = self.scalar("ge", self.integer(i), self.integer(lo))
+        high = self.scalar("lt", self.integer(i), self.integer(hi))
+        return self.scalar("logical_and", low, high)
+
+    def either(self, pred: Atom, then: Callable[[], Atom], otherwise: Atom) -> Var:
+        """`then()` where `pred` holds; it is computed nowhere else."""
+        out = scalar_var(otherwise.aval.dtype)
+        self.emit(Let(out, otherwise))
+        self.levels.append(Level())
+        saved, self.floor = self.floor, len(self.levels) - 1
+        value = then()
+        self.emit(Let(out, value))
+        self.floor = saved
+        self.emit(If(pred, self.levels.pop().nodes, []))
+        self.depth_of[out] = len(self.levels) - 1
         return out
 
     # Values -----------------------------------------------------------------------
@@ -116,7 +157,8 @@ class Body:
 
     def defined(self, var: Var, index: Index) -> Atom:
         """The element of a value by its definition, whether it is stored or not."""
-        self.computed.append((var, index, self.asking))
+        if not self.again:
+            self.computed.append((var, index, self.asking))
         saved, self.asking = self.asking, var
         value = self.compute(self.defs[var], index)
         self.asking = saved
@@ -145,10 +187,29 @@ class Body:
         node = Load(out, home.buffer, home.shape, index, self.loc)
         return self.place(node, out, [v for a in index for v in a.vars])
 
-    def integer(self, value: Affine) -> Var:
+    def integer(self, value: Affine) -> Atom:
         """An index as a scalar."""
+        if value.constant is not None:
+            return Literal(value.constant, INT64)
+        if len(value.terms) == 1 and not value.const:
+            ((symbol, factor),) = value.terms.items()
+            if factor == 1 and isinstance(symbol, Var):
+                return symbol
         out = scalar_var(INT64)
         return self.place(Let(out, value), out, list(value.vars))
+
+    def extremum(self, name: str, values: list[Affine]) -> Affine:
+        """The greatest or smallest of some integers, by the name of the primitive."""
+        known = [v.const for v in values if v.constant is not None]
+        others = [v for v in dict.fromkeys(values) if v.constant is None]
+        if known:
+            best = max(known) if name == "maximum" else min(known)
+            others.insert(0, Affine.of(best))
+        first, *rest = others
+        for value in rest:
+            both = self.integer(first), self.integer(value)
+            first = Affine.of(self.scalar(name, *both))
+        return first
 
     def as_index(self, atom: Atom) -> Affine:
         """An integer scalar as an index."""
@@ -211,6 +272,33 @@ def _getitem(body: Body, eqn: Eqn, index: Index) -> Atom:
     return body.at(x, part_index(body, starts, eqn, index))
 
 
+def _update(body: Body, eqn: Eqn, index: Index) -> Atom:
+    """An array with a part replaced or added to, where all steps are 1."""
+    x, v, *starts = eqn.inputs
+    inner: list[Affine] = []
+    pred: Atom | None = None
+    rows = zip(index, starts, eqn.params["sizes"], x.aval.shape, strict=True)
+    for i, start, size, whole in rows:
+        lo = body.as_index(start)
+        inner.append(i - lo)
+        test = body.within(i, lo, size, whole)
+        if test is not None:
+            both = pred is not None
+            pred = body.scalar("logical_and", pred, test) if both else test  # type: ignore
+
+    adds = eqn.prim.name == "acc_slice"
+    if pred is None and not adds:
+        return body.at(v, tuple(inner))
+    base = body.at(x, index)
+
+    def new() -> Atom:
+        part = body.at(v, tuple(inner))
+        added = adds and not (isinstance(base, Literal) and base.value == 0)
+        return body.scalar("add", base, part) if added else part
+
+    return new() if pred is None else body.either(pred, new, base)
+
+
 def _reshape(body: Body, eqn: Eqn, index: Index) -> Atom:
     # Only axes of extent 1 come or go: others were given a buffer, seen with a
     # new shape (see `only_unit_axes`).
@@ -252,6 +340,8 @@ PULL: dict[str, Pull] = {
     "reshape": _reshape,
     "iota": _iota,
     "gather": _gather,
+    "setitem": _update,
+    "acc_slice": _update,
 }
 
 

@@ -1,162 +1,209 @@
-"""Accumulations at an index that a loop does not change are kept in a scalar.
+"""Sums kept in registers: what a loop only adds to, it need not load and store.
 
-    for j: Ā[i] += f(j);  Ā[j] += g(j)        s = 0
-                                              for j: s += f(j);  Ā[j] += g(j)
-                                              Ā[i] += s
+    for …: s = s + e          s is read nowhere else: a sum that may be reordered
+    for …: b[k] += e          k does not change: r += e in the loop, b[k] += r after it
 
-Additions commute, so this is right whatever else the loop adds to the array, as long
-as it reads and overwrites nothing of it. The compiler could not know that i and j
-differ. Only `acc_slice` is concerned, which staging never emits: the order in which a
-user's own sums are formed stays theirs.
+Either lets LLVM turn the loop into vector instructions. Sums that the user carries
+with care (Kahan's, two-sum) read their total more than once and stay as written.
 """
 
 from __future__ import annotations
 
-from tracejit.ir.builder import building
-from tracejit.ir.primitive import zeros
-from tracejit.ir.program import (
-    Atom,
-    Eqn,
-    Program,
-    Region,
-    Var,
-    replace_region,
-    substitute,
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from tracejit.ir.primitive import REGISTRY
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.nest import (
+    INT64,
+    Accumulate,
+    Affine,
+    Buffer,
+    Call,
+    If,
+    Index,
+    Let,
+    Load,
+    Loop,
+    Node,
+    Reset,
+    Rotate,
+    Store,
+    While,
+    children,
+    scalar_var,
 )
-from tracejit.ops.elementwise import add
-from tracejit.ops.index import acc_slice
 
 
-def accumulate_in_registers(program: Program) -> Program:
-    """The Program with invariant accumulations moved behind their loops."""
-    return replace_region(program, _region(program.region))
+def use_registers(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes with such sums rewritten, in the innermost loops first."""
+    out: list[Node] = []
+    for node in nodes:
+        if isinstance(node, If):
+            node.then = use_registers(node.then)
+            node.otherwise = use_registers(node.otherwise)
+        elif isinstance(node, While):
+            node.body = plain_sums(use_registers(node.body), node.test)
+        elif isinstance(node, Loop):
+            node.body = plain_sums(use_registers(node.body))
+            out += promoted(node)
+            continue
+        out.append(node)
+    return out
 
 
-def _region(region: Region) -> Region:
-    eqns: list[Eqn] = []
-    for eqn in region.eqns:
-        if eqn.regions:
-            # Innermost first: what leaves an inner loop may leave the outer one too.
-            regions = [_region(r) for r in eqn.regions]
-            eqn = Eqn(
-                eqn.prim,
-                eqn.inputs,
-                eqn.outputs,
-                eqn.params,
-                regions,
-                eqn.loc,
-                eqn.origin,
-            )
-        eqns += _split(eqn) if eqn.prim.name == "for" else [eqn]
-    return Region(region.params, eqns, region.results)
+def everything(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes and all that they hold."""
+    for node in nodes:
+        yield node
+        yield from everything(list(children(node)))
 
 
-def _split(loop: Eqn) -> list[Eqn]:
-    """A `for` with its invariant accumulations turned into carried scalars."""
-    (body,) = loop.regions
-    local = set(body.params)
-    for eqn in body.eqns:
-        local.update(eqn.outputs)
-    readers = _readers(body)
-    new = Eqn(
-        loop.prim,
-        list(loop.inputs),
-        list(loop.outputs),
-        loop.params,
-        [Region(list(body.params), body.eqns, list(body.results))],
-        loc=loop.loc,
-        origin=loop.origin,
-    )
-    after: list[Eqn] = []
-    for slot, param in enumerate(body.params[1:]):
-        if param.aval.shape:
-            chain = _chain(param, body.results[slot], readers)
-            invariant = [e for e in chain if _is_invariant(e, local)]
-            if invariant:
-                after += _take_out(new, slot, invariant)
-    return [new, *after]
+def reads_of(node: Node) -> Iterator[Var]:
+    """The scalars that a node itself reads, not what it holds."""
+    for name in ("value", "ok", "pred", "lo", "hi", "step", "row"):
+        yield from _vars(getattr(node, name, None))
+    for name in ("inputs", "index", "args"):
+        part = getattr(node, name, ())
+        for item in part if isinstance(part, Sequence) else ():
+            yield from _vars(item)
 
 
-def _take_out(loop: Eqn, slot: int, invariant: list[Eqn]) -> list[Eqn]:
-    """Sum what `invariant` add to a slot in scalars; the additions behind the loop."""
-    (body,) = loop.regions
-    env: dict[Var, Atom] = {}
-    for eqn in invariant:
-        env[eqn.out] = env.get(eqn.inputs[0], eqn.inputs[0])  # type: ignore[arg-type]
-    body.eqns = [_relinked(e, env) for e in body.eqns if e not in invariant]
-    body.results = substitute(body.results, env)
-    last, loop.outputs[slot] = loop.outputs[slot], Var(loop.outputs[slot].aval)
-    array, after = loop.outputs[slot], []
-    for k, eqn in enumerate(invariant):
-        value = eqn.inputs[1]
-        entering, leaving = Var(value.aval), Var(value.aval)
-        with building() as builder, builder.open() as sums:
-            builder.loc, builder.origin = eqn.loc, eqn.origin
-            body.results.append(add(entering, value))
-        body.eqns += sums
-        body.params.append(entering)
-        loop.inputs.append(zeros(value.aval))
-        loop.outputs.append(leaving)
-        out = last if k == len(invariant) - 1 else Var(last.aval)
-        inputs = [array, leaving, *eqn.inputs[2:]]
-        after.append(
-            Eqn(acc_slice, inputs, [out], eqn.params, loc=eqn.loc, origin=eqn.origin)
-        )
-        array = out
-    return after
+def _vars(item: object) -> Iterator[Var]:
+    if isinstance(item, Var):
+        yield item
+    elif isinstance(item, Affine):
+        yield from item.vars
 
 
-def _relinked(eqn: Eqn, env: dict[Var, Atom]) -> Eqn:
-    """The equation with its inputs renamed (regions read none of these names)."""
-    if not any(a in env for a in eqn.inputs):
-        return eqn
-    inputs = substitute(eqn.inputs, env)
-    return Eqn(
-        eqn.prim, inputs, eqn.outputs, eqn.params, eqn.regions, eqn.loc, eqn.origin
-    )
+# s = s + e ----------------------------------------------------------------------------
 
 
-def _readers(body: Region) -> dict[Var, list[Eqn | None]]:
-    """Who reads each variable; None stands for the results."""
-    readers: dict[Var, list[Eqn | None]] = {}
-    for eqn in body.eqns:
-        for var in eqn.uses():
-            readers.setdefault(var, []).append(eqn)
-    for atom in body.results:
-        if isinstance(atom, Var):
-            readers.setdefault(atom, []).append(None)
-    return readers
+def plain_sums(body: list[Node], test: Sequence[Node] = ()) -> list[Node]:
+    """The body of a loop with its plain carried sums as accumulations."""
+    inside = everything([*test, *body])
+    reads = Counter(v for node in inside for v in reads_of(node))
+    made = {n.out: n for n in body if isinstance(n, Eqn) and n.prim.single}
+    instead: dict[Node, list[Node]] = {}
+    for node in body:
+        if isinstance(node, Let) and isinstance(node.value, Var):
+            total = node.target
+            if total.aval.dtype.kind != "f":
+                continue
+            chain = _chain(total, node.value, made, reads)
+            for eqn, term, minus in chain:
+                instead[eqn] = _added(total, term, minus)
+            if chain:
+                instead[node] = []
+    return [n for node in body for n in instead.get(node, [node])]
 
 
-def _chain(param: Var, result: Atom, readers: dict[Var, list[Eqn | None]]) -> list[Eqn]:
-    """The `acc_slice`s of a slot, if the body does nothing else with it.
-
-    Between them the slot may pass through inner loops that only add to it.
-    """
-    chain: list[Eqn] = []
-    var = param
-    while var is not result:
-        if len(readers.get(var, ())) != 1 or readers[var][0] is None:
+def _chain(
+    total: Var, value: Atom, made: dict[Var, Eqn], reads: Counter[Var]
+) -> list[tuple[Eqn, Atom, bool]]:
+    """The additions that lead from `total` to `value`, if all else is read nowhere."""
+    chain: list[tuple[Eqn, Atom, bool]] = []
+    if reads[total] != 1:
+        return []
+    while value is not total:
+        if not isinstance(value, Var) or value not in made or reads[value] != 1:
             return []
-        eqn = readers[var][0]
-        assert eqn is not None
-        if eqn.prim is acc_slice and eqn.inputs[0] is var:
-            chain.append(eqn)
-            var = eqn.out
-        elif eqn.prim.name == "for" and var in eqn.inputs[3:]:
-            slot = eqn.inputs[3:].index(var)
-            (inner,) = eqn.regions
-            inner_readers = _readers(inner)
-            through = inner.params[1 + slot]
-            if through is not inner.results[slot] and not _chain(
-                through, inner.results[slot], inner_readers
-            ):
-                return []
-            var = eqn.outputs[slot]
-        else:
+        eqn = made[value]
+        if eqn.prim.name not in ("add", "sub"):
             return []
-    return chain if readers.get(var) == [None] else []
+        left, right = eqn.inputs
+        if eqn.prim.name == "add" and not _leads_to(left, total, made):
+            left, right = right, left
+        chain.append((eqn, right, eqn.prim.name == "sub"))
+        value = left
+    return chain
 
 
-def _is_invariant(eqn: Eqn, local: set[Var]) -> bool:
-    return not eqn.inputs[1].aval.shape and not any(a in local for a in eqn.inputs[2:])
+def _leads_to(atom: Atom, total: Var, made: dict[Var, Eqn]) -> bool:
+    """Whether `atom` is `total` with terms added on its left."""
+    while isinstance(atom, Var) and atom is not total and atom in made:
+        eqn = made[atom]
+        if eqn.prim.name not in ("add", "sub"):
+            return False
+        atom = eqn.inputs[0]
+    return atom is total
+
+
+def _added(total: Var, term: Atom, minus: bool) -> list[Node]:
+    if not minus:
+        return [Accumulate(total, "add", term)]
+    negative = scalar_var(total.aval.dtype)
+    return [
+        Eqn(REGISTRY["neg"], [term], [negative]),
+        Accumulate(total, "add", negative),
+    ]
+
+
+# b[k] += e ----------------------------------------------------------------------------
+
+
+def promoted(loop: Loop) -> list[Node]:
+    """A loop with the accumulations at a fixed place moved behind it."""
+    inside = list(everything(loop.body))
+    changing = {loop.index, *(v for node in inside for v in _assigned(node))}
+    only_added = _only_added(inside)
+    registers: dict[tuple[Buffer, Index], tuple[Var, Store]] = {}
+    body: list[Node] = []
+    for node in loop.body:
+        if isinstance(node, Store) and node.buffer in only_added:
+            if changing.isdisjoint(v for i in node.index for v in i.vars):
+                key = node.buffer, node.index
+                if key not in registers:
+                    dtype = node.buffer.aval.dtype
+                    registers[key] = scalar_var(dtype, node.buffer.hint), node
+                body.append(Accumulate(registers[key][0], "add", node.value))
+                continue
+        body.append(node)
+    if not registers or loop.step.constant != 1:
+        return [loop]
+    loop.body = body
+    before: list[Node] = []
+    after: list[Node] = []
+    for register, store in registers.values():
+        before.append(Let(register, Literal(0.0, register.aval.dtype)))
+        place = store.buffer, store.shape, store.index
+        after.append(Store(*place, register, "add", store.loc))
+    return [*before, loop, *_if_it_ran(loop, after)]
+
+
+def _only_added(nodes: Sequence[Node]) -> set[Buffer]:
+    """Buffers of floats that these nodes touch by adding to them alone."""
+    added: set[Buffer] = set()
+    other: set[Buffer] = set()
+    for node in nodes:
+        if isinstance(node, Store) and node.op == "add":
+            added.add(node.buffer)
+        elif isinstance(node, Call):
+            other.update(node.reads, node.writes)
+        elif isinstance(node, Rotate):
+            other.update(b for move in node.moves for b in move)
+        elif isinstance(node, Store | Load | Reset):
+            other.add(node.buffer)
+            source = getattr(node, "source", None)
+            other.update([source] if source else [])
+    return {b for b in added - other if b.aval.dtype.kind == "f" and not b.rows}
+
+
+def _assigned(node: Node) -> Iterator[Var]:
+    for name in ("out", "target", "index"):
+        var = getattr(node, name, None)
+        if isinstance(var, Var):
+            yield var
+    if isinstance(node, Eqn):
+        yield from node.outputs
+
+
+def _if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
+    """Where a loop made no trip, the place may not exist."""
+    span = (loop.hi - loop.lo).constant
+    if span is not None:
+        return nodes if span > 0 else []
+    lo, hi = scalar_var(INT64), scalar_var(INT64)
+    ran = scalar_var(bool)
+    test = Eqn(REGISTRY["lt"], [lo, hi], [ran])
+    return [Let(lo, loop.lo), Let(hi, loop.hi), test, If(ran, nodes, [])]

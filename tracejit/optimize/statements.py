@@ -32,6 +32,11 @@ class Stmt:
     def reduced(self) -> int | None:
         return None
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the loops must be run in order."""
+        return False
+
     def before(self, body: Body, index: Index) -> None:
         """Just before the first reduced loop."""
 
@@ -164,6 +169,10 @@ class ArgStmt(ReduceStmt):
     best: Var | None = None
     least: Literal = None  # type: ignore[assignment]
 
+    @property
+    def ordered(self) -> bool:
+        return True
+
     def before(self, body: Body, index: Index) -> None:
         self.register = self.new_register(body, self.start)
         self.best = self.new_register(body, self.least)
@@ -201,6 +210,10 @@ class ScanStmt(Stmt):
     @property
     def reduced(self) -> int | None:
         return len(self.extents) - 1
+
+    @property
+    def ordered(self) -> bool:
+        return True
 
     def before(self, body: Body, index: Index) -> None:
         self.register = scalar_var(self.start.aval.dtype, self.out.hint)

@@ -1,0 +1,53 @@
+"""The BLAS that NumPy itself has loaded, by address.
+
+NumPy's wheels bring OpenBLAS; its C interface can be reached through the extension
+module that links to it. Kernels call it under names of our own, so that object code
+means the same in every process; where it is not found, products are plain loops.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import numpy as np
+
+#: How builds of BLAS spell a C routine, and the width of their integers.
+_SPELLINGS = [
+    ("scipy_cblas_{}64_", 64),
+    ("cblas_{}64_", 64),
+    ("scipy_cblas_{}", 32),
+    ("cblas_{}", 32),
+]
+#: The routines kernels call, by dtype.
+GEMM = {"float64": "dgemm", "float32": "sgemm"}
+
+
+def symbol(routine: str, width: int) -> str:
+    """The name by which object code calls a routine with integers of some width."""
+    return f"tracejit_{routine}_{width}"
+
+
+@cache
+def addresses() -> dict[str, int]:
+    """The address of every routine, by our name for it; empty if there is no BLAS."""
+    try:
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (OSError, AttributeError):
+        return {}
+    for spelling, width in _SPELLINGS:
+        if all(hasattr(library, spelling.format(name)) for name in GEMM.values()):
+            return {
+                symbol(name, width): _address(library, spelling.format(name))
+                for name in GEMM.values()
+            }
+    return {}
+
+
+def _address(library: ctypes.CDLL, name: str) -> int:
+    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+
+
+def integer_width() -> int:
+    """The width of the integers that the BLAS found takes."""
+    return int(next(iter(addresses())).rpartition("_")[2])

@@ -1,0 +1,160 @@
+"""What a product of arrays becomes: loops in the order of memory, or a BLAS call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.buffers import Scope
+from tracejit.optimize.lowering import Lowering
+from tracejit.optimize.nest import SMALL, Affine, Call
+from tracejit.optimize.pull import Home
+from tracejit.optimize.statements import DotStmt, OuterStmt, Product
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes of both operands by role, and the loops that run along them.
+
+    Loops are numbered as the result's axes, then the contracted ones.
+    """
+
+    batch: int
+    rest_a: tuple[int, ...]
+    rest_b: tuple[int, ...]
+    contract_a: tuple[int, ...]
+    contract_b: tuple[int, ...]
+
+    @staticmethod
+    def of(eqn: Eqn) -> Axes:
+        a, b = eqn.inputs
+        (ca, cb), batch = eqn.params["contract"], eqn.params["batch"]
+        rest_a = (k for k in range(batch, a.aval.ndim) if k not in ca)
+        rest_b = (k for k in range(batch, b.aval.ndim) if k not in cb)
+        return Axes(batch, tuple(rest_a), tuple(rest_b), tuple(ca), tuple(cb))
+
+    @property
+    def outer(self) -> int:
+        return self.batch + len(self.rest_a) + len(self.rest_b)
+
+    def loops(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The loop that runs along each axis of a, and of b."""
+        shared = dict(zip(range(self.batch), range(self.batch), strict=True))
+        inner = range(self.outer, self.outer + len(self.contract_a))
+        middle = self.batch + len(self.rest_a)
+        of_a = shared | dict(zip(self.rest_a, range(self.batch, middle), strict=True))
+        of_b = shared | dict(zip(self.rest_b, range(middle, self.outer), strict=True))
+        of_a |= dict(zip(self.contract_a, inner, strict=True))
+        of_b |= dict(zip(self.contract_b, inner, strict=True))
+        return (
+            tuple(of_a[k] for k in range(len(of_a))),
+            tuple(of_b[k] for k in range(len(of_b))),
+        )
+
+
+def dot(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a, b), out = eqn.inputs, eqn.out
+    axes = Axes.of(eqn)
+    if low.blas and _pays(eqn, axes) and _gemm(low, eqn, scope, axes):
+        return
+    extents = (*out.aval.shape, *(a.aval.shape[k] for k in axes.contract_a))
+    product = Product((a, b), axes.loops())
+    home = low.home_for(out) if out.aval.shape else None
+    if not axes.contract_a:
+        assert home is not None
+        scope.items.append(OuterStmt(extents, a, eqn.loc, home, out, product=product))
+    elif home is None or _runs_along_memory(eqn, axes):
+        first, kept = Literal(0, out.aval.dtype), out.aval.ndim
+        stmt = DotStmt(extents, a, eqn.loc, out, "add", first, kept, home)
+        stmt.product = product
+        scope.items.append(stmt)
+    else:
+        low.fill(home.buffer, Literal(0, out.aval.dtype), scope)
+        order = _memory_order(axes, len(extents), a)
+        scope.items.append(_sum_of_outer(eqn, extents, order, product, home))
+
+
+def _runs_along_memory(eqn: Eqn, axes: Axes) -> bool:
+    """Whether contracted loops, innermost, run along the last axis of what is large:
+    of both operands, or of the one with more axes."""
+    a, b = eqn.inputs
+    last_a = a.aval.ndim - 1 in axes.contract_a
+    last_b = b.aval.ndim - 1 in axes.contract_b
+    if a.aval.ndim == b.aval.ndim:
+        return last_a and last_b
+    return last_a if a.aval.ndim > b.aval.ndim else last_b
+
+
+def _memory_order(axes: Axes, count: int, a: Atom) -> list[int]:
+    """The order of loops in which the innermost run along the last axes of memory."""
+    contracted = list(range(axes.outer, count))
+    batch = list(range(axes.batch))
+    middle = axes.batch + len(axes.rest_a)
+    rest_a = list(range(axes.batch, middle))
+    rest_b = list(range(middle, axes.outer))
+    if a.aval.ndim - 1 in axes.contract_a:
+        return [*batch, *rest_a, *contracted, *rest_b]
+    return [*batch, *contracted, *rest_a, *rest_b]
+
+
+def _sum_of_outer(
+    eqn: Eqn, extents: tuple[int, ...], order: list[int], product: Product, home: Home
+) -> OuterStmt:
+    """Products accumulated in the result, the loops in this order."""
+    place = {old: new for new, old in enumerate(order)}
+    of_a, of_b = (tuple(place[k] for k in own) for own in product.loops)
+    return OuterStmt(
+        tuple(extents[k] for k in order),
+        eqn.inputs[0],
+        eqn.loc,
+        home,
+        op="add",
+        kept=tuple(place[k] for k in range(eqn.out.aval.ndim)),
+        product=Product(product.operands, (of_a, of_b)),
+    )
+
+
+# Matrix products by BLAS --------------------------------------------------------------
+
+
+def _pays(eqn: Eqn, axes: Axes) -> bool:
+    """Whether this is a product of matrices that are not small."""
+    a, b = eqn.inputs
+    if a.aval.ndim != 2 or b.aval.ndim != 2 or axes.batch or len(axes.contract_a) != 1:
+        return False
+    inner = a.aval.shape[axes.contract_a[0]] not in SMALL
+    outer = all(n not in SMALL for n in eqn.out.aval.shape)
+    return a.aval.dtype.kind == "f" and (inner or outer)
+
+
+def _gemm(low: Lowering, eqn: Eqn, scope: Scope, axes: Axes) -> bool:
+    """Emit the call, if both operands lie in buffers (or want them to)."""
+    places = [_matrix(low, x) for x in eqn.inputs]
+    if None in places:
+        return False
+    (home_a, turned_a), (home_b, turned_b) = places  # type: ignore[misc]
+    out = low.home_for(eqn.out)
+    ta = (axes.contract_a == (0,)) != turned_a
+    tb = (axes.contract_b == (1,)) != turned_b
+    sizes = (*eqn.out.aval.shape, eqn.inputs[0].aval.shape[axes.contract_a[0]])
+    args = [
+        *(Literal(ta, bool), Literal(tb, bool), *map(Affine.of, sizes)),
+        *(home_a.buffer, home_b.buffer, out.buffer),
+    ]
+    reads = [home_a.buffer, home_b.buffer]
+    scope.items.append(Call("_tj_gemm", args, reads, [out.buffer], eqn.loc))
+    return True
+
+
+def _matrix(low: Lowering, x: Atom) -> tuple[Home, bool] | None:
+    """The buffer of a matrix, and whether it lies transposed there."""
+    turned = False
+    while isinstance(x, Var) and x in low.defs and x not in low.buffers.homes:
+        eqn = low.defs[x]
+        if eqn.prim.name != "transpose":
+            low.wanted.add(x)
+            return None
+        turned ^= eqn.params["perm"] == (1, 0)
+        x = eqn.inputs[0]
+    home = low.buffers.homes.get(x)  # type: ignore[arg-type]
+    return None if home is None else (home, turned)
