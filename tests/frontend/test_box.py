@@ -375,6 +375,20 @@ def test_reads_of_views_are_cached_while_their_region_is_open():
         assert view.read() is not inner
 
 
+def test_arrays_of_other_things_stay_plain():
+    def fn(x):
+        assert list(np.array(["a", "b"])) == ["a", "b"]
+        assert np.empty(2, dtype=object).dtype == object
+        table = np.zeros(3)
+        assert np.fft.fft(table).dtype == complex
+        return x
+
+    assert_as_numpy(fn, V)
+    for dtype in (numpy.float16, numpy.longdouble, complex):
+        with pytest.raises(errors.UnsupportedDTypeError):
+            stage(lambda x, dtype=dtype: x + np.ones(3, dtype), V)
+
+
 def test_extents_keep_their_names():
     trace = Trace()
     with tracing(trace), trace.builder.open():

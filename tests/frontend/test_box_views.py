@@ -441,3 +441,27 @@ def test_a_reshape_is_a_view_where_it_is_one_in_numpy(case):
     if ours is not None:
         for n, mine, theirs in zip(shape, ours, y.strides, strict=True):
             assert n == 1 or mine * 8 == theirs
+
+
+@given(strided_and_shape(), st.sampled_from(["unary", "self", "row", "copy", "sum"]))
+@settings(max_examples=200, deadline=None)
+def test_layouts_of_results(case, how):
+    """On views with odd strides: a layout that is claimed is NumPy's."""
+    x, _ = case
+    perm = numpy.argsort([-abs(s) for s in x.strides], kind="stable")
+    base = numpy.ascontiguousarray(x.transpose(perm))
+    back = tuple(int(k) for k in numpy.argsort(perm))
+
+    def fn(base):
+        y = base.transpose(back)[::-1]
+        if how == "unary":
+            return np.sin(y)
+        if how == "self":
+            return y + y[..., ::-1]
+        if how == "row":
+            return y * y[0]
+        if how == "copy":
+            return y.copy(), np.copy(y), y.flatten(), y.astype(np.float32)
+        return np.sum(y, axis=0), np.cumsum(y, axis=-1), np.mean(y, -1, keepdims=True)
+
+    assert_as_numpy(fn, base)

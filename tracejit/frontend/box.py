@@ -41,7 +41,7 @@ from tracejit.frontend.lens import (
 from tracejit.frontend.trace import Write, current_trace
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops.promote import Weak, broadcast_to, supported
+from tracejit.ops.promote import Weak, broadcast_to, is_supported, supported
 
 #: A stand-in for the strides of a box: those of a fresh array in C order.
 C_ORDER: tuple[int, ...] = ()
@@ -417,6 +417,11 @@ def known_box(array: Any, shape: Shape | None = None) -> Box:
     return Box(array, aval, "array", layout=layout)
 
 
+def made(array: Any, shape: Shape | None = None) -> Any:
+    """A new array as a known box; one of strings, objects, … stays what it is."""
+    return known_box(array, shape) if is_supported(array.dtype) else array
+
+
 def copied(box: Box, order: Any = "C") -> Box:
     """A copy: the same value, of which there is no alias."""
     if box.known:
@@ -470,7 +475,7 @@ def from_plain(x: Any, *sources: Any) -> Any:
         aliased = any(
             np.may_share_memory(x, s) for s in sources if isinstance(s, np.ndarray)
         )
-        return known_box(x.copy(order="K") if aliased else x)
+        return made(x.copy(order="K") if aliased else x)
     if isinstance(x, tuple | list):
         return (
             type(x)(*(from_plain(e, *sources) for e in x))

@@ -25,6 +25,7 @@ from tracejit.frontend.box import (
     from_plain,
     is_static,
     known_box,
+    made,
     operand,
     plain,
 )
@@ -212,8 +213,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 def _maker(fn: Any) -> Callable[..., Box]:
     def make(shape: Any, dtype: Any = float, order: str = "C", **options: Any) -> Box:
         shape = _shape(shape)
-        array = fn(shape, supported(_dtype(dtype)), order, **options)
-        return known_box(array, shape)
+        return made(fn(shape, _dtype(dtype), order, **options), shape)
 
     return make
 
@@ -232,7 +232,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> Bo
     """`np.full`."""
     shape = _shape(shape)
     if is_static(fill_value):
-        return known_box(np.full(shape, plain(fill_value), dtype, order), shape)
+        return made(np.full(shape, plain(fill_value), dtype, order), shape)
     value = strong(operand(fill_value))
     atom = convert(value, supported(dtype or value.aval.dtype))
     out = known_box(np.zeros(shape, atom.aval.dtype), shape)
@@ -299,7 +299,9 @@ def array(
         out = copied(value, order or "K") if copy is True else in_order(value, order)
         out = out if dtype is None else astype(out, dtype, copy=False)
     elif all(map(is_static, leaves([value]))):
-        out = known_box(np.array(mapped(plain, value), dtype))
+        out = made(np.array(mapped(plain, value), dtype))
+        if type(out) is not Box:
+            return out
     else:
         atom = numpy_shape.array(mapped(operand, value), dtype and supported(dtype))
         out = box_of(atom, layout=C_ORDER)

@@ -71,10 +71,15 @@ def _own(number: Any) -> np.dtype[Any]:
     return supported(np.asarray(number).dtype)
 
 
+def is_supported(dtype: np.dtype[Any]) -> bool:
+    """Whether compiled programs know arrays of this dtype."""
+    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
+
+
 def supported(dtype: Any) -> np.dtype[Any]:
     """The dtype itself, or an error where it is none of ours."""
     dtype = np.dtype(dtype)
-    if dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize in (4, 8)):
+    if is_supported(dtype):
         return dtype
     raise UnsupportedDTypeError(
         f"arrays of dtype {dtype} are not supported",
