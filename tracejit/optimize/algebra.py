@@ -220,7 +220,6 @@ _DERIVED: list[tuple[Side, Side]] = [
     (lambda x: x + 0, lambda x: x),
     (lambda x: 0 - x, lambda x: -x),
     (lambda x, y: (-x) - y, lambda x, y: -(x + y)),
-    (lambda x, y: x * (1 / y), lambda x, y: x / y),
 ]
 
 _FAST: list[tuple[Side, Side]] = [
