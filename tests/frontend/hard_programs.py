@@ -299,7 +299,7 @@ def loop_over_rows_and_columns(A):
         for v in row:
             if v > 0:
                 total += v
-    for i, (r, s) in enumerate(zip(A, A[::-1])):
+    for i, (r, s) in enumerate(zip(A, A[::-1], strict=True)):
         total += i * np.dot(r, s)
     return total
 
@@ -457,7 +457,7 @@ def known_tables(x):
 
 @case(X)
 def overwritten_argument_name(x):
-    for x in [x, x * 2]:  # noqa: B020
+    for x in [x, x * 2]:  # noqa: B007, B020
         pass
     return x
 

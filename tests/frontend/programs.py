@@ -77,7 +77,7 @@ def sum_float32(x):
 @case(X, Y)
 def over_zip(x, y):
     s = 0.0
-    for a, b in zip(x, y):
+    for a, b in zip(x, y, strict=False):
         s += a * b
     return s
 
@@ -130,7 +130,7 @@ def triangular(x):
 
 @case(X)
 def counter_after(x):
-    for i in range(len(x)):  # noqa: B007
+    for i in range(len(x)):
         y = x[i] * 2
     return y + i
 
@@ -744,7 +744,7 @@ def prev_defined_later(x):
     for i in range(len(x)):
         if i > 0:
             s += x[i] * prev  # noqa: F821
-        prev = x[i]
+        prev = x[i]  # noqa: F841
     return s
 
 

@@ -11,7 +11,6 @@ from tests.frontend.hard_programs import HARD
 from tests.frontend.programs import CASES
 from tests.frontend.running import outcome, run
 
-
 ALL = [*CASES, *((*case, {}) for case in HARD)]
 
 

@@ -120,7 +120,7 @@ def test_equations_know_where_they_come_from():
 
 def test_a_users_error_points_at_the_users_line():
     def f(x):
-        for i in range(3):
+        for _ in range(3):
             x = x + {}["missing"]
         return x
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -283,8 +284,7 @@ def and_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first and rest[0]() and …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
         if traced(first):
-            left, more = first, rest[k:]
-            return choose(left, lambda: and_(more[0](), *more[1:]), lambda: left)
+            return choose(first, _more(and_, rest[k:]), partial(_given, first))
         if not first:
             return first
         first = thunk()
@@ -295,12 +295,19 @@ def or_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first or rest[0]() or …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
         if traced(first):
-            left, more = first, rest[k:]
-            return choose(left, lambda: left, lambda: or_(more[0](), *more[1:]))
+            return choose(first, partial(_given, first), _more(or_, rest[k:]))
         if first:
             return first
         first = thunk()
     return first
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def _more(logic: Callable[..., Any], rest: Sequence[Callable[[], Any]]) -> Any:
+    return lambda: logic(rest[0](), *rest[1:])
 
 
 def all_of(first: Any, *rest: Callable[[], Any]) -> Any:

@@ -66,7 +66,7 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     owner = getattr(fn, "__self__", None)
     if isinstance(fn, BuiltinFunctionType) and isinstance(owner, CONTAINERS):
         return _container_method(owner, fn, args, kwargs)
-    run = getattr(type(fn), "__call__", None)
+    run = type(fn).__call__ if callable(fn) else None
     if isinstance(run, FunctionType):
         return call(run, fn, *args, **kwargs)
     return _foreign(fn, args, kwargs)

@@ -80,7 +80,9 @@ def _parents(eqn: Eqn, k: int) -> list[Atom]:
         return [eqn.inputs[0], *(region.results[k] for region in eqn.regions)]
     if eqn.prim is for_:
         bounds = eqn.inputs[:3]
-        return bounds if k < 0 else [*bounds, eqn.inputs[3 + k], eqn.regions[0].results[k]]
+        return (
+            bounds if k < 0 else [*bounds, eqn.inputs[3 + k], eqn.regions[0].results[k]]
+        )
     if eqn.prim is while_:
         test, body = eqn.regions
         return [eqn.inputs[k], *test.results, body.results[k]]

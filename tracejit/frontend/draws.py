@@ -25,7 +25,7 @@ from tracejit.ops.promote import supported
 _SOURCES = np.random.Generator | np.random.RandomState | random.Random
 _REFUSED = {"shuffle", "seed", "setstate", "set_state", "spawn", "bytes", "permuted"}
 #: Behind `np.random.normal` and `random.gauss`.
-_SHARED = (np.random.mtrand._rand, random._inst)  # type: ignore[attr-defined]
+_SHARED = (np.random.mtrand._rand, random._inst)
 
 
 def is_draw(fn: Any) -> bool:
@@ -56,11 +56,11 @@ def draw(fn: Any, args: Any, kwargs: Any) -> Any:
             loc,
             "draw standard numbers and scale them: `m + s * rng.normal(size=n)`",
         )
-    args = tuple(map(plain, args))
-    kwargs = {k: plain(v) for k, v in kwargs.items()}
+    values = tuple(map(plain, args))
+    options = {k: plain(v) for k, v in kwargs.items()}
 
     def make() -> Any:
-        return fn(*args, **kwargs)
+        return fn(*values, **options)
 
     if source not in _SHARED and not is_outside(source):
         return _seeded(make, fn)
@@ -78,14 +78,14 @@ def draw(fn: Any, args: Any, kwargs: Any) -> Any:
         )
     counts = tuple([len(trips) for _, trips, _ in rounds])
     var = fresh(aval.update(shape=(*counts, *aval.shape)))
-    path = [(loop.source, len(trips)) for _, trips, loop in rounds]
+    path = [(loop, len(trips)) for _, trips, loop in rounds]
     trace.effects.append(Stacked(var, make, path))
     box: Box = box_of(var, "array" if rounds else kind)
     for counter, trips, _ in rounds:
         index = box_of(counter, "python")
         start, step = trips.plain.start, trips.plain.step
         index = index - start if start else index
-        box = box[index // step if step != 1 else index]  # type: ignore[index]
+        box = box[index // step if step != 1 else index]
     return box
 
 
@@ -115,11 +115,11 @@ def _sample(source: Any, make: Callable[[], Any]) -> Any:
         if isinstance(source, random.Random)
         else (source.get_state, source.set_state)
     )
-    saved = get()
+    state = get()
     try:
         return make()
     finally:
-        put(saved)
+        put(state)
 
 
 def ordered(stacked: Sequence[Stacked]) -> list[Draw]:

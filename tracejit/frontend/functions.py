@@ -10,7 +10,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from tracejit.frontend import fence
-from tracejit.frontend.lift import HOOK, THUNK, Lifter, Meta
+from tracejit.frontend.expressions import HOOK
+from tracejit.frontend.lift import THUNK, Lifter, Meta
 from tracejit.frontend.outside import Surroundings
 from tracejit.frontend.scopes import arguments
 from tracejit.frontend.session import LIFTED, session
@@ -153,7 +154,7 @@ def _find_lambda(tree: ast.Module, code: CodeType) -> ast.Lambda | None:
         )
         # The first instructions of some lambdas stand for the whole of it.
         inner = [p for p in spots if (p[0], p[2]) != (node.lineno, node.col_offset)]
-        if all(start <= (p[0], p[2]) and (p[1], p[3]) <= end for p in inner):  # type: ignore
+        if all(start <= (p[0], p[2]) and (p[1], p[3]) <= end for p in inner):
             if best is None or _within(node, best):
                 best = node
     return best
@@ -163,7 +164,7 @@ def _within(a: ast.Lambda, b: ast.Lambda) -> bool:
     return (b.lineno, b.col_offset) <= (a.lineno, a.col_offset) and (
         a.end_lineno,
         a.end_col_offset,
-    ) <= (b.end_lineno, b.end_col_offset)  # type: ignore[operator]
+    ) <= (b.end_lineno, b.end_col_offset)
 
 
 def _fits(node: Any, code: CodeType) -> bool:

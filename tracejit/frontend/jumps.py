@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from typing import TypeVar
 
+Node = TypeVar("Node", bound=ast.AST)
 RETURNED = ".return"
 RESULT = ".result"
 NONE_OF = ".none_of"
@@ -198,7 +200,7 @@ def _assign(name: str, value: ast.expr, where: ast.AST) -> ast.stmt:
     return _at(where, ast.Assign([target], value))
 
 
-def _at(where: ast.AST, node: ast.AST) -> ast.AST:  # type: ignore[type-var]
+def _at(where: ast.AST, node: Node) -> Node:
     """`node` with the position of `where`, where it has none."""
     ast.copy_location(node, where)
     return ast.fix_missing_locations(node)

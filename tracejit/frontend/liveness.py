@@ -46,7 +46,7 @@ class Liveness:
                 return items | self.block(node.body, after)
             case ast.Try():
                 return self.attempt(node, after)
-            case ast.Assign(targets=targets, value=value):
+            case ast.Assign(targets=targets):
                 return (after - _assigned(targets)) | names_read(node)
             case ast.AugAssign(target=ast.Name(id=name)):
                 return after | {name} | names_read(node.value)

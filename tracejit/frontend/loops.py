@@ -9,6 +9,7 @@ peeled off (`best = None`) and is tried again, then it is unrolled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,15 @@ class Loop:
         for place in self.stale.values():
             place.set(Stale(self.source))
 
+    def bound(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        """`run` with parameters in the carried places."""
+
+        def bind_and_run() -> Any:
+            self.bind()
+            return run()
+
+        return bind_and_run
+
     def fixpoint(self, run: Callable[[], Any], plain: bool = True) -> Branch | None:
         """Probe until the types settle: the last probe, or None if all is done.
 
@@ -119,7 +129,7 @@ class Loop:
         up when it emits nothing, as it computes with plain values of Python alone.
         """
         for _ in range(MAX_ROUNDS):
-            probe = Branch(self.frame, lambda: (self.bind(), run())[1])
+            probe = Branch(self.frame, self.bound(run))
             settled = self.widen(probe)
             if not probe.eqns and plain:
                 probe.accept()
@@ -232,7 +242,8 @@ class Loop:
                 links(last, inner).pairs,
             )
         rest = iter(outs)
-        session().made_by.update(dict.fromkeys(outs, self.source))
+        made = [out for out in outs if isinstance(out, Var)]
+        session().made_by.update(dict.fromkeys(made, self.source))
         boxes: dict[Any, Box] = {}
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
@@ -326,7 +337,7 @@ def _unroll(
                 return
             body(value)
         else:
-            branch(frame, go, lambda v=value: body(v), lambda: None, meta.head)
+            branch(frame, go, partial(body, value), lambda: None, meta.head)
         if len(trace.builder.stack[-1]) > before:
             count_unrolled(cause)
 

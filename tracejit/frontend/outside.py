@@ -29,7 +29,7 @@ LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
     "tracejit",
     "numba",
 }
-_PLAIN = int | float | complex | str | bytes | np.generic | type(None) | range | slice
+_PLAIN = int | float | complex | str | bytes | np.generic | None | range | slice
 MISSING = object()
 
 
@@ -50,7 +50,7 @@ def equal(a: Any, b: Any) -> bool:
     if not isinstance(a, _PLAIN) or type(a) is not type(b):
         return False
     if isinstance(a, float) and a == b == 0:
-        return math.copysign(1, a) == math.copysign(1, b)
+        return math.copysign(1, a) == math.copysign(1, b)  # type: ignore[arg-type]
     return bool(a == b) or (a != a and b != b)
 
 
@@ -182,7 +182,7 @@ class Surroundings:
                 read(
                     ("default", id(fn), k),
                     value,
-                    lambda k=k: fn.__defaults__[k],  # type: ignore[misc]
+                    lambda k=k: fn.__defaults__[k],  # type: ignore
                     f"{fn.__name__}(default {k})",
                 )
                 for k, value in enumerate(values)
@@ -198,7 +198,7 @@ class Surroundings:
             name: read(
                 ("default", id(fn), name),
                 value,
-                lambda name=name: fn.__kwdefaults__[name],  # type: ignore[misc]
+                lambda name=name: fn.__kwdefaults__[name],  # type: ignore
                 f"{fn.__name__}({name}=…)",
             )
             for name, value in values.items()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from tracejit.base.errors import UnknownAliasError
@@ -49,18 +49,18 @@ class SourceBuilder(Builder):
         self._fixed: SrcLoc | None = None
         super().__init__()
 
-    @property  # type: ignore[override]
+    @property
     def loc(self) -> SrcLoc:
         if self._fixed is not None:
             return self._fixed
-        frame = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if LIFTED in frame.f_globals:
                 key = frame.f_code, frame.f_lasti
                 if key not in self._locations:
                     self._locations[key] = location(*key)
                 return self._locations[key]
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return UNKNOWN
 
     @loc.setter
@@ -100,7 +100,7 @@ def location(code: CodeType, lasti: int) -> SrcLoc:
 class Session(Trace):
     """A Trace with the outside objects it met and the functions it lifted."""
 
-    builder: SourceBuilder = field(default_factory=SourceBuilder)  # type: ignore
+    builder: SourceBuilder = field(default_factory=SourceBuilder)
     advice: Advice = field(default_factory=Advice)
     #: Objects that came from outside, by id: what is read from them is guarded.
     outside: dict[int, tuple[Any, str]] = field(default_factory=dict)
