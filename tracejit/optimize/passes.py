@@ -13,8 +13,8 @@ from tracejit.ir.text import program_text
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
+from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.reciprocals import share_reciprocals
-from tracejit.optimize.registers import accumulate_in_registers
 
 Pass = Callable[[Program], Program]
 
@@ -24,7 +24,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("hoist", hoist),
     ("reciprocals", share_reciprocals),
-    ("registers", accumulate_in_registers),
+    ("merge", merge_loops),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
