@@ -162,10 +162,10 @@ class _Cleaner:
                 self.replace_slot(eqn, k, init, [init] * len(slots))
             elif leaders[k] != k:
                 # The leader may have been replaced itself.
-                out, *params = self.atoms(
+                leader, *params = self.atoms(
                     [eqn.outputs[leaders[k]], *(s[leaders[k]] for s in slots)]
                 )
-                self.replace_slot(eqn, k, out, params)
+                self.replace_slot(eqn, k, leader, params)
             else:
                 kept.append(k)
         new = loop_without(eqn, kept)
