@@ -346,6 +346,21 @@ FUNCTIONS = {
     "logaddexp": (np.logaddexp, V, V[::-1].copy()),
     "astype": (lambda a: [(a * 9).astype(int), a.astype(bool), a.astype("f4")], A),
     "to int8": (lambda a: (a * 9).astype(np.int8), A),
+    "lists of scalars": (
+        lambda a: [np.sum([a[0], 1.0]), np.max([a[0], a[1]]), np.mean([a, a], axis=0)],
+        V,
+    ),
+    "lists of numbers": (
+        lambda a: [
+            np.dot([1, 2.5, 3, 4, 5], a),
+            np.maximum([0] * 5, a),
+            np.outer([1], a),
+        ],
+        V,
+    ),
+    "lists to ufuncs": (lambda a: [np.sqrt([a[0], a[1]]), np.hypot([a[0]], 2)], V),
+    "axes by place": (lambda a: [np.sum(a, (0, 1)), np.max(a, 0), a.mean((1,))], A),
+    "result_type": (lambda a: np.zeros(3, np.result_type(a, np.float64)) + a[0, 0], A),
     "copy": (lambda a: [a.copy(), np.copy(a)], A),
 }
 

@@ -458,6 +458,27 @@ def operand(x: Any) -> Any:
     return Weak(atom) if box.kind == "python" else atom
 
 
+def leaves(args: Any) -> Any:
+    """The values in nested lists and tuples (of arguments)."""
+    for x in args:
+        if isinstance(x, list | tuple):
+            yield from leaves(x)
+        else:
+            yield x
+
+
+def mapped(fn: Callable[[Any], Any], x: Any) -> Any:
+    """`fn` on every value of nested lists and tuples."""
+    if isinstance(x, list | tuple):
+        return (list if isinstance(x, list) else tuple)(mapped(fn, e) for e in x)
+    return fn(x)
+
+
+def has_box(*args: Any) -> bool:
+    """Whether a box is among the arguments, or in a list of them."""
+    return any(type(x) is Box for x in leaves(args))
+
+
 def is_static(x: Any) -> bool:
     """Whether a plain value stands for it: no box, or one that is not traced."""
     return type(x) is not Box or x.known or isinstance(x.value, Literal)

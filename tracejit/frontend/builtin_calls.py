@@ -25,11 +25,12 @@ from tracejit.frontend.box import (
     Box,
     box_of,
     call,
+    has_box,
     is_static,
     operand,
     plain,
 )
-from tracejit.frontend.numpy_calls import has_box, python_number
+from tracejit.frontend.numpy_calls import python_number
 from tracejit.frontend.operators import apply
 from tracejit.frontend.trace import current_trace
 from tracejit.ops import numpy_names

@@ -25,7 +25,9 @@ from tracejit.frontend.box import (
     from_plain,
     is_static,
     known_box,
+    leaves,
     made,
+    mapped,
     operand,
     plain,
 )
@@ -43,29 +45,18 @@ _PROGRAMS_COME_FROM = (numpy_products, numpy_reduce, numpy_series, numpy_shape)
 # Any function with a program ----------------------------------------------------------
 
 
-def leaves(args: Any) -> Any:
-    """The values in nested lists and tuples (of arguments)."""
-    for x in args:
-        if isinstance(x, list | tuple):
-            yield from leaves(x)
-        else:
-            yield x
-
-
-def mapped(fn: Callable[[Any], Any], x: Any) -> Any:
-    """`fn` on every value of nested lists and tuples."""
-    if isinstance(x, list | tuple):
-        return (list if isinstance(x, list) else tuple)(mapped(fn, e) for e in x)
-    return fn(x)
-
-
-def has_box(*args: Any) -> bool:
-    """Whether a box is among the arguments, or in a list of them."""
-    return any(type(x) is Box for x in leaves(args))
-
-
 #: Functions whose integers are operands, never axes or extents.
 _OF_NUMBERS = {np.where, np.clip, np.select}
+
+
+#: How many of the operands are arrays, for which lists may stand, where not all are:
+#: others are lists of arrays, of extents, of axes.
+_ARRAYS: dict[Any, int] = {
+    **dict.fromkeys((np.concatenate, np.stack, np.vstack, np.hstack, np.dstack), 0),
+    **dict.fromkeys((np.column_stack, np.select, np.einsum, np.linalg.multi_dot), 0),
+    np.polyval: 0,
+    **dict.fromkeys((np.tile, np.roll, np.repeat, np.pad), 1),
+}
 
 
 def _operand(x: Any, numbers: bool = False) -> Any:
@@ -124,6 +115,7 @@ class Binding:
 
     def __init__(self, fn: Any, program: Callable[..., Any]):
         self.fn = fn
+        self.arrays = _ARRAYS.get(fn, 9)
         ours = inspect.signature(program).parameters.values()
         self.ours = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.options = {p.name for p in ours if p.kind is p.KEYWORD_ONLY}
@@ -142,7 +134,10 @@ class Binding:
         named: dict[str, Any] = {}
         for place, value in enumerate(args):
             name = self.name_at(place)
-            if name is None or name == self.our_name(place):
+            if name is None:
+                listed = isinstance(value, list | tuple) and place < self.arrays
+                placed.append(asarray(value) if listed else value)
+            elif name == self.our_name(place):
                 placed.append(value)
             else:
                 named[name] = value

@@ -16,6 +16,7 @@ from tracejit.frontend.box import (
     box_of,
     fresh,
     from_plain,
+    has_box,
     integer_form,
     is_static,
     operand,
@@ -198,7 +199,7 @@ def ufunc_handler(ufunc: np.ufunc, method: str) -> Callable[..., Any]:
     plainly = getattr(ufunc, method)
 
     def handler(*args: Any, **kwargs: Any) -> Any:
-        if any(type(x) is Box for x in (*args, *kwargs.values())):
+        if has_box(*args, *kwargs.values()):
             return call_ufunc(ufunc, method, *args, **kwargs)
         return plainly(*args, **kwargs)
 

@@ -9,9 +9,17 @@ import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError
 from tracejit.frontend import fancy
-from tracejit.frontend.box import HANDLERS, Box, as_box, call, is_static, plain
+from tracejit.frontend.box import (
+    HANDLERS,
+    Box,
+    as_box,
+    call,
+    has_box,
+    is_static,
+    plain,
+)
 from tracejit.frontend.indexing import expand, getitem
-from tracejit.frontend.numpy_calls import asarray, has_box, on_plain, put_out
+from tracejit.frontend.numpy_calls import asarray, on_plain, put_out
 from tracejit.frontend.operators import apply, outside
 from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import ravel

@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
-from tracejit.frontend.box import HANDLERS, UNKNOWN, Box, as_box, copied, plain
+from tracejit.frontend.box import (
+    HANDLERS,
+    UNKNOWN,
+    Box,
+    as_box,
+    copied,
+    has_box,
+    plain,
+)
 from tracejit.frontend.lens import Broadcasted, Part, Reshaped, c_ordered
-from tracejit.frontend.numpy_calls import asarray, has_box
+from tracejit.frontend.numpy_calls import asarray
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_products import subscripts
@@ -374,6 +382,16 @@ def _handler(fn: Any, view: Callable[..., Any]) -> Callable[..., Any]:
 
 for _fn, _view in _VIEWS.items():
     HANDLERS[_fn] = _handler(_fn, _view)
+
+HANDLERS[np.result_type] = lambda *args: np.result_type(
+    *(_typed(x) if type(x) is Box else x for x in args)
+)
+
+
+def _typed(box: Box) -> Any:
+    """What stands for a box in NumPy's promotion: a dtype, or a number of Python's."""
+    return box.aval.dtype if box.kind != "python" else box.aval.dtype.type(0).item()
+
 
 HANDLERS[np.shape] = lambda x: as_box(x).aval.shape if has_box(x) else np.shape(x)
 HANDLERS[np.ndim] = lambda x: as_box(x).aval.ndim if has_box(x) else np.ndim(x)
