@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracejit.base.pytree import flatten, unflatten
 from tracejit.frontend.stage import Staged, stage
+from tracejit.ir.check import check
 from tracejit.ir.evaluate import evaluate
 
 
@@ -27,6 +28,7 @@ def result(staged: Staged, values: list):
 def run(fn, *args, **kwargs):
     """`fn(*args, **kwargs)`, staged and interpreted."""
     staged = stage(fn, args, kwargs)
+    check(staged.program)
     return result(staged, evaluate(staged.program, inputs(staged)))
 
 

@@ -190,6 +190,37 @@ def test_a_counter_is_no_guard_and_counts_once():
     assert all(g.holds() for g in staged.trace.guards.values())
 
 
+def test_what_the_call_assigns_itself_is_no_guard():
+    model = SimpleNamespace(mode="idle")
+
+    def f(x):
+        model.mode = "busy"
+        return x if model.mode == "busy" else -x
+
+    staged = stage(f, (X,))
+    model.mode = "idle"
+    assert all(g.holds() for g in staged.trace.guards.values())
+
+
+def test_njit_helpers_are_lifted():
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def relu_sum(v):
+        s = 0.0
+        for i in range(len(v)):
+            if v[i] > 0:
+                s += v[i]
+        return s
+
+    def f(x):
+        return relu_sum(x) * 2
+
+    staged = stage(f, (X,))
+    assert rerun(staged) == pytest.approx(X[X > 0].sum() * 2)
+    assert "for" in primitives(staged)
+
+
 def test_a_list_index_pins_its_array():
     order = np.array([2, 0, 1])
     table = [1.0, 10.0, 100.0]

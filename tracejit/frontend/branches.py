@@ -7,7 +7,6 @@ of the `cond`.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -38,6 +37,7 @@ from tracejit.frontend.places import (
     Watch,
 )
 from tracejit.frontend.session import Raised, session
+from tracejit.frontend.state import binary
 from tracejit.frontend.trees import freeze
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, walk
@@ -342,17 +342,11 @@ def none_of(*flags: Any) -> Any:
     return np.logical_not(some)
 
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "in_": lambda a, b: a in b,
-    "not_in": lambda a, b: a not in b,
-}
-
-
 def compare(symbols: Sequence[str], left: Any, *rest: Callable[[], Any]) -> Any:
     """`a < b < c`: `a < b and b < c`, where `b` is evaluated once."""
     symbol, *more = symbols
     right = rest[0]()
-    result = (_COMPARE.get(symbol) or getattr(operator, symbol))(left, right)
+    result = binary(symbol, left, right)
     if not more:
         return result
     return and_(result, lambda: compare(more, right, *rest[1:]))

@@ -25,6 +25,7 @@ from tracejit.frontend.outside import (
     is_library,
     is_outside,
     iter_,
+    plain_range,
 )
 from tracejit.frontend.places import Contents
 from tracejit.frontend.session import session
@@ -55,7 +56,7 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
         return _method(fn, args, kwargs)
     handler = dispatch(fn)
     if handler is not None:
-        return handler(*map(imported, args), **kwargs)
+        return handler(*map(_argument, args), **kwargs)
     if isinstance(fn, functools.partial):
         return call(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
     if isinstance(fn, type):
@@ -92,7 +93,7 @@ def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
 
 def _method(fn: MethodType, args: Any, kwargs: Any) -> Any:
     if isinstance(fn.__self__, Box):
-        return fn(*map(imported, args), **kwargs)
+        return fn(*map(_argument, args), **kwargs)
     return call(fn.__func__, fn.__self__, *args, **kwargs)
 
 
@@ -107,8 +108,7 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
         else:
             call(init, obj, *args, **kwargs)
         return obj
-    args = tuple(map(imported, args))
-    args = tuple([_callback(a) for a in args])
+    args = tuple([_callback(_argument(a)) for a in args])
     obj = cls(*args, **kwargs)
     return session().make(obj) if isinstance(obj, CONTAINERS) else obj
 
@@ -124,6 +124,11 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     if name == "sort" and isinstance(kwargs.get("key"), FunctionType):
         kwargs["key"] = _callback(kwargs["key"])
     return fn(*args, **kwargs)
+
+
+def _argument(value: Any) -> Any:
+    """An argument of a function that is not lifted."""
+    return plain_range(imported(value))
 
 
 def _callback(fn: Any) -> Any:
@@ -160,7 +165,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
             trace.builder.loc,
             "call it before the loop",
         )
-    args = tuple([_callback(imported(a)) for a in args])
+    args = tuple([_callback(_argument(a)) for a in args])
     kwargs = {k: _callback(v) for k, v in kwargs.items()}
     return from_plain(fn(*args, **kwargs))
 

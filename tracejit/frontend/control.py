@@ -71,6 +71,7 @@ HOOKS.update(
         "not": branches.not_,
         "none_of": branches.none_of,
         "compare": branches.compare,
+        "binary": state.binary,
         "call": calls.call,
         "attr": calls.attr,
         "item": state.get_item,

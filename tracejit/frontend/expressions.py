@@ -15,6 +15,21 @@ from tracejit.frontend.scopes import Scope, scope_of
 #: Names of hooks in lifted code start with this.
 HOOK = "_tj_"
 
+BINARY = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+    ast.MatMult: "matmul",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+    ast.BitAnd: "and_",
+    ast.BitOr: "or_",
+    ast.BitXor: "xor",
+}
 COMPARISONS = {
     ast.Lt: "lt",
     ast.LtE: "le",
@@ -184,9 +199,16 @@ class Expressions(ast.NodeTransformer):
             return self.test(node)
         return self.generic_visit(node)  # type: ignore[return-value]
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        symbol = text(BINARY[type(node.op)])
+        sides = self.visit(node.left), self.visit(node.right)
+        return ast.copy_location(call_hook("binary", symbol, *sides), node)
+
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         if len(node.ops) == 1:
-            return self.generic_visit(node)  # type: ignore[return-value]
+            symbol = text(COMPARISONS[type(node.ops[0])])
+            sides = self.visit(node.left), self.visit(node.comparators[0])
+            return ast.copy_location(call_hook("binary", symbol, *sides), node)
         symbols = [text(COMPARISONS[type(op)]) for op in node.ops]
         thunks = [self.thunk_expr(c) for c in node.comparators]
         new = call_hook(

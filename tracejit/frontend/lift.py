@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.frontend.expressions import (
+    BINARY,
     HOOK,
     Expressions,
     call_hook,
@@ -35,22 +36,6 @@ from tracejit.frontend.scopes import COMPREHENSIONS, arguments, scope_of
 
 #: Names of thunks in lifted code start with this.
 THUNK = "_tj_of_"
-
-BINARY = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.Div: "truediv",
-    ast.FloorDiv: "floordiv",
-    ast.Mod: "mod",
-    ast.Pow: "pow",
-    ast.MatMult: "matmul",
-    ast.LShift: "lshift",
-    ast.RShift: "rshift",
-    ast.BitAnd: "and",
-    ast.BitOr: "or",
-    ast.BitXor: "xor",
-}
 
 
 class Meta:

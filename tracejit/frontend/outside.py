@@ -20,6 +20,7 @@ from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plai
 from tracejit.frontend.places import AttributePlace, Contents
 from tracejit.frontend.session import Session, session
 from tracejit.frontend.trace import Guard
+from tracejit.frontend.trips import Trips
 from tracejit.ops.promote import supported
 
 #: Packages whose contents do not change and whose functions are called as they are.
@@ -67,7 +68,8 @@ def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
         return capture(key, value, fetch, what)
     if isinstance(value, ModuleType):
         return value
-    if entry is value or isinstance(value, _PLAIN):
+    # What this call assigned before it read it cannot be stale.
+    if entry is not MISSING and (entry is value or isinstance(value, _PLAIN)):
         guard(trace, key, entry, fetch, what)
     if not isinstance(value, _PLAIN):
         trace.outside.setdefault(id(value), (value, what))
@@ -159,7 +161,7 @@ class Surroundings:
     def set_global(self, name: str, value: Any) -> None:
         """Assign a global."""
         place = GlobalPlace(self.globals, name)
-        session().entries.setdefault(place.key, place.get())
+        session().entries.setdefault(place.key, MISSING)
         session().record(place)
         place.set(value)
 
@@ -168,7 +170,7 @@ class Surroundings:
         cell = self.cells[name]
         place = AttributePlace(cell, "cell_contents")
         place.name, place.key = "cell_contents", ("closure", id(cell))
-        session().entries.setdefault(place.key, place.get())
+        session().entries.setdefault(place.key, MISSING)
         session().record(place)
         cell.cell_contents = value
 
@@ -310,6 +312,11 @@ def imported(obj: Any) -> Any:
     return type(obj)(*elements) if hasattr(obj, "_fields") else tuple(elements)
 
 
+def plain_range(obj: Any) -> Any:
+    """A range of known bounds as NumPy and Python know it; the rest as it is."""
+    return obj.plain if isinstance(obj, Trips) and obj.is_range else obj
+
+
 def require_new(iterator: Any) -> None:
     """Refuse to use up, in a probe, an iterator that was there before."""
     trace = session()
@@ -327,6 +334,9 @@ def iter_(values: Any) -> Iterable[Any]:
     """What to iterate over in place of `values`."""
     if isinstance(values, np.ndarray):
         values = loose(values)
+    run = getattr(type(values), "__iter__", None)
+    if isinstance(run, FunctionType) and not is_library(type(values).__module__):
+        return session().call(run, values)
     if isinstance(values, list | tuple) and not is_outside(values):
         arrays = any(isinstance(v, np.ndarray) for v in values)
         return (

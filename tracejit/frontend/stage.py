@@ -27,6 +27,7 @@ from tracejit.frontend.session import Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import fresh, new_region
+from tracejit.ir.check import checked
 from tracejit.ir.program import Atom, Program, Region
 from tracejit.ops.promote import supported
 
@@ -138,7 +139,7 @@ def _attempt(
             None,
             "assign it to a variable, an item or an attribute",
         )
-    program = Program(name or _name(fn), region)
+    program = checked(Program(name or _name(fn), region))
     for effect in trace.effects:
         if not isinstance(effect, Stacked):
             effect()

@@ -11,16 +11,22 @@ import numpy as np
 from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.box import Box
 from tracejit.frontend.outside import (
+    MISSING,
     attribute,
     imported,
+    is_library,
     is_outside,
     item,
     loose,
+    plain_range,
 )
 from tracejit.frontend.places import AttributePlace, Contents, Frame, Variable
 from tracejit.frontend.session import session
+from tracejit.ir.aval import Extent
 
 _CONTAINERS = list | dict | set
+_NUMBERS = (Box, int, float, Extent, bool, str)
+_REFLECTED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
 def set_attr(value: Any, obj: Any, name: str) -> None:
@@ -34,7 +40,7 @@ def set_attr(value: Any, obj: Any, name: str) -> None:
         trace.call(found.fset, obj, value)
         return
     place = AttributePlace(obj, name)
-    trace.entries.setdefault(place.key, place.get())
+    trace.entries.setdefault(place.key, MISSING)
     trace.record(place)
     setattr(obj, name, value)
 
@@ -64,13 +70,12 @@ def set_item(value: Any, obj: Any, key: Any) -> None:
             key = key.__index__()
         trace.record(Contents(obj))
         if is_outside(obj) and not isinstance(key, slice):
-            before = obj.get(key) if isinstance(obj, dict) else obj[key]  # type: ignore
-            trace.entries.setdefault(("item", id(obj), key), before)
+            trace.entries.setdefault(("item", id(obj), key), MISSING)
     elif isinstance(obj, np.ndarray):
         obj = loose(obj)
     else:
-        store = getattr(type(obj), "__setitem__", None)
-        if isinstance(store, FunctionType) and not isinstance(obj, Box):
+        store = users_method(obj, "__setitem__")
+        if store is not None:
             session().call(store, obj, key, value)
             return
     if isinstance(obj, Box):
@@ -87,17 +92,45 @@ def del_item(obj: Any, key: Any) -> None:
 
 def get_item(obj: Any, key: Any) -> Any:
     """`obj[key]`."""
-    load = getattr(type(obj), "__getitem__", None)
-    if (
-        isinstance(load, FunctionType)
-        and type(obj).__module__.partition(".")[0] != "tracejit"
-    ):
+    load = users_method(obj, "__getitem__")
+    if load is not None:
         return session().call(load, obj, key)
-    return item(obj, key)
+    return item(obj, plain_range(key))
+
+
+def binary(symbol: str, a: Any, b: Any) -> Any:
+    """`a + b`, `a < b`, `a in b` and their like; a user's operators are lifted."""
+    if symbol in ("in_", "not_in"):
+        found = operator.contains(imported(b), a)
+        return found if symbol == "in_" else not found
+    if (type(a) in _NUMBERS and type(b) in _NUMBERS) or symbol in ("is_", "is_not"):
+        return getattr(operator, symbol)(a, b)
+    name = symbol.strip("_")
+    for obj, other, part in ((a, b, name), (b, a, _REFLECTED.get(name, f"r{name}"))):
+        method = users_method(obj, f"__{part}__")
+        if method is not None:
+            result = session().call(method, obj, other)
+            if result is not NotImplemented:
+                return result
+    return getattr(operator, symbol)(a, b)
+
+
+def users_method(obj: Any, name: str) -> FunctionType | None:
+    """A special method that a class of the user's defines, and that has source."""
+    method = getattr(type(obj), name, None)
+    if not isinstance(method, FunctionType) or is_library(type(obj).__module__):
+        return None
+    return None if method.__code__.co_filename.startswith("<string") else method
 
 
 def iop(symbol: str, old: Any, value: Any) -> Any:
     """`old += value` and its like; the new value of the target."""
+    if not isinstance(old, Box | int | float | np.ndarray | _CONTAINERS):
+        method = users_method(old, f"__{symbol}__")
+        if method is not None:
+            return session().call(method, old, value)
+        plain = symbol[1:]
+        return binary(f"{plain}_" if plain in ("and", "or") else plain, old, value)
     if isinstance(old, list | set | dict):
         session().record(Contents(old))
         value = imported(value)

@@ -24,6 +24,7 @@ class Trips:
         if not isinstance(step, Box) and step == 0:
             raise ValueError("range() arg 3 must not be zero")
         self.lo, self.hi, self.step = lo, hi, step
+        self.is_range = at is None and self.counted
         self.at = at or (lambda i: i)
 
     @property
