@@ -416,6 +416,21 @@ def test_outside_arrays_enter_by_reference():
     assert len(program.inputs) == 2
 
 
+def test_copies_of_outside_arrays_are_made_at_every_call():
+    weights = numpy.array([1.0, 2.0, 3.0])
+
+    def fn(x):
+        assert np.asarray(weights) is weights
+        w = np.array(weights)
+        w *= x
+        return w + np.copy(weights)
+
+    program, _, constants = stage(fn, V)
+    assert len(program.inputs) == 2 and constants[0] is weights
+    assert_as_numpy(fn, V)
+    numpy.testing.assert_array_equal(weights, [1, 2, 3])
+
+
 def test_messages_say_where_and_what_instead():
     with pytest.raises(errors.TracedValueError, match="Instead"):
         stage(lambda x: bool(x[0]), V)

@@ -37,7 +37,15 @@ from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
 from tracejit.ops import numpy_products, numpy_reduce, numpy_series, numpy_shape
 from tracejit.ops.numpy_names import FUNCTIONS, unsupported
-from tracejit.ops.promote import BOOL, FLOAT, INT, convert, strong, supported
+from tracejit.ops.promote import (
+    BOOL,
+    FLOAT,
+    INT,
+    convert,
+    is_supported,
+    strong,
+    supported,
+)
 
 _PROGRAMS_COME_FROM = (numpy_products, numpy_reduce, numpy_series, numpy_shape)
 
@@ -290,6 +298,8 @@ def array(
     subok: bool = False,
 ) -> Any:
     """`np.array`; lists may hold traced values."""
+    if isinstance(value, np.ndarray) and value.ndim and is_supported(value.dtype):
+        value = as_box(value)  # an outside array, whose contents may change
     if type(value) is Box and value.kind == "array":
         out = copied(value, order or "K") if copy is True else in_order(value, order)
         out = out if dtype is None else astype(out, dtype, copy=False)
@@ -346,11 +356,25 @@ def python_number(x: Any) -> Any:
     return box_of(convert(atom, wide), "python")
 
 
-HANDLERS[np.asarray] = HANDLERS[np.asanyarray] = asarray
-HANDLERS[np.ascontiguousarray] = lambda x, dtype=None: asarray(x, dtype, "C")
+def _as_it_is(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
+    """`np.asarray` and its like make no array where there is one."""
+
+    def handler(x: Any, *args: Any, **kwargs: Any) -> Any:
+        make = fn if isinstance(x, np.ndarray) else program
+        return make(x, *args, **kwargs)
+
+    return handler
+
+
+HANDLERS[np.asarray] = _as_it_is(np.asarray, asarray)
+HANDLERS[np.asanyarray] = _as_it_is(np.asanyarray, asarray)
+HANDLERS[np.ascontiguousarray] = _as_it_is(
+    np.ascontiguousarray, lambda x, dtype=None: asarray(x, dtype, "C")
+)
 HANDLERS[np.array] = array
 HANDLERS[np.copy] = lambda x, order="K", subok=False: copied(asarray(x), order)
-HANDLERS[np.astype] = lambda x, dtype, copy=True: astype(asarray(x), dtype, copy)
+if hasattr(np, "astype"):  # from NumPy 2.1 on
+    HANDLERS[np.astype] = lambda x, dtype, copy=True: astype(asarray(x), dtype, copy)
 
 
 def arange(*args: Any, dtype: Any = None, **options: Any) -> Box:
