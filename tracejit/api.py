@@ -49,11 +49,12 @@ class Jit(Dispatcher):
         return Jit(fn, self.options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        entry = self.recent(args, kwargs)
+        if entry is not None:
+            return unflatten_results(entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
-        staged = entry.staged
-        results = entry(arguments.traced())
-        return unflatten_results(staged, results)
+        return unflatten_results(entry.staged, entry(arguments.traced()))
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
         return call(self.py_func, *args, **kwargs)
@@ -82,6 +83,9 @@ class Grad(Dispatcher):
         return Grad(fn, self.options, argnums, self.has_aux, self.with_value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        entry = self.recent(args, kwargs)
+        if entry is not None:
+            return self.returns(entry.arguments, entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
         results = entry(arguments.traced())
@@ -114,9 +118,9 @@ class Grad(Dispatcher):
         rest = iter(values)
         grads = []
         for argnum in self.argnums:
-            leaves, treedef = flatten(arguments.args[argnum])
-            mine = [wrap(leaf_kind(leaf), next(rest)) for leaf in leaves]
-            grads.append(unflatten(treedef, mine))
+            kinds, treedef = arguments.part(argnum)
+            mine = [wrap(kind, next(rest)) for kind in kinds]
+            grads.append(mine[0] if treedef.kind is None else unflatten(treedef, mine))
         return grads[0] if self.single else tuple(grads)
 
     def wrt(self, arguments: Arguments) -> list[int]:

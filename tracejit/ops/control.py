@@ -98,7 +98,8 @@ class Failure:
 
     def exception(self) -> Exception:
         if issubclass(self.kind, TracejitError):
-            return self.kind(*self.args, loc=self.loc)
+            (message,) = self.args
+            return self.kind(message, loc=self.loc)
         error = self.kind(*self.args)
         if self.loc is not None and self.loc.line:
             error.add_note(self.loc.caret())

@@ -13,7 +13,7 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,14 @@ from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.stage import Staged, stage
-from tracejit.ir.check import check
+from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Program
 from tracejit.optimize.passes import optimize
 from tracejit.runtime.inline import inline
+
+#: Traces kept for one signature: captured values that come back find theirs.
+MOST_ENTRIES = 8
 
 #: Retraces in a row for one cause before the user is told.
 RETRACES_BEFORE_WARNING = 3
@@ -56,9 +59,32 @@ class Arguments:
     kwargs: dict[str, Any]
     leaves: list[Any] = field(init=False)
     treedef: TreeDef = field(init=False)
+    _parts: dict[int, tuple[list[str], TreeDef]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.leaves, self.treedef = flatten((self.args, self.kwargs))
+
+    def part(self, argnum: int) -> tuple[list[str], TreeDef]:
+        """The kinds of a positional argument's leaves, and its structure."""
+        if argnum not in self._parts:
+            leaves, treedef = flatten(self.args[argnum])
+            self._parts[argnum] = [leaf_kind(leaf) for leaf in leaves], treedef
+        return self._parts[argnum]
+
+    def plain(self) -> list[Any] | None:
+        """Dtype and shape of every argument, None for a float.
+
+        Where there is anything else, None for the whole.
+        """
+        specs: list[Any] = []
+        for arg in self.args:
+            if type(arg) is float:
+                specs.append(None)
+            elif type(arg) is np.ndarray:
+                specs.append((arg.dtype, arg.shape))
+            else:
+                return None
+        return None if self.kwargs else specs
 
     def signature(self) -> tuple[Any, ...]:
         return (self.treedef, *map(leaf_signature, self.leaves))
@@ -93,11 +119,18 @@ class Entry:
 
     staged: Staged
     program: Program
-    run: Callable[[list[Any]], list[Any]]
+    run: Callable[[Sequence[Any]], list[Any]]
     arguments: Arguments  # keeps what the signature names by identity alive
+
+    def __post_init__(self) -> None:
+        trace = self.staged.trace
+        #: Whether it reads nothing but its arguments.
+        self.closed = not (trace.guards or trace.captured or trace.draws)
 
     def stale(self) -> str | None:
         """What has changed outside since staging, or None."""
+        if self.closed:
+            return None
         trace = self.staged.trace
         for guard in trace.guards.values():
             if not guard.holds():
@@ -113,20 +146,12 @@ class Entry:
 
     def __call__(self, traced: Sequence[Any], extra: Sequence[Any] = ()) -> list[Any]:
         """Run on the traced leaves; `extra` are tangents or cotangents."""
+        if self.closed and not extra:
+            return self.run(traced)
         trace = self.staged.trace
-        inputs = [
-            *traced,
-            *(c.fetch() for c in trace.captured.values()),
-            *(d.draw() for d in trace.draws),
-            *extra,
-        ]
-        dtypes = [v.aval.dtype for v in self.program.inputs]
-        return self.run(
-            [
-                x if isinstance(x, np.ndarray) else t.type(x)
-                for x, t in zip(inputs, dtypes, strict=True)
-            ]
-        )
+        captured = (c.fetch() for c in trace.captured.values())
+        draws = (d.draw() for d in trace.draws)
+        return self.run([*traced, *captured, *draws, *extra])
 
 
 #: From the staged Program and the positions of the inputs to differentiate.
@@ -152,6 +177,29 @@ class Dispatcher:
         self.lock = threading.RLock()
         self.causes: list[str] = []
         self.parameters = _positional(fn)
+        self.last: tuple[list[Any], Entry] | None = None
+
+    def recent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry | None:
+        """The entry of the last call, if it serves this one: the way of hot loops.
+
+        It knows arrays and floats alone, and asks for nothing that can be skipped.
+        """
+        if self.last is None or kwargs:
+            return None
+        specs, entry = self.last
+        if len(specs) != len(args):
+            return None
+        for spec, arg in zip(specs, args, strict=True):
+            if spec is None:
+                if type(arg) is not float:
+                    return None
+            elif (
+                type(arg) is not np.ndarray
+                or arg.shape != spec[1]
+                or arg.dtype != spec[0]
+            ):
+                return None
+        return entry if entry.stale() is None else None
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Arguments with defaults filled in and keywords moved to their places."""
@@ -171,11 +219,15 @@ class Dispatcher:
                 cause = entry.stale()
                 if cause is None:
                     self.causes.clear()
-                    return entry
-            if cause is not None:
-                self.retraced(cause)
-            entry = self.compile(arguments)
-            entries.insert(0, entry)
+                    break
+            else:
+                if cause is not None:
+                    self.retraced(cause)
+                entry = self.compile(arguments)
+                entries.insert(0, entry)
+                del entries[MOST_ENTRIES:]
+            specs = arguments.plain()
+            self.last = None if specs is None else (specs, entry)
             return entry
 
     def retraced(self, cause: str) -> None:
@@ -207,14 +259,14 @@ class Dispatcher:
             boundscheck=self.options.boundscheck,
         )
         self.check_outputs(staged)
-        program = optimize(checked(staged.program))
-        program = checked(self.transform(program, wrt))
-        return staged, checked(optimize(program))
+        clean = partial(optimize, fast=self.options.fastmath)
+        program = clean(checked(staged.program))
+        return staged, clean(checked(self.transform(program, wrt)))
 
-    def runner(self, program: Program) -> Callable[[list[Any]], list[Any]]:
+    def runner(self, program: Program) -> Callable[[Sequence[Any]], list[Any]]:
         backend = self.options.backend or config().backend
         if backend == "numpy":
-            return lambda inputs: fresh(evaluate(program, inputs), inputs)
+            return partial(interpret, program)
         if backend != "numba":
             raise ValueError(f"backend must be 'numba' or 'numpy', not {backend!r}")
         return compile_program(program, fastmath=self.options.fastmath)
@@ -282,11 +334,13 @@ def _positional(fn: Callable[..., Any]) -> int | None:
     return len(parameters)
 
 
-def checked(program: Program) -> Program:
-    """The program, verified first under the debug switch."""
-    if config().check:
-        check(program)
-    return program
+def interpret(program: Program, inputs: Sequence[Any]) -> list[Any]:
+    """Results of the interpreter, which share no memory with the inputs."""
+    typed = [
+        x if isinstance(x, np.ndarray) else v.aval.dtype.type(x)
+        for x, v in zip(inputs, program.inputs, strict=True)
+    ]
+    return fresh(evaluate(program, typed), typed)
 
 
 def fresh(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -337,6 +391,8 @@ def unflatten_results(
 ) -> Any:
     """The user's result structure: computed leaves filled in, static ones as staged."""
     rest = iter(values)
+    if staged.out_tree.kind is None and staged.out_kinds[0] != "static":
+        return wrap(staged.out_kinds[0], next(rest))
     leaves = [
         staged.out_static[k] if kind == "static" else wrap(kind, next(rest))
         for k, kind in enumerate(staged.out_kinds)
