@@ -105,6 +105,12 @@ def _bound(bound: Any, extent: int, step: int, first: bool) -> int:
     return lowest if k < lowest else highest if k > highest else k
 
 
+def _settled(bound: Any) -> Any:
+    """A bound by its value, if staging can tell it."""
+    found = None if is_static(bound) else bound.concrete()
+    return bound if found is None else found
+
+
 def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
     """A slice with traced bounds: they must differ by what staging can tell."""
     loc = current_trace().builder.loc
@@ -112,6 +118,9 @@ def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
     last = integer_form(extent if key.stop is None else key.stop)
     size = affine.difference(last, first) if first and last else None
     if size is None or step != 1:
+        ends = _settled(key.start), _settled(key.stop)
+        if all(map(is_static, ends)):
+            return normal_slice(slice(ends[0], ends[1], step), extent, axis)
         raise DataDependentShapeError(
             f"the length of this slice of axis {axis} depends on traced bounds",
             loc,

@@ -300,23 +300,30 @@ class Box:
 
     def concretize(self, what: str = "its value") -> Any:
         """The real array or number behind the box, if it can be had while staging."""
-        if self.known:
-            return self.array
-        atom = self.value
-        if isinstance(atom, Literal):
-            return atom.value if self.kind == "python" else atom.scalar
+        found = self.concrete()
+        if found is not None:
+            return found
         trace = current_trace()
-        if trace.concretize is not None:
-            found = trace.concretize(self)
-            if found is not None:
-                return found
-        name = getattr(atom, "hint", "") or "a traced value"
+        name = getattr(self.value, "hint", "") or "a traced value"
         raise TracedValueError(
             f"Python needs {what} of {name} ({self.aval}), which is only known when "
             "the compiled program runs",
             trace.builder.loc,
             "keep it in NumPy: np.where, masks, arrays indexed by traced integers",
         )
+
+    def concrete(self) -> Any:
+        """The real array or number behind the box; None where there is none.
+
+        Staging may also begin again with what would make the value known.
+        """
+        if self.known:
+            return self.array
+        if isinstance(self.value, Literal):
+            literal = self.value
+            return literal.value if self.kind == "python" else literal.scalar
+        ask = current_trace().concretize
+        return None if ask is None else ask(self)
 
     def __bool__(self) -> bool:
         return bool(self.concretize("the truth"))

@@ -31,7 +31,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.lens import Part, c_ordered
-from tracejit.frontend.masked import Masked, refuse
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom
 from tracejit.ops.numpy_names import emit, where
@@ -77,7 +77,7 @@ def _settle(entries: list[Any]) -> list[Any]:
         if not is_array(entry):
             settled.append(entry)
         elif _dtype(entry) == BOOL:
-            if not is_static(entry):
+            if not is_static(entry) and entry.concrete() is None:
                 raise DataDependentShapeError(
                     "a traced mask decides how many elements there are",
                     current_trace().builder.loc,
@@ -233,7 +233,7 @@ def _write_masked(box: Box, entries: list[Any], masks: list[int], value: Any) ->
     shape = box.aval.shape
     if type(value) is Masked:
         if value.mask.read() is not mask.read() or value.values.aval.shape != shape:
-            refuse("elements picked by another mask may be more or fewer")
+            value.refuse("elements picked by another mask may be more or fewer")
         new = convert(value.values.read(), box.aval.dtype)
         box.write(_chosen(mask, new, box, lead))
         return

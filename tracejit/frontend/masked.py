@@ -28,47 +28,47 @@ class Masked:
         """Another operand, to be computed with the whole array."""
         if type(other) is Masked:
             if other.mask.read() is not self.mask.read():
-                refuse("elements picked by two masks cannot be paired")
+                self.refuse("elements picked by two masks cannot be paired")
             return other.values
         if type(other) is Box:
             rest = self.values.aval.ndim - self.mask.aval.ndim
             if other.aval.ndim > rest:
-                refuse("an array cannot be paired with elements picked by a mask")
+                self.refuse("an array cannot be paired with elements picked by a mask")
         return other
+
+    def refuse(self, why: str) -> NoReturn:
+        """The number of elements is needed: staging begins again, or gives up."""
+        self.mask.concrete()
+        raise DataDependentShapeError(
+            f"how many elements a traced mask picks depends on data: {why}",
+            current_trace().builder.loc,
+            "np.where(mask, x, 0) in place of x[mask], with one name for one mask",
+        )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kw: Any) -> Any:
         if method != "__call__" or kw:
-            refuse(f"np.{ufunc.__name__}.{method} needs to know")
+            self.refuse(f"np.{ufunc.__name__}.{method} needs to know")
         return HANDLERS["ufunc"](ufunc, method, *args)
 
     def __array_function__(self, fn: Any, types: Any, args: Any, kw: Any) -> NoReturn:
-        refuse(f"np.{fn.__name__} needs to know")
+        self.refuse(f"np.{fn.__name__} needs to know")
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        refuse("an array needs to know")
+        self.refuse("an array needs to know")
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        refuse(f".{name} needs to know")
+        self.refuse(f".{name} needs to know")
 
     def __len__(self) -> NoReturn:
-        refuse("len() needs to know")
+        self.refuse("len() needs to know")
 
     def __iter__(self) -> NoReturn:
-        refuse("a loop needs to know")
+        self.refuse("a loop needs to know")
 
     def __bool__(self) -> NoReturn:
-        refuse("a decision needs to know")
+        self.refuse("a decision needs to know")
 
     def __getitem__(self, key: Any) -> NoReturn:
-        refuse("an index needs to know")
-
-
-def refuse(why: str) -> NoReturn:
-    """How many elements a traced mask picks is not known while staging."""
-    raise DataDependentShapeError(
-        f"how many elements a traced mask picks depends on data: {why}",
-        current_trace().builder.loc,
-        "np.where(mask, x, 0) in place of x[mask], with one name for one mask",
-    )
+        self.refuse("an index needs to know")

@@ -379,7 +379,7 @@ if hasattr(np, "astype"):  # from NumPy 2.1 on
 
 def arange(*args: Any, dtype: Any = None, **options: Any) -> Box:
     """`np.arange`: its length must follow from what is known."""
-    if not all(map(is_static, args)):
+    if any(not is_static(a) and a.concrete() is None for a in args):
         raise DataDependentShapeError(
             "the length of np.arange depends on a traced value",
             current_trace().builder.loc,

@@ -70,7 +70,7 @@ def _grid(indices: Box, axis: int) -> tuple[Any, ...]:
 
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     """`np.repeat` with a count for each element: known, as it decides the shape."""
-    if not is_static(repeats):
+    if not is_static(repeats) and repeats.concrete() is None:
         raise DataDependentShapeError(
             "how long the result of np.repeat is depends on traced counts",
             current_trace().builder.loc,
@@ -101,6 +101,7 @@ def nonzero(x: Any) -> Any:
     """`np.nonzero`: how many there are must be known."""
     if is_static(x):
         return on_plain(np.nonzero, (x,), {})
+    x.concrete()
     raise DataDependentShapeError(
         "how many elements are not zero depends on data",
         current_trace().builder.loc,
