@@ -51,7 +51,8 @@ def trip_range(lo: Any, hi: Any, step: Any, reverse: bool = False) -> range:
 
 
 def _for(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
-    indices = trip_range(*args[:3], reverse=eqn.params["reverse"])
+    lo, hi, step = args[:3]
+    indices = trip_range(lo, hi, step, eqn.params["reverse"])
     carried = args[3:]
     del args[:]
     for i in indices:
