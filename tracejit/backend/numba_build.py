@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import linecache
 import sys
@@ -99,6 +100,12 @@ class Compiled:
         self.results = source.kernel.results
         self._text = source
         self._fixed = [_fixed(a) for a in source.arguments]
+        inputs = list(enumerate(self.inputs))
+        self._arrays = [(k, tuple(a.shape), a.dtype) for k, a in inputs if a.shape]
+        self._numbers = [(k, _NUMBER[a.dtype.kind]) for k, a in inputs if not a.shape]
+        self._made = list(dict.fromkeys(self.results))
+        order = [self._made.index(b) for b in self.results]
+        self._order = order if order != list(range(len(self._made))) else None
         self._last_results: dict[Buffer, np.ndarray] = {}
         self._plan_workspace()
 
@@ -114,20 +121,46 @@ class Compiled:
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Fresh results: arrays, or NumPy scalars where the shape is ()."""
-        values, results, kept = self._marshal(args)
+        values = self._fixed[:]
+        kept = self._put_inputs(values, args)
+        made = [self._new_result(b) for b in self._made]
+        for k, result in enumerate(made, len(self.inputs)):
+            values[k] = address_of(result)
         block = None
         if self.temporaries:
             # A list's pop and append are atomic: threads never share a block.
             blocks = self._free_blocks
             block = blocks.pop() if blocks else self._new_block()
-            self._place_temporaries(values, block.ctypes.data)
+            self._place_temporaries(values, address_of(block))
         number = self.entry(values)
         if block is not None:
             self._free_blocks.append(block)
         del kept
         if number:
             raise self.failures[number - 1].exception()
+        results = [made[k] for k in self._order] if self._order else made
         return [r if r.ndim else r[()] for r in results]
+
+    def _put_inputs(self, values: list[Any], args: Sequence[Any]) -> list[np.ndarray]:
+        """Enter the arguments; the arrays returned must live as long as the call."""
+        kept = []
+        for k, shape, dtype in self._arrays:
+            array = args[k]
+            if (
+                type(array) is not np.ndarray
+                or array.dtype != dtype
+                or not array.flags.c_contiguous
+            ):
+                array = np.ascontiguousarray(array, dtype)
+            if array.shape != shape:
+                raise InternalError(
+                    f"argument {k} has shape {array.shape}, not {shape}"
+                )
+            kept.append(array)
+            values[k] = address_of(array)
+        for k, number in self._numbers:
+            values[k] = number(args[k])
+        return kept
 
     def _new_block(self) -> np.ndarray:
         return np.empty(self.workspace_bytes + _ALIGN, np.uint8)
@@ -153,23 +186,26 @@ class Compiled:
             last = self._last_results[buffer] = np.empty(aval.shape, aval.dtype)
         return last
 
-    def _marshal(self, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """What the entry takes, the result arrays, and what must stay alive."""
-        values = self._fixed[:]
-        kept: list[Any] = []
-        for k, (arg, aval) in enumerate(zip(args, self.inputs, strict=True)):
-            if aval.shape:
-                array = np.ascontiguousarray(arg, aval.dtype)
-                if array.shape != aval.shape:
-                    raise InternalError(f"argument {k}: {array.shape} is not {aval}")
-                kept.append(array)
-                values[k] = array.ctypes.data
-            else:
-                values[k] = aval.dtype.type(arg).item()
-        made = {b: self._new_result(b) for b in self.results}
-        for k, buffer in enumerate(made, len(self.inputs)):
-            values[k] = made[buffer].ctypes.data
-        return values, [made[b] for b in self.results], kept
+
+def _address_reader() -> Callable[[np.ndarray], int]:
+    """How to read where an array's data lie: from the object, if it is laid out so.
+
+    `array.ctypes.data` takes longer than a short kernel runs.
+    """
+    offset, read = object.__basicsize__, ctypes.c_void_p.from_address
+
+    def directly(array: np.ndarray) -> int:
+        return read(id(array) + offset).value or 0
+
+    probe = np.zeros(3)[1:]
+    right = directly(probe) == probe.ctypes.data
+    return directly if right else lambda array: array.ctypes.data
+
+
+address_of = _address_reader()
+
+#: Kernels take Python's numbers.
+_NUMBER = {"f": float, "i": int, "u": int, "b": bool}
 
 
 def _fixed(argument: Any) -> Any:

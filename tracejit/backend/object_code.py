@@ -40,6 +40,10 @@ def host() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+#: Where a kernel would store an exception; ours raise none.
+_EXCEPTION = ctypes.c_void_p()
+
+
 class Entry:
     """Loaded object code. It lives as long as this object.
 
@@ -61,9 +65,6 @@ class Entry:
     def __call__(self, values: Sequence[Any]) -> int:
         """Run; the status that the kernel returns."""
         status = ctypes.c_int64()
-        exception = ctypes.c_void_p()
-        code = self.function(
-            ctypes.addressof(status), ctypes.addressof(exception), *values
-        )
+        code = self.function(ctypes.byref(status), ctypes.byref(_EXCEPTION), *values)
         assert code == 0, code
         return status.value
