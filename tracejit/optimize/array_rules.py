@@ -10,8 +10,8 @@ from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.dot_rules import dot
 from tracejit.optimize.lowering import Lowering, Rule
-from tracejit.optimize.nest import INT64, Affine, Grow, Let
-from tracejit.optimize.pull import Home
+from tracejit.optimize.nest import INT64, Grow, Let
+from tracejit.optimize.pull import Home, resolved
 from tracejit.optimize.statements import (
     COMBINES,
     ArgStmt,
@@ -98,7 +98,7 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     low.overwrite(buffer, scope, eqn)
     home = low.buffers.hand_over(buffer, out)
     if buffer.aval.grows:
-        scope.items.append(Grow(buffer, Affine.of(eqn.inputs[2])))
+        scope.items.append(Grow(buffer, resolved(eqn.inputs[2], low.integers)))
     op = "add" if eqn.prim.name in ("acc_slice", "scatter_add") else None
     extents = _extents_of(eqn)
     stmt = StoreStmt(extents, v, eqn.loc, home=home, out=out, op=op, part=eqn)

@@ -12,9 +12,8 @@ from typing import TypeAlias
 
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.optimize.buffers import Scope, captured, origin
-from tracejit.optimize.lowering import Lowering, Rule
+from tracejit.optimize.lowering import Lowering, Rule, loc_in
 from tracejit.optimize.nest import (
-    Affine,
     Buffer,
     Check,
     If,
@@ -25,8 +24,8 @@ from tracejit.optimize.nest import (
     While,
     scalar_var,
 )
-from tracejit.optimize.pull import Home
-from tracejit.optimize.statements import StoreStmt
+from tracejit.optimize.pull import Home, resolved
+from tracejit.optimize.statements import StoreStmt, TogetherStmt
 
 #: What computing a captured value in every trip may cost, a load being 1.
 CAPTURE = 2.0
@@ -49,8 +48,9 @@ def for_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     index, *params = body.params
     slots = _enter(low, eqn, inits, params, scope)
     nodes = _trip(low, body, params, slots, scope)
-    bounds = Affine.of(lo), Affine.of(hi), Affine.of(step)
-    scope.items.append(Loop(index, *bounds, nodes, eqn.params["reverse"], eqn.loc))
+    start, stop, stride = (resolved(x, low.integers) for x in (lo, hi, step))
+    reverse = eqn.params["reverse"]
+    scope.items.append(Loop(index, start, stop, stride, nodes, reverse, eqn.loc))
     _leave(low, eqn, params, slots, scope)
 
 
@@ -150,27 +150,80 @@ def _leave(
 def _deliver(low: Lowering, scope: Scope, slots: Slots) -> Moves:
     """Bring the results of a body into their slots.
 
-    A value computed last is stored there directly, if nothing else needs what the slot
-    holds; else it is stored elsewhere and the buffers change names.
+    Values computed last are stored there directly, if nothing else needs what the slots
+    hold; else they are stored elsewhere and the buffers change names.
     """
     moves: Moves = []
     results = scope.region.results
-    homes = [low.buffers.buffer_of(r) for r in results]
-    used = {s for s, home in zip(slots, homes, strict=True) if s and s is home}
-    for slot, result, source in zip(slots, results, homes, strict=True):
-        if slot is None or source is slot:
+    homes: Slots = [low.buffers.buffer_of(r) for r in results]
+    done = {s for s, home in zip(slots, homes, strict=True) if s and s is home}
+    lazy = {
+        slot: result
+        for slot, result, home in zip(slots, results, homes, strict=True)
+        if slot is not None and home is None and isinstance(result, Var)
+    }
+    for shape in dict.fromkeys(r.aval.shape for r in lazy.values()):
+        same = {s: r for s, r in lazy.items() if r.aval.shape == shape}
+        chosen = _together(low, same, results)
+        done.update(chosen)
+        entangled = _entangled(low, chosen)
+        for alone in [s for s in chosen if s not in entangled]:
+            low.fill(alone, chosen[alone], scope)
+        if entangled:
+            stores = [_store(slot, chosen[slot]) for slot in entangled]
+            loc, value = loc_in(scope), stores[0].value
+            scope.items.append(TogetherStmt(shape, value, loc, stores=stores))
+    for slot, value, source in zip(slots, results, homes, strict=True):
+        if slot is None or slot in done:
             continue
-        assert isinstance(result, Var)
-        if source is None and _direct(low, slot, result, results):
-            low.fill(slot, result, scope)
-            continue
-        if source is None or source in used or not _local(low, source, scope, slots):
-            new = low.buffers.new(result.aval, result.hint)
-            (low.fill if source is None else low.copy)(new, result, scope)
-            source = new
-        used.add(source)
+        taken = done.union(b for _, b in moves)
+        if source is None or source in taken or not _local(low, source, scope, slots):
+            spare = low.buffers.new(slot.aval, slot.hint)
+            (low.fill if source is None else low.copy)(spare, value, scope)
+            source = spare
         moves.append((slot, source))
     return close_cycles(moves)
+
+
+def _together(
+    low: Lowering, chosen: dict[Buffer, Var], results: Sequence[Atom]
+) -> dict[Buffer, Var]:
+    """Results to compute into their slots all at once, element by element.
+
+    They may read each other's slots, at the element's own index only; no other result
+    may read those slots.
+    """
+    while True:
+        others = [r for r in results if r not in chosen.values()]
+        bad = {
+            slot
+            for slot in chosen
+            if any(_reads_elsewhere(low, slot, r) for r in chosen.values())
+            or any(isinstance(r, Var) and slot in low.buffers_read(r) for r in others)
+        }
+        if not bad:
+            return chosen
+        chosen = {s: r for s, r in chosen.items() if s not in bad}
+
+
+def _entangled(low: Lowering, chosen: dict[Buffer, Var]) -> list[Buffer]:
+    """The slots that another result reads, and those of the results that do."""
+    found: dict[Buffer, None] = {}
+    for slot in chosen:
+        for reader, result in chosen.items():
+            if reader is not slot and slot in low.buffers_read(result):
+                found.update({slot: None, reader: None})
+    return list(found)
+
+
+def _reads_elsewhere(low: Lowering, slot: Buffer, result: Var) -> bool:
+    """Whether an element of `result` takes more of `slot` than that element."""
+    return low.reads_elsewhere(_store(slot, result))
+
+
+def _store(slot: Buffer, result: Var) -> StoreStmt:
+    shape = result.aval.shape
+    return StoreStmt(shape, result, home=Home(slot, shape))
 
 
 def _direct(low: Lowering, slot: Buffer, result: Var, results: Sequence[Atom]) -> bool:
@@ -179,8 +232,7 @@ def _direct(low: Lowering, slot: Buffer, result: Var, results: Sequence[Atom]) -
         if isinstance(other, Var) and other is not result:
             if slot in low.buffers_read(other):
                 return False
-    shape = result.aval.shape
-    return not low.reads_elsewhere(StoreStmt(shape, result, home=Home(slot, shape)))
+    return not _reads_elsewhere(low, slot, result)
 
 
 def _local(low: Lowering, buffer: Buffer, scope: Scope, slots: Slots) -> bool:

@@ -57,13 +57,13 @@ def dot(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     axes = Axes.of(eqn)
     if low.blas and _pays(eqn, axes) and _gemm(low, eqn, scope, axes):
         return
+    if not axes.contract_a:
+        low.pulled(eqn, scope)  # one product an element: nothing to sum
+        return
     extents = (*out.aval.shape, *(a.aval.shape[k] for k in axes.contract_a))
     product = Product((a, b), axes.loops())
     home = low.home_for(out) if out.aval.shape else None
-    if not axes.contract_a:
-        assert home is not None
-        scope.items.append(OuterStmt(extents, a, eqn.loc, home, out, product=product))
-    elif home is None or _runs_along_memory(eqn, axes):
+    if home is None or _runs_along_memory(eqn, axes):
         first, kept = Literal(0, out.aval.dtype), out.aval.ndim
         stmt = DotStmt(extents, a, eqn.loc, out, "add", first, kept, home)
         stmt.product = product

@@ -129,8 +129,13 @@ Item: TypeAlias = Any  # Node | Stmt
 class Fuser:
     """Turns the items of a region, in order, into nodes."""
 
-    def __init__(self, homes: dict[Var, Home], defs: dict[Var, Eqn]):
-        self.homes, self.defs = homes, defs
+    def __init__(
+        self,
+        homes: dict[Var, Home],
+        defs: dict[Var, Eqn],
+        integers: dict[Var, Affine],
+    ):
+        self.homes, self.defs, self.integers = homes, defs, integers
         #: For each lazy value: the loops and indices where it was computed, and by whom
         #: it was asked for.
         self.computed: dict[Var, tuple[set[Any], set[Var | None]]] = {}
@@ -142,7 +147,7 @@ class Fuser:
             if group.extent is None and not isinstance(group.members[0][0], Stmt):
                 out.append(group.members[0][0])
                 continue
-            body = Body(self.homes, self.defs)
+            body = Body(self.homes, self.defs, self.integers)
             self.emit(group, body, ())
             self.note(body)
             out += body.levels[0].nodes
@@ -160,7 +165,7 @@ class Fuser:
         if not isinstance(item, Stmt):
             touched.add(item, anywhere=False)
             return touched
-        body = Body(self.homes, self.defs)
+        body = Body(self.homes, self.defs, self.integers)
         body.depth_of = dict.fromkeys(_DEPTHS, 0)
         index = tuple(Affine.of(v) for v in _DEPTHS[: len(item.extents)])
         kept = index[: item.reduced] if item.reduced is not None else index

@@ -16,7 +16,12 @@ from tracejit.optimize import array_rules, control_rules
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
 from tracejit.optimize.pull import only_unit_axes
-from tracejit.optimize.registers import use_registers
+from tracejit.optimize.registers import (
+    drop_dead_stores,
+    drop_unread,
+    use_registers,
+)
+from tracejit.optimize.windows import slide_all
 
 RULES = array_rules.RULES | control_rules.RULES
 
@@ -33,6 +38,7 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         kernel = lowering.run()
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
-            kernel.body = use_registers(kernel.body)
+            body = drop_unread(drop_dead_stores(kernel.body, kernel.results))
+            kernel.body = slide_all(use_registers(body))
             return kernel
         stored |= wanted

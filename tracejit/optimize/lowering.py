@@ -13,8 +13,8 @@ from tracejit.base.source import SrcLoc
 from tracejit.ir.program import Atom, Eqn, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope, captured
 from tracejit.optimize.fuse import Fuser
-from tracejit.optimize.nest import Buffer, Kernel, Reset, Store
-from tracejit.optimize.pull import Home
+from tracejit.optimize.nest import Affine, Buffer, Kernel, Reset, Store
+from tracejit.optimize.pull import Home, linear
 from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
 
 #: Computing a value again, at this cost in all, is cheaper than storing it. A load
@@ -41,7 +41,8 @@ class Lowering:
         self.defs: dict[Var, Eqn] = {}
         self.cones: dict[Var, dict[Var, float]] = {}
         self.reads: dict[Var, frozenset[Buffer]] = {}
-        self.fuser = Fuser(self.buffers.homes, self.defs)
+        self.integers: dict[Var, Affine] = {}
+        self.fuser = Fuser(self.buffers.homes, self.defs, self.integers)
         self.failures: list[Any] = []
         self.copies_in_loops = 0
 
@@ -95,6 +96,9 @@ class Lowering:
                 self.rules[eqn.prim.name](self, eqn, scope)
             elif eqn.prim.kind == "elementwise" and not eqn.out.aval.shape:
                 scope.items.append(eqn)
+                value = linear(eqn, self.integers)
+                if value is not None:
+                    self.integers[eqn.out] = value
             else:
                 self.pulled(eqn, scope)
         scope.pos = len(scope.region.eqns)
@@ -184,7 +188,7 @@ class Lowering:
     def reads_elsewhere(self, stmt: StoreStmt) -> bool:
         """Whether a store would read, at another index, what it has overwritten."""
         touched = self.fuser.touched(stmt)
-        (_, where) = touched.writes[0]
+        where = touched.writes[0][1]
         return any(b is stmt.home.buffer and i != where for b, i in touched.reads)
 
 

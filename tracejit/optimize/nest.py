@@ -271,7 +271,11 @@ def scalar_var(dtype: Any, hint: str = "") -> Var:
     return Var(Aval(np.dtype(dtype)), hint)
 
 
+#: The parts of nodes that hold nodes.
+BLOCKS = ("test", "body", "then", "otherwise")
+
+
 def children(node: Node) -> Iterator[Node]:
     """The nodes right inside a block."""
-    for name in ("test", "body", "then", "otherwise"):
+    for name in BLOCKS:
         yield from getattr(node, name, ())

@@ -53,13 +53,19 @@ class Level:
 
 
 class Body:
-    """Scalar code for array values. `homes` and `defs` say where a value is from.
+    """Scalar code for array values. `homes` and `defs` say where a value is from,
+    `integers` what is known of integer scalars.
 
     Code is placed in the outermost loop that it depends on.
     """
 
-    def __init__(self, homes: dict[Var, Home], defs: dict[Var, Eqn]):
-        self.homes, self.defs = homes, defs
+    def __init__(
+        self,
+        homes: dict[Var, Home],
+        defs: dict[Var, Eqn],
+        integers: dict[Var, Affine],
+    ):
+        self.homes, self.defs, self.integers = homes, defs, integers
         self.levels = [Level()]
         self.depth_of: dict[Var, int] = {}
         self.loc: SrcLoc = UNKNOWN
@@ -215,7 +221,7 @@ class Body:
         """An integer scalar as an index."""
         if isinstance(atom, Var) and atom.aval.dtype != INT64:
             atom = self.scalar("cast", atom, dtype=INT64)
-        return Affine.of(atom)
+        return resolved(atom, self.integers)
 
     def scalar(self, name: str, *inputs: Atom, **params: Any) -> Var:
         """A primitive on scalars, by its name."""
@@ -332,7 +338,17 @@ def _gather(body: Body, eqn: Eqn, index: Index) -> Atom:
     return body.at(x, gather_index(body, indices, eqn, index))
 
 
+def _outer(body: Body, eqn: Eqn, index: Index) -> Atom:
+    """An element of a dot that contracts nothing."""
+    (a, b), batch = eqn.inputs, eqn.params["batch"]
+    n = a.aval.ndim
+    return body.scalar(
+        "mul", body.at(a, index[:n]), body.at(b, index[:batch] + index[n:])
+    )
+
+
 PULL: dict[str, Pull] = {
+    "dot": _outer,
     "broadcast": _broadcast,
     "transpose": _transpose,
     "flip": _flip,
@@ -343,6 +359,27 @@ PULL: dict[str, Pull] = {
     "setitem": _update,
     "acc_slice": _update,
 }
+
+
+def resolved(atom: Atom, integers: dict[Var, Affine]) -> Affine:
+    """An integer scalar by what it was computed from, as far as that is linear."""
+    known = integers.get(atom) if isinstance(atom, Var) else None
+    return Affine.of(atom) if known is None else known
+
+
+def linear(eqn: Eqn, integers: dict[Var, Affine]) -> Affine | None:
+    """The output of an equation on integer scalars, if it is linear in them."""
+    if eqn.out.aval.dtype != INT64 or eqn.prim.name not in ("add", "sub", "neg", "mul"):
+        return None
+    a, *rest = (resolved(x, integers) for x in eqn.inputs)
+    if eqn.prim.name == "neg":
+        return a.times(-1)
+    (b,) = rest
+    if eqn.prim.name == "mul":
+        if a.constant is not None:
+            return b.times(a.constant)
+        return None if b.constant is None else a.times(b.constant)
+    return a + b if eqn.prim.name == "add" else a - b
 
 
 def only_unit_axes(eqn: Eqn) -> bool:

@@ -10,16 +10,18 @@ with care (Kahan's, two-sum) read their total more than once and stay as written
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
+    BLOCKS,
     INT64,
     Accumulate,
     Affine,
     Buffer,
     Call,
+    Grow,
     If,
     Index,
     Let,
@@ -145,7 +147,7 @@ def _added(total: Var, term: Atom, minus: bool) -> list[Node]:
 def promoted(loop: Loop) -> list[Node]:
     """A loop with the accumulations at a fixed place moved behind it."""
     inside = list(everything(loop.body))
-    changing = {loop.index, *(v for node in inside for v in _assigned(node))}
+    changing = {loop.index, *(v for node in inside for v in assigned(node))}
     only_added = _only_added(inside)
     registers: dict[tuple[Buffer, Index], tuple[Var, Store]] = {}
     body: list[Node] = []
@@ -168,7 +170,7 @@ def promoted(loop: Loop) -> list[Node]:
         before.append(Let(register, Literal(0.0, register.aval.dtype)))
         place = store.buffer, store.shape, store.index
         after.append(Store(*place, register, "add", store.loc))
-    return [*before, loop, *_if_it_ran(loop, after)]
+    return [*before, loop, *if_it_ran(loop, after)]
 
 
 def _only_added(nodes: Sequence[Node]) -> set[Buffer]:
@@ -189,7 +191,8 @@ def _only_added(nodes: Sequence[Node]) -> set[Buffer]:
     return {b for b in added - other if b.aval.dtype.kind == "f" and not b.rows}
 
 
-def _assigned(node: Node) -> Iterator[Var]:
+def assigned(node: Node) -> Iterator[Var]:
+    """The scalars that a node binds."""
     for name in ("out", "target", "index"):
         var = getattr(node, name, None)
         if isinstance(var, Var):
@@ -198,12 +201,70 @@ def _assigned(node: Node) -> Iterator[Var]:
         yield from node.outputs
 
 
-def _if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
+def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
     """Where a loop made no trip, the place may not exist."""
     span = (loop.hi - loop.lo).constant
     if span is not None:
         return nodes if span > 0 else []
-    lo, hi = scalar_var(INT64), scalar_var(INT64)
+    out: list[Node] = []
+    bounds: list[Atom] = []
+    for bound in (loop.lo, loop.hi):
+        if bound.constant is not None:
+            bounds.append(Literal(bound.constant, INT64))
+        else:
+            bounds.append(scalar_var(INT64))
+            out.append(Let(bounds[-1], bound))  # type: ignore[arg-type]
     ran = scalar_var(bool)
-    test = Eqn(REGISTRY["lt"], [lo, hi], [ran])
-    return [Let(lo, loop.lo), Let(hi, loop.hi), test, If(ran, nodes, [])]
+    test = Eqn(REGISTRY["lt"], bounds, [ran])
+    return [*out, test, If(ran, nodes, [])]
+
+
+# What nobody reads --------------------------------------------------------------------
+
+
+def drop_unread(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes without scalars that nobody reads."""
+    while True:
+        inside = list(everything(nodes))
+        read = {v for node in inside for v in reads_of(node)}
+        dead = {
+            node
+            for node in inside
+            if isinstance(node, Eqn | Load | Let | Accumulate)
+            and read.isdisjoint(assigned(node))
+        }
+        if not dead:
+            return list(nodes)
+        nodes = _filtered(nodes, lambda node, dead=dead: node not in dead)
+
+
+def drop_dead_stores(nodes: Sequence[Node], results: Sequence[Buffer]) -> list[Node]:
+    """The nodes without stores to temporaries whose values were used in registers."""
+    live = set(results)
+    for node in everything(nodes):
+        if isinstance(node, Load):
+            live.add(node.buffer)
+        elif isinstance(node, Call):
+            live.update(node.reads, node.writes)
+        elif isinstance(node, Rotate):
+            live.update(b for move in node.moves for b in move)
+        elif isinstance(node, Reset) and node.source is not None:
+            live.add(node.source)
+    stores = Store | Reset | Grow
+    return _filtered(
+        nodes, lambda node: not isinstance(node, stores) or node.buffer in live
+    )
+
+
+def _filtered(nodes: Sequence[Node], keep: Callable[[Node], bool]) -> list[Node]:
+    out: list[Node] = []
+    for node in nodes:
+        if not keep(node):
+            continue
+        for name in BLOCKS:
+            if hasattr(node, name):
+                setattr(node, name, _filtered(getattr(node, name), keep))
+        # A loop that only did what is gone has nothing left to do.
+        if not isinstance(node, Loop) or node.body:
+            out.append(node)
+    return out

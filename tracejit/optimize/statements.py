@@ -86,6 +86,18 @@ class StoreStmt(Stmt):
 
 
 @dataclass(eq=False, slots=True)
+class TogetherStmt(Stmt):
+    """Several stores, each of which may read what the others overwrite."""
+
+    stores: list[StoreStmt] = field(default_factory=list)
+
+    def element(self, body: Body, index: Index) -> None:
+        values = [stmt.term(body, index) for stmt in self.stores]
+        for stmt, value in zip(self.stores, values, strict=True):
+            body.store(stmt.home, index, value)
+
+
+@dataclass(eq=False, slots=True)
 class ReduceStmt(Stmt):
     """Reduces the loops from `kept` on into a register; the others index `home`."""
 
