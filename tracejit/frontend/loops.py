@@ -73,7 +73,8 @@ class Slot:
 
     def params(self) -> list[Var]:
         """Fresh parameters for a region."""
-        hint = self.place.name if isinstance(self.place, Variable) else ""
+        named = isinstance(self.place, Variable)
+        hint = self.place.name if named else getattr(self.place.get(), "hint", "")
         return [fresh(aval, hint) for aval in avals(self.spec)]
 
     def past(self, before: bool) -> list[Any]:

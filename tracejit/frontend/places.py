@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.frontend.box import Box, Stale
 from tracejit.frontend.session import Session, session
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Var
 from tracejit.ops.control import Failure, check
 
 
@@ -55,6 +55,13 @@ class Frame:
         )
         check(maybe.defined.read(), error=Failure(UnboundLocalError, (message,), loc))
         return maybe.value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = value
+        # Programs and kernels are read by people: they know the user's names.
+        var = value.value if type(value) is Box and value.base is None else None
+        if isinstance(var, Var) and not var.hint and name[0] != "_":
+            var.hint = name
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__:
