@@ -39,9 +39,13 @@ from tracejit.frontend.places import (
 from tracejit.frontend.session import Raised, session
 from tracejit.frontend.state import binary
 from tracejit.frontend.trees import freeze
+from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, walk
 from tracejit.ops.control import cond
+
+
+_TRUTH = Aval(np.dtype(bool))
 
 
 def traced(value: Any) -> bool:
@@ -51,7 +55,9 @@ def traced(value: Any) -> bool:
 
 def truth(value: Any) -> Any:
     """The truth of a value: a Python bool, or a traced one."""
-    return call(bool, value) if traced(value) else bool(value)
+    if not traced(value):
+        return bool(value)
+    return value if value.aval == _TRUTH else call(bool, value)
 
 
 class Branch:
