@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import namedtuple
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 import tracejit as tj
 from tracejit.base.errors import NonDifferentiableError, NonScalarOutputError
+from tracejit.runtime.dispatch import RetraceWarning
+from tracejit.testing import compilations
 
 both = pytest.mark.parametrize("backend", ["numpy", "numba"])
 
@@ -226,7 +229,6 @@ def test_errors_name_the_cause():
 
 
 def test_a_new_size_compiles_nothing():
-    from tracejit.testing import compilations
 
     @tj.grad
     def f(x):
@@ -241,3 +243,61 @@ def test_a_new_size_compiles_nothing():
         tj.check_grads(f.py_func, (x,), order=1, backend="numpy")
         np.testing.assert_allclose(f(x), tj.grad(f.py_func, backend="numpy")(x))
     assert compilations() == before
+
+
+def test_numpy_functions_and_partials_are_functions_too():
+    value, slope = tj.jvp(np.sin, (1.0,), (2.0,))
+    assert (value, slope) == (np.sin(1.0), 2 * np.cos(1.0))
+    np.testing.assert_array_equal(tj.grad(np.sum)(np.ones(3)), np.ones(3))
+    scaled = functools.partial(lambda k, x: k * np.sum(x), 3.0)
+    np.testing.assert_array_equal(tj.grad(scaled)(np.ones(2)), [3.0, 3.0])
+
+
+def test_static_numbers_compile_once():
+    def f(x, n):
+        s = 0.0
+        for i in range(n):
+            s += np.sin(x[i % 5]) * n
+        return s
+
+    x = np.linspace(0.1, 1.0, 5)
+    tj.grad(f)(x, 20)
+    before = compilations()
+    for n in (21, 50, 1000):
+        np.testing.assert_allclose(
+            tj.grad(f)(x, n), tj.grad(f, backend="numpy")(x, n), rtol=1e-12
+        )
+    assert compilations() == before
+
+
+@both
+def test_random_draws_are_made_anew(backend):
+    rng = np.random.default_rng(0)
+
+    @tj.value_and_grad(backend=backend)
+    def f(x):
+        z = rng.normal(size=3)
+        s = 0.0
+        for _ in range(3):
+            s += np.sum(x * z) * rng.normal()
+        return s
+
+    x = np.ones(3)
+    state = rng.bit_generator.state
+    values = [f(x)[0] for _ in range(2)]
+    rng.bit_generator.state = state
+    for value in values:
+        z = rng.normal(size=3)
+        assert value == pytest.approx(np.sum(z) * np.sum(rng.normal(size=3)))
+
+
+def test_retraces_for_one_cause_are_reported():
+    scale = 1.0
+
+    def f(x):
+        return scale * x
+
+    g = tj.grad(f, backend="numpy")
+    with pytest.warns(RetraceWarning, match="scale"):
+        for scale in (1.0, 2.0, 3.0, 4.0):
+            assert g(5.0) == scale

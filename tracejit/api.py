@@ -32,6 +32,7 @@ from tracejit.runtime.dispatch import (
     result_loc,
     unflatten_results,
 )
+from tracejit.runtime.inline import name_of
 from tracejit.transform.jvp import jvp as jvp_program
 from tracejit.transform.vjp import vjp as vjp_program
 
@@ -128,7 +129,7 @@ class Grad(Dispatcher):
         return super().wrt(arguments)
 
     def check_outputs(self, staged: Staged) -> None:
-        name = self.py_func.__name__
+        name = name_of(self.py_func)
         loc = result_loc(staged, self.py_func)
         children = staged.out_tree.children
         if self.has_aux:
@@ -189,7 +190,7 @@ def check_differentiable(
     for argnum in argnums:
         if not -len(arguments.args) <= argnum < len(arguments.args):
             raise NonDifferentiableError(
-                f"argnums names argument {argnum}, but {fn.__name__} was called with "
+                f"argnums names argument {argnum}, but {name_of(fn)} was called with "
                 f"{len(arguments.args)} positional arguments",
                 cure="count from 0, `self` excluded",
             )
@@ -200,7 +201,7 @@ def check_differentiable(
                     f" of dtype {dtype}" if dtype else ""
                 )
                 raise NonDifferentiableError(
-                    f"argument {argnum} of {fn.__name__} is differentiated but holds "
+                    f"argument {argnum} of {name_of(fn)} is differentiated but holds "
                     f"{_an(what)}",
                     cure="pass floats (x.astype(float)), or leave it out of argnums",
                 )

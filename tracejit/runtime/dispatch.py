@@ -28,7 +28,7 @@ from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Program
 from tracejit.optimize.passes import optimize
-from tracejit.runtime.inline import inline
+from tracejit.runtime.inline import inline, name_of
 
 #: Traces kept for one signature: captured values that come back find theirs.
 MOST_ENTRIES = 8
@@ -237,7 +237,7 @@ class Dispatcher:
         self.causes.append(cause)
         if len(self.causes) == RETRACES_BEFORE_WARNING:
             warnings.warn(
-                f"{self.py_func.__qualname__} was staged again "
+                f"{name_of(self.py_func)} was staged again "
                 f"{RETRACES_BEFORE_WARNING} times running because {cause} changed; "
                 "pass it as an argument instead",
                 RetraceWarning,
@@ -322,16 +322,23 @@ class _Method:
 
 
 def _positional(fn: Callable[..., Any]) -> int | None:
-    """How many positional parameters `fn` has, if that is all that it has."""
+    """How many parameters `fn` has, if all are positional; else -1.
+
+    None for functions of NumPy and of C: their defaults are not values to pass on.
+    """
+    if isinstance(fn, np.ufunc) or (getattr(fn, "__module__", None) or "").startswith(
+        "numpy"
+    ):
+        return None
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):
         return None
-    if any(
-        p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
-    ):
-        return -1
-    return len(parameters)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, _EITHER)
+    return len(parameters) if all(p.kind in positional for p in parameters) else -1
+
+
+_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def interpret(program: Program, inputs: Sequence[Any]) -> list[Any]:

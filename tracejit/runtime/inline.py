@@ -15,6 +15,11 @@ from tracejit.ir.builder import fresh
 from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
 
 
+def name_of(fn: Callable[..., Any]) -> str:
+    """What a callable is called in messages and programs."""
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
 def inline(
     fn: Callable[..., Any],
     leaves: Sequence[Any],
@@ -48,12 +53,12 @@ def inline(
     for write in trace.log[mark:]:
         if isinstance(write.target, Box) and write.target.depth <= depth:
             raise UnsupportedError(
-                f"{fn.__name__}, which is differentiated here, changes an array from "
+                f"{name_of(fn)}, which is differentiated here, changes an array from "
                 "outside of it",
                 trace.builder.loc,
                 "pass the array as an argument and return the changed one",
             )
-    name = fn.__name__ if fn.__name__.isidentifier() else "function"
+    name = name_of(fn) if name_of(fn).isidentifier() else "function"
     program = Program(name, Region(params, eqns, atoms))
     staged = Staged(program, tree, kinds, static, trace, [], treedef)
     derived = derive(staged)
