@@ -253,6 +253,33 @@ def test_windows_slide_as_memory_would(offsets, reverse):
     assert counted(f, (12,), (12,)) == 0
 
 
+# What is computed how often -----------------------------------------------------------
+
+
+def test_a_costly_operand_is_computed_once_not_in_every_row():
+    def f(W, x):
+        return linalg.dot(W, ew.tanh(x), contract=((1,), (0,)), batch=0)
+
+    def lines(text):
+        depth = {line.strip(): len(line) - len(line.lstrip()) for line in text}
+        return [d for line, d in depth.items() if "math.tanh" in line]
+
+    source = write(lower(build(f, (20, 30), (30,)))).text.splitlines()
+    assert lines(source) == [8]  # in a loop of its own, not in the inner one
+
+
+def test_long_programs_are_lowered_without_deep_recursion():
+    def f(x):
+        for _ in range(1500):
+            x = x + 1.0
+        return x
+
+    program = build(f, (12,))
+    kernel = write(lower(program)).text
+    assert kernel.count("for ") == 1 and kernel.count("] = ") == 1
+    np.testing.assert_array_equal(run_as_python(program, [np.zeros(12)])[0], 1500.0)
+
+
 # Calls --------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.optimize.buffers import Scope, captured, origin
-from tracejit.optimize.lowering import Lowering, Rule, loc_in
+from tracejit.optimize.lowering import REPEATED, Lowering, Rule, loc_in
 from tracejit.optimize.nest import (
     Buffer,
     Check,
@@ -26,9 +26,6 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.pull import Home, resolved
 from tracejit.optimize.statements import StoreStmt, TogetherStmt
-
-#: What computing a captured value in every trip may cost, a load being 1.
-CAPTURE = 2.0
 
 Slots: TypeAlias = list[Buffer | None]
 Moves: TypeAlias = list[tuple[Buffer, Buffer]]
@@ -100,7 +97,7 @@ def _enter(
             low.overwrite(slot, scope, eqn)
             low.buffers.hand_over(slot, param)
     # A costly lazy value is not computed anew in every trip.
-    low.wanted.update(v for v in inside if low.cost(v) > CAPTURE and v.aval.shape)
+    low.wanted.update(v for v in inside if low.cost(v) > REPEATED and v.aval.shape)
     return slots
 
 

@@ -139,6 +139,7 @@ class Fuser:
         #: For each lazy value: the loops and indices where it was computed, and by whom
         #: it was asked for.
         self.computed: dict[Var, tuple[set[Any], set[Var | None]]] = {}
+        self.repeated: set[Var] = set()
 
     def nodes(self, items: Sequence[Item]) -> list[Node]:
         members = [(item, self.touched(item)) for item in items]
@@ -154,6 +155,7 @@ class Fuser:
         return out
 
     def note(self, body: Body) -> None:
+        self.repeated |= body.repeated
         for var, index, by in body.computed:
             places, asked = self.computed.setdefault(var, (set(), set()))
             places.add((id(body), index))

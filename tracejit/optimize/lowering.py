@@ -15,11 +15,16 @@ from tracejit.optimize.buffers import Buffers, Scope, captured
 from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Affine, Buffer, Kernel, Reset, Store
 from tracejit.optimize.pull import Home, linear
-from tracejit.optimize.statements import PointStmt, Stmt, StoreStmt
+from tracejit.optimize.statements import PointStmt, StoreStmt
 
 #: Computing a value again, at this cost in all, is cheaper than storing it. A load
 #: costs 1, an arithmetic operation half of that.
 CHEAP = 8.0
+#: What computing a value in every trip of a loop that it does not depend on may cost.
+REPEATED = 2.0
+#: Lazy values are nested to this depth: storing one in the loop that goes on to use it
+#: takes no store in the end.
+DEEPEST = 24
 #: Cones are followed up to this size.
 LARGE = 64
 
@@ -41,6 +46,7 @@ class Lowering:
         self.defs: dict[Var, Eqn] = {}
         self.cones: dict[Var, dict[Var, float]] = {}
         self.reads: dict[Var, frozenset[Buffer]] = {}
+        self.depths: dict[Var, int] = {}
         self.integers: dict[Var, Affine] = {}
         self.fuser = Fuser(self.buffers.homes, self.defs, self.integers)
         self.failures: list[Any] = []
@@ -79,12 +85,14 @@ class Lowering:
         return out
 
     def computed_twice(self) -> set[Var]:
-        """Costly lazy values that several loops compute, or one at several indices."""
+        """Costly lazy values that several loops compute, or one at several indices, or
+        again and again."""
         computed = self.fuser.computed
         twice = {
             var
             for var, (places, _) in computed.items()
             if self.cost(var) * (len(places) - 1) > CHEAP
+            or (var in self.fuser.repeated and self.cost(var) > REPEATED)
         }
         return {v for v in twice if not computed[v][1] <= twice}
 
@@ -116,7 +124,7 @@ class Lowering:
         self.cones[out] = self.cone(eqn, arrays)
         if not out.aval.shape:
             scope.items.append(PointStmt((), out, eqn.loc, out, eqn))
-        elif out in self.stored:
+        elif out in self.stored or self.nesting(eqn) > DEEPEST:
             self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
         else:
             scope.lazy.append(out)
@@ -132,6 +140,14 @@ class Lowering:
             # Arithmetic is cheaper than a load; functions are as declared.
             cone[eqn.out] = eqn.prim.cost if eqn.prim.cost > 1 else 0.5
         return cone
+
+    def nesting(self, eqn: Eqn) -> int:
+        """How many lazy values lie one within another."""
+        inner = [self.depths.get(a, 0) for a in eqn.inputs if isinstance(a, Var)]
+        depth = self.depths[eqn.out] = 1 + max(inner, default=0)
+        if depth > DEEPEST:
+            self.depths[eqn.out] = 0
+        return depth
 
     def cost(self, var: Var) -> float:
         """What one element of a lazy value costs."""
@@ -205,5 +221,3 @@ def loc_in(scope: Scope) -> SrcLoc:
 
 
 Rule: TypeAlias = Callable[[Lowering, Eqn, Scope], None]
-
-__all__ = ["CHEAP", "Lowering", "Rule", "Stmt", "loc_in"]

@@ -70,8 +70,10 @@ class Body:
         self.depth_of: dict[Var, int] = {}
         self.loc: SrcLoc = UNKNOWN
         #: (value, index, the value that asked for it) of everything computed here,
-        #: except in code that stands a second time (`again`).
+        #: except in code that stands a second time (`again`); and what was computed
+        #: in a loop that its index does not depend on.
         self.computed: list[tuple[Var, Index, Var | None]] = []
+        self.repeated: set[Var] = set()
         self.asking: Var | None = None
         #: Ranges that a loop's index is tested for, and those it is known to lie in.
         self.ranges: list[Range] = []
@@ -165,10 +167,17 @@ class Body:
         """The element of a value by its definition, whether it is stored or not."""
         if not self.again:
             self.computed.append((var, index, self.asking))
+            if self.is_repeated(index):
+                self.repeated.add(var)
         saved, self.asking = self.asking, var
         value = self.compute(self.defs[var], index)
         self.asking = saved
         return value
+
+    def is_repeated(self, index: Index) -> bool:
+        """Whether what depends on `index` runs in a loop that it does not use."""
+        used = {self.depth_of.get(v, 0) for i in index for v in i.vars}
+        return not used.issuperset(range(1, max(used, default=0) + 1))
 
     def know(self, var: Var, index: Index, value: Atom) -> None:
         """Remember a value for as long as the loops stay open that it depends on."""
