@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.frontend.box import Box
+from tracejit.frontend.box import Box, Stale
 from tracejit.frontend.session import session
 
 #: A leaf of a merged place: the place's key and the leaf's position.
@@ -62,16 +62,42 @@ def links(
     In a loop the ways are: before the first round, and from the round before, where
     `inner` are the boxes that the leaves were in that round.
     """
+    inner = inner or {}
+    slots = {id(box) for box in inner.values()}
     roots = {key: _roots(ways) for key, ways in sources.items()}
-    outer = {key: outer_of(key, sources, inner or {}) for key in sources}
+    outer = {key: outer_of(key, sources, inner) for key in sources}
     keys = list(roots)
     pairs = {
         (a, b)
         for k, a in enumerate(keys)
         for b in keys[:k]
-        if any(x is y is not None for x, y in zip(roots[a], roots[b], strict=True))
+        if any(_may_meet(x, y, slots) for x, y in zip(roots[a], roots[b], strict=True))
     }
     return Links({k: v for k, v in outer.items() if v}, frozenset(pairs))
+
+
+def _may_meet(a: Box | None, b: Box | None, slots: set[int]) -> bool:
+    """Whether two boxes may stand for one array at the end of one round or branch."""
+    if a is None or b is None:
+        return False
+    ours, theirs = _reach(a, slots), _reach(b, slots)
+    return any(
+        k in theirs or any(id(twin) in theirs for twin, _ in box.twins)
+        for k, box in ours.items()
+    )
+
+
+def _reach(start: Box, slots: set[int]) -> dict[int, Box]:
+    """A box, and what it may be where it was merged itself in a region now closed."""
+    found: dict[int, Box] = {}
+    todo = [start]
+    while todo:
+        box = todo.pop()
+        if id(box) not in found:
+            found[id(box)] = box
+            if id(box) not in slots and not is_open(box):
+                todo += [twin for twin, _ in box.twins]
+    return found
 
 
 def _roots(ways: Sequence[Any]) -> list[Box | None]:
@@ -91,18 +117,33 @@ def outer_of(
     by_box = {id(box): key for key, box in inner.items()}
     found: dict[int, Box] = {}
     todo = _roots((first or sources)[start])
-    seen: set[Key] = set()
+    seen: set[int] = set()
     while todo:
         root = todo.pop()
+        if root is None or id(root) in seen:
+            continue
+        seen.add(id(root))
         key = by_box.get(id(root))
-        if key is not None and key not in seen:
-            seen.add(key)
+        if key is not None:
             todo += _roots(sources[key])
-        elif key is None and root is not None and is_open(root):
+        elif is_open(root):
             found[id(root)] = root
+        else:
+            # It was merged in a region that is closed by now.
+            todo += [twin for twin, _ in root.twins]
     return found
 
 
 def is_open(box: Box) -> bool:
     """Whether a box was made in a region that is still open."""
     return any(box.region is region for region in session().builder.stack)
+
+
+def same_array(a: Box, b: Box) -> bool:
+    """`a is b`, where that is certain."""
+    if a is b:
+        return True
+    for twin, source in a.root.twins:
+        if twin is b.root:
+            raise session().stale_read(Stale(source), a.aval)
+    return False

@@ -38,12 +38,11 @@ from tracejit.frontend.places import (
 )
 from tracejit.frontend.session import Raised, session
 from tracejit.frontend.state import binary
-from tracejit.frontend.trees import freeze
+from tracejit.frontend.trees import Merge, freeze
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, walk
 from tracejit.ops.control import cond
-
 
 _TRUTH = Aval(np.dtype(bool))
 
@@ -68,6 +67,7 @@ class Branch:
         watch = Watch(frame)
         self.diverges = False
         self.effects: list[Any] = []
+        self.frozen: dict[int, Any] = {}
         begun, frozen = len(trace.effects), trace.frozen.copy()
         self.value: Any = None
         self.changes: dict[Any, tuple[Place, Any]] = {}
@@ -82,12 +82,17 @@ class Branch:
                 self.effects = trace.effects[begun:]
         finally:
             del trace.effects[begun:]
-            trace.frozen = frozen
+            self.frozen = trace.frozen
+            inside = {
+                k: v for k, v in trace.frozen.items() if trace.is_new(v[0], watch.depth)
+            }
+            trace.frozen = frozen | inside
             watch.undo()
 
     def accept(self) -> None:
         """The branch becomes part of the program: its draws and prints count."""
         session().effects.extend(self.effects)
+        session().frozen |= self.frozen
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -181,11 +186,13 @@ def _merge(
                 ways.setdefault((place.key, leaf), [None, None])[k] = box
     outs = iter(_emit(pred, sides[0].eqns, sides[1].eqns, *results))
     boxes: dict[Any, Box] = {}
+    merges: list[Merge] = []
     for place, spec in zip(kept, specs, strict=True):
         boxes |= put(place, spec, [next(outs) for _ in avals(spec)])
         past = [s.value if place is result else s.after(place) for s in sides]
-        freeze_merged(place, spec, past, None)
+        merges.append(merge_of(place, spec, past))
     links(ways).entangle(boxes, None)
+    freeze(merges, None)
     for place in dead:
         place.set(UNDEFINED)
     for place in stale:
@@ -242,14 +249,16 @@ def put(place: Place, spec: Spec, atoms: Sequence[Atom]) -> dict[Any, Box]:
     return {(place.key, k): box for k, box in new.items()}
 
 
-def freeze_merged(place: Place, spec: Spec, past: Sequence[Any], source: Any) -> None:
-    """Keep apart the containers that were merged at a place, and the new one."""
-    if spec.tree.kind is None or isinstance(place, Contents):
-        return
-    sources = [v.value if isinstance(v, Maybe) else v for v in past]
-    value = place.get()
-    value = value.value if isinstance(value, Maybe) else value
-    freeze(spec.tree, value, [v for v in sources if v is not UNDEFINED], source)
+def merge_of(place: Place, spec: Spec, past: Sequence[Any]) -> Merge:
+    """What was merged at a place that holds its new value by now."""
+    plain = [v.value if isinstance(v, Maybe) else v for v in [place.get(), *past]]
+    new, *sources = plain
+    if isinstance(place, Contents):
+        new = place.owner
+    if isinstance(place, Buffer):
+        return Merge(spec.tree, None, [])
+    known = [s for s in sources if s is not UNDEFINED]
+    return Merge(spec.tree, new, known, isinstance(place, Contents))
 
 
 def _emit(

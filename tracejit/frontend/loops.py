@@ -26,7 +26,7 @@ from tracejit.frontend.branches import (
     Branch,
     all_of,
     branch,
-    freeze_merged,
+    merge_of,
     none_of,
     put,
     traced,
@@ -44,6 +44,7 @@ from tracejit.frontend.places import (
     Watch,
 )
 from tracejit.frontend.session import Restage, session
+from tracejit.frontend.trees import Merge, freeze
 from tracejit.frontend.trips import Trips, interval, trips_of
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import fresh, new_region
@@ -105,12 +106,14 @@ class Loop:
     def bind(self) -> None:
         """Put fresh parameters into the carried places."""
         self.params, self.boxes = [], {}
+        merges: list[Merge] = []
         for slot in self.slots.values():
             new = slot.params()
             self.boxes |= put(slot.place, slot.spec, new)
-            freeze_merged(slot.place, slot.spec, slot.past(True), self.source)
+            merges.append(merge_of(slot.place, slot.spec, slot.past(True)))
             self.params += new
         self.links.entangle(self.boxes, self.source)
+        freeze(merges, self.source)
         for place in self.stale.values():
             place.set(Stale(self.source))
 
@@ -246,12 +249,14 @@ class Loop:
         made = [out for out in outs if isinstance(out, Var)]
         session().made_by.update(dict.fromkeys(made, self.source))
         boxes: dict[Any, Box] = {}
+        merges: list[Merge] = []
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
             boxes |= put(slot.place, slot.spec, atoms)
             past = slot.past(not self.runs)
-            freeze_merged(slot.place, slot.spec, past, self.source)
+            merges.append(merge_of(slot.place, slot.spec, past))
         final.entangle(boxes, self.source)
+        freeze(merges, self.source)
         trace = session()
         for key, (place, after) in self.counted.items():
             trace.record(place)

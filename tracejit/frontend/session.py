@@ -130,8 +130,7 @@ class Session(Trace):
 
     def record(self, place: Any) -> None:
         """Log that `place` (see `places`) is about to change."""
-        if id(place.owner) in self.frozen:
-            self._written_frozen(place)
+        self.require_unfrozen(place.owner)
         before = place.get()
         self.stores[place.key] = self.builder.loc
         self.log.append(Write(place, lambda: place.set(before)))
@@ -158,13 +157,16 @@ class Session(Trace):
         finally:
             self.active.pop()
 
-    def _written_frozen(self, place: Any) -> None:
-        source = self.frozen[id(place.owner)][1]
+    def require_unfrozen(self, obj: Any) -> None:
+        """Raise where other objects may stand for this one as well (see `trees`)."""
+        if id(obj) not in self.frozen:
+            return
+        source = self.frozen[id(obj)][1]
         if source is not None and source not in self.active:
             raise self.restage(unroll=source)
         raise UnknownAliasError(
-            f"which object {place} belongs to depends on a loop or branch on traced "
-            "data, so it cannot be written to",
+            f"which {type(obj).__name__} this is depends on a loop or branch on traced "
+            "data, so it can only be read",
             self.builder.loc,
             "make a new object",
         )

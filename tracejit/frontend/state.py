@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import OutsideStoreError
+from tracejit.frontend.aliases import same_array
 from tracejit.frontend.box import Box
 from tracejit.frontend.outside import (
     MISSING,
@@ -103,7 +104,9 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
     if symbol in ("in_", "not_in"):
         found = operator.contains(imported(b), a)
         return found if symbol == "in_" else not found
-    if (type(a) in _NUMBERS and type(b) in _NUMBERS) or symbol in ("is_", "is_not"):
+    if symbol in ("is_", "is_not"):
+        return identical(a, b) if symbol == "is_" else not identical(a, b)
+    if type(a) in _NUMBERS and type(b) in _NUMBERS:
         return getattr(operator, symbol)(a, b)
     name = symbol.strip("_")
     for obj, other, part in ((a, b, name), (b, a, _REFLECTED.get(name, f"r{name}"))):
@@ -113,6 +116,16 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
             if result is not NotImplemented:
                 return result
     return getattr(operator, symbol)(a, b)
+
+
+def identical(a: Any, b: Any) -> bool:
+    """`a is b`; an error where a loop or branch made that uncertain."""
+    if isinstance(a, Box) and isinstance(b, Box):
+        return same_array(a, b)
+    if a is not b and type(a) is type(b):
+        for obj in (a, b):
+            session().require_unfrozen(obj)
+    return a is b
 
 
 def users_method(obj: Any, name: str) -> FunctionType | None:

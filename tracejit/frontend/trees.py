@@ -7,7 +7,9 @@ frozen: a write to either is an error, or has the loop unrolled.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
@@ -84,11 +86,36 @@ def containers(tree: TreeDef, value: Any) -> Iterator[Any]:
         yield from containers(child, part)
 
 
-def freeze(tree: TreeDef, new: Any, sources: Sequence[Any], source: Any) -> None:
-    """Allow no more writes to `new` and to those of its `sources` that are older."""
+@dataclass
+class Merge:
+    """A place's new value and what it was made of; `keeps` the outermost object."""
+
+    tree: TreeDef
+    new: Any
+    sources: Sequence[Any]
+    keeps: bool = False
+
+    def containers(self) -> Iterator[tuple[Any, list[Any]]]:
+        """New containers, each with what it was merged from."""
+        columns = [list(containers(self.tree, s)) for s in self.sources]
+        for k, made in enumerate(containers(self.tree, self.new)):
+            if k or not self.keeps:
+                yield made, [column[k] for column in columns]
+
+
+def freeze(merges: Sequence[Merge], source: Any) -> None:
+    """Allow no more writes to containers that others may stand for as well.
+
+    These are new ones merged from older or frozen ones, or from what another new one
+    was merged from, and all of the older ones.
+    """
     trace = session()
-    columns = [list(containers(tree, s)) for s in sources]
-    for k, made in enumerate(containers(tree, new)):
-        old = [c[k] for c in columns if not trace.is_new(c[k], trace.depth)]
-        for obj in [made, *old] if old else []:
-            trace.frozen[id(obj)] = obj, source
+    made = [pair for merge in merges for pair in merge.containers()]
+    uses = Counter(
+        id(obj) for _, old in made for obj in {id(o): o for o in old}.values()
+    )
+    for new, sources in made:
+        older = [o for o in sources if not trace.is_new(o, trace.depth)]
+        frozen = any(id(o) in trace.frozen or uses[id(o)] > 1 for o in sources)
+        for obj in [new, *older] if older or frozen else []:
+            trace.frozen.setdefault(id(obj), (obj, source))
