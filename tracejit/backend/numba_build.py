@@ -37,9 +37,7 @@ def compile_count() -> int:
     return _compiled
 
 
-def compile_program(
-    program: Program, *, boundscheck: bool = True, fastmath: bool = False
-) -> Compiled:
+def compile_program(program: Program, *, fastmath: bool = False) -> Compiled:
     """A Program as native code. Programs that differ only in sizes share it."""
     source = write(lower(program, blas=bool(blas.addresses())))
     return Compiled(program, source, _entry(source, fastmath))

@@ -10,7 +10,7 @@ from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.dot_rules import dot
 from tracejit.optimize.lowering import Lowering, Rule
-from tracejit.optimize.nest import INT64, Grow, Let
+from tracejit.optimize.nest import INT64, Buffer, Grow, Let
 from tracejit.optimize.pull import Home, resolved
 from tracejit.optimize.statements import (
     COMBINES,
@@ -87,24 +87,37 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     """In place if the old value dies here, else on a copy; or, lazily, in passing."""
     x, v, out = eqn.inputs[0], eqn.inputs[1], eqn.out
     assert isinstance(x, Var)
-    if _most(eqn) and (low.buffers.buffer_of(x) is None or _one_of_several(eqn, scope)):
+    old = low.buffers.buffer_of(x)
+    if _most(eqn) and (
+        old is None or _one_of_several(eqn, scope) or _clashes(low, eqn, old)
+    ):
         low.pulled(eqn, scope)
         return
-    buffer = low.buffers.buffer_of(x)
+    buffer = old
     if buffer is None or not low.buffers.free_for(buffer, scope):
-        new = low.buffers.new(x.aval, out.hint)
-        (low.fill if buffer is None else low.copy)(new, x, scope)
-        buffer = new
+        buffer = low.buffers.new(x.aval, out.hint)
+        (low.fill if old is None else low.copy)(buffer, x, scope)
     low.overwrite(buffer, scope, eqn)
     home = low.buffers.hand_over(buffer, out)
     if buffer.aval.grows:
         scope.items.append(Grow(buffer, resolved(eqn.inputs[2], low.integers)))
-    op = "add" if eqn.prim.name in ("acc_slice", "scatter_add") else None
-    extents = _extents_of(eqn)
-    stmt = StoreStmt(extents, v, eqn.loc, home=home, out=out, op=op, part=eqn)
-    if isinstance(v, Var) and v.aval.shape and low.reads_elsewhere(stmt):
+    if isinstance(v, Var) and _clashes(low, eqn, buffer):
         low.wanted.add(v)
-    scope.items.append(stmt)
+    scope.items.append(_storing(eqn, home))
+
+
+def _storing(eqn: Eqn, home: Home) -> StoreStmt:
+    """An update in place."""
+    op = "add" if eqn.prim.name in ("acc_slice", "scatter_add") else None
+    extents, v = _extents_of(eqn), eqn.inputs[1]
+    return StoreStmt(extents, v, eqn.loc, home=home, out=eqn.out, op=op, part=eqn)
+
+
+def _clashes(low: Lowering, eqn: Eqn, buffer: Buffer) -> bool:
+    """Whether the value that an update stores reads other cells than it overwrites."""
+    if not eqn.inputs[1].aval.shape:
+        return False
+    return low.reads_elsewhere(_storing(eqn, Home(buffer, eqn.out.aval.shape)))
 
 
 def _most(eqn: Eqn) -> bool:
