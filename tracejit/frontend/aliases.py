@@ -37,10 +37,20 @@ class Links:
         return mine == {k: set(v) for k, v in other.outer.items()}
 
     def entangle(self, boxes: Mapping[Key, Box], source: Any) -> None:
-        """Make twins of the boxes of leaves; `source` is told of by Stale."""
+        """Make the boxes of leaves twins of all that may be the same array.
+
+        Those made here are twins of each other only if they are `pairs`. `source` is
+        what Stale is told.
+        """
+        twins: dict[Key, dict[int, Box]] = {}
         for key, box in boxes.items():
-            for root in self.outer.get(key, {}).values():
-                _pair(box, root, source)
+            box.origins = tuple(self.outer.get(key, {}).values())
+            twins[key] = {id(r): r for r in box.origins}
+            for root in box.origins:
+                twins[key].update((id(t), t) for t, _ in root.twins)
+        for key, box in boxes.items():
+            for twin in twins[key].values():
+                _pair(box, twin, source)
         for a, b in self.pairs:
             if a in boxes and b in boxes:
                 _pair(boxes[a], boxes[b], source)
@@ -54,84 +64,38 @@ def _pair(a: Box, b: Box, source: Any) -> None:
     b.twins.append((a, source))
 
 
-def links(
-    sources: Mapping[Key, Sequence[Any]], inner: Mapping[Key, Box] | None = None
-) -> Links:
+def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
     """The Links of leaves that are one of `sources`, one for each way to come here.
 
-    In a loop the ways are: before the first round, and from the round before, where
-    `inner` are the boxes that the leaves were in that round.
+    In a loop the ways are: before the first round, and from the round before.
     """
-    inner = inner or {}
-    slots = {id(box) for box in inner.values()}
     roots = {key: _roots(ways) for key, ways in sources.items()}
-    outer = {key: outer_of(key, sources, inner) for key in sources}
+    outer = {key: _origins(ways) for key, ways in roots.items()}
     keys = list(roots)
     pairs = {
         (a, b)
         for k, a in enumerate(keys)
         for b in keys[:k]
-        if any(_may_meet(x, y, slots) for x, y in zip(roots[a], roots[b], strict=True))
+        if any(_may_meet(x, y) for x, y in zip(roots[a], roots[b], strict=True))
     }
     return Links({k: v for k, v in outer.items() if v}, frozenset(pairs))
-
-
-def _may_meet(a: Box | None, b: Box | None, slots: set[int]) -> bool:
-    """Whether two boxes may stand for one array at the end of one round or branch."""
-    if a is None or b is None:
-        return False
-    ours, theirs = _reach(a, slots), _reach(b, slots)
-    return any(
-        k in theirs or any(id(twin) in theirs for twin, _ in box.twins)
-        for k, box in ours.items()
-    )
-
-
-def _reach(start: Box, slots: set[int]) -> dict[int, Box]:
-    """A box, and what it may be where it was merged itself in a region now closed."""
-    found: dict[int, Box] = {}
-    todo = [start]
-    while todo:
-        box = todo.pop()
-        if id(box) not in found:
-            found[id(box)] = box
-            if id(box) not in slots and not is_open(box):
-                todo += [twin for twin, _ in box.twins]
-    return found
 
 
 def _roots(ways: Sequence[Any]) -> list[Box | None]:
     return [s.root if isinstance(s, Box) and s.kind == "array" else None for s in ways]
 
 
-def outer_of(
-    start: Key,
-    sources: Mapping[Key, Sequence[Any]],
-    inner: Mapping[Key, Box],
-    first: Mapping[Key, Sequence[Any]] | None = None,
-) -> dict[int, Box]:
-    """The arrays of the surroundings that a leaf may be, through any number of rounds.
+def _origins(roots: Sequence[Box | None]) -> dict[int, Box]:
+    """The arrays of the surroundings that these may be."""
+    found = [r for root in roots if root is not None for r in root.origins or (root,)]
+    return {id(r): r for r in found if is_open(r)}
 
-    `first` are the sources of the leaf itself, if these differ.
-    """
-    by_box = {id(box): key for key, box in inner.items()}
-    found: dict[int, Box] = {}
-    todo = _roots((first or sources)[start])
-    seen: set[int] = set()
-    while todo:
-        root = todo.pop()
-        if root is None or id(root) in seen:
-            continue
-        seen.add(id(root))
-        key = by_box.get(id(root))
-        if key is not None:
-            todo += _roots(sources[key])
-        elif is_open(root):
-            found[id(root)] = root
-        else:
-            # It was merged in a region that is closed by now.
-            todo += [twin for twin, _ in root.twins]
-    return found
+
+def _may_meet(a: Box | None, b: Box | None) -> bool:
+    """Whether two boxes may stand for one array, at one and the same time."""
+    if a is None or b is None:
+        return False
+    return a is b or any(twin is b for twin, _ in a.twins)
 
 
 def is_open(box: Box) -> bool:

@@ -75,6 +75,7 @@ class Box:
         "kind",
         "lens",
         "linear",
+        "origins",
         "region",
         "twins",
         "value",
@@ -102,6 +103,8 @@ class Box:
         self._cache: Any = None
         #: Boxes that may stand for the same array: a write makes them stale.
         self.twins: list[tuple[Box, Any]] = []
+        #: Of a merged box: the arrays that it may be (see `aliases`).
+        self.origins: tuple[Box, ...] = ()
 
     if TYPE_CHECKING:  # filled in by `operators`, `indexing` and `methods`
 

@@ -20,7 +20,7 @@ from tracejit.base.errors import (
     TracejitError,
     UnrollLimitError,
 )
-from tracejit.frontend.aliases import NO_LINKS, Links, links, outer_of
+from tracejit.frontend.aliases import NO_LINKS, links
 from tracejit.frontend.box import Box, Stale, box_of
 from tracejit.frontend.branches import (
     Branch,
@@ -56,7 +56,7 @@ from tracejit.ops.promote import convert
 
 NO_PAST = object()
 INDEX = Aval(np.dtype(np.int64))
-MAX_ROUNDS = 8
+MAX_ROUNDS = 12
 MAX_UNROLLED = 10_000
 #: Rounds that a loop may run as plain Python before it is tried no more.
 PEELED = 2
@@ -170,7 +170,7 @@ class Loop:
             spec = spec_of(place, self._seen(before, after), old)
             settled &= spec == old
             self.slots[key] = Slot(place, spec, before, after)
-        new = links(self._ways(True), self.boxes)
+        new = links(self._ways(before=True))
         settled &= new == self.links
         self.links = new
         return settled
@@ -236,15 +236,8 @@ class Loop:
 
     def finish(self, outs: Sequence[Atom]) -> None:
         """Store the final values."""
-        ways, inner = self._ways(True), self.boxes
-        final = links(ways, inner)
-        if self.runs:
-            # Not what it was before the loop, but what a round made it.
-            last = self._ways(False)
-            final = Links(
-                {key: outer_of(key, ways, inner, first=last) for key in last},
-                links(last, inner).pairs,
-            )
+        # Where the body surely ran, nothing is what it was before the loop.
+        final = links(self._ways(before=not self.runs))
         rest = iter(outs)
         made = [out for out in outs if isinstance(out, Var)]
         session().made_by.update(dict.fromkeys(made, self.source))
