@@ -30,7 +30,16 @@ import numpy as np
 from tracejit.ir.aval import GROW, Aval
 from tracejit.ir.builder import building, current
 from tracejit.ir.primitive import REGISTRY, zeros
-from tracejit.ir.program import Atom, Eqn, Literal, Region, Var, clone_eqn, substitute
+from tracejit.ir.program import (
+    Atom,
+    Eqn,
+    Literal,
+    Region,
+    Var,
+    clone_eqn,
+    substitute,
+    walk,
+)
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import cond, for_, while_
 from tracejit.ops.index import getitem, setitem
@@ -179,7 +188,7 @@ class Supplier:
                     env[var] = self.tape(var, path)
             for var, (entering, leaving) in handed.items():
                 env[var] = hand_down(eqn, var, env[entering], leaving)
-            reads += [clone_eqn(eqn, env) for eqn in recomputed]
+            reads += _run_again(recomputed, env, exactly=_decides(region))
         _substitute_in(region, env)
         region.eqns[:0] = reads
 
@@ -255,6 +264,31 @@ def hand_down(eqn: Eqn, var: Var, read: Atom, last: Var) -> Var:
     region.params.append(handed)
     region.results.append(read)
     return handed
+
+
+def _run_again(eqns: list[Eqn], env: dict[Var, Atom], exactly: bool) -> list[Eqn]:
+    """Copies of primal equations; `env` grows by what they compute.
+
+    Unless it must come out `exactly` as in the primal, this is derivative code, whose
+    rounding is ours: it has an origin.
+    """
+    copies = [clone_eqn(eqn, env) for eqn in eqns]
+    if not exactly and not any(_chooses(eqn) for eqn in eqns):
+        for copy, eqn in zip(copies, eqns, strict=True):
+            copy.origin = eqn
+    return copies
+
+
+def _decides(region: Region) -> bool:
+    """Whether a transposed region decides anything by primal values."""
+    return any(_chooses(eqn) for eqn in walk(region))
+
+
+def _chooses(eqn: Eqn) -> bool:
+    """Whether a float enters a comparison, a rounding or a branch."""
+    return any(a.aval.inexact for a in eqn.inputs) and any(
+        not v.aval.inexact for v in eqn.outputs
+    )
 
 
 def _tape_slice(index: Index, var: Var) -> tuple[list[Any], tuple[Any, ...]]:
