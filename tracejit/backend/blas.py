@@ -38,13 +38,14 @@ def addresses() -> dict[str, int]:
     for spelling, width in _SPELLINGS:
         if all(hasattr(library, spelling.format(name)) for name in GEMM.values()):
             return {
-                symbol(name, width): _address(library, spelling.format(name))
+                symbol(name, width): address_in(library, spelling.format(name))
                 for name in GEMM.values()
             }
     return {}
 
 
-def _address(library: ctypes.CDLL, name: str) -> int:
+def address_in(library: ctypes.CDLL, name: str) -> int:
+    """Where a shared library has a routine."""
     return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
 
 

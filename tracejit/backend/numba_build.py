@@ -109,12 +109,12 @@ class Compiled:
 
     def _plan_workspace(self) -> None:
         """Temporaries lie behind one another in one block, which calls reuse."""
-        self.temporaries = [
-            a
-            for a in self._text.arguments
-            if isinstance(a, Buffer) and a.role == "temporary"
-        ]
-        self.workspace_bytes = sum(_padded(b.aval.nbytes) for b in self.temporaries)
+        self._offsets: list[tuple[int, int]] = []
+        self.workspace_bytes = 0
+        for k, argument in enumerate(self._text.arguments):
+            if isinstance(argument, Buffer) and argument.role == "temporary":
+                self._offsets.append((k, self.workspace_bytes))
+                self.workspace_bytes += _padded(argument.aval.nbytes)
         self._free_blocks: list[np.ndarray] = []
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
@@ -125,7 +125,7 @@ class Compiled:
         for k, result in enumerate(made, len(self.inputs)):
             values[k] = address_of(result)
         block = None
-        if self.temporaries:
+        if self._offsets:
             # A list's pop and append are atomic: threads never share a block.
             blocks = self._free_blocks
             block = blocks.pop() if blocks else self._new_block()
@@ -165,10 +165,8 @@ class Compiled:
 
     def _place_temporaries(self, values: list[Any], address: int) -> None:
         address += -address % _ALIGN
-        for k, argument in enumerate(self._text.arguments):
-            if isinstance(argument, Buffer) and argument.role == "temporary":
-                values[k] = address
-                address += _padded(argument.aval.nbytes)
+        for k, offset in self._offsets:
+            values[k] = address + offset
 
     def _new_result(self, buffer: Buffer) -> np.ndarray:
         """Memory for a result that nobody holds.

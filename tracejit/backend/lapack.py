@@ -1,0 +1,123 @@
+"""LAPACK, and what of BLAS it goes with, by address: what kernels call for matrices.
+
+The routines are Fortran's: matrices lie column by column and every argument is a
+pointer. NumPy's own library serves, or else SciPy's; `run` calls a routine from plain
+Python, `numba_compile` from native code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend.blas import address_in
+
+#: The arguments of each routine: c a character, i an integer, s a real number, p an
+#: array of reals, q one of integers. Those in `SILENT` have no status at the end.
+ROUTINES = {
+    "getrf": "iipiq",
+    "potrf": "cipi",
+    "trsm": "cccciispipi",
+    "geqrf": "iipippi",
+    "orgqr": "iiipippi",
+    "syevd": "ccipippiqi",
+    "gesdd": "ciipippipipiq",
+}
+SILENT = {"trsm"}
+#: The letter that a routine's name starts with, by dtype.
+LETTERS = {"float64": "d", "float32": "s"}
+#: How builds spell a Fortran routine, and the width of their integers.
+_SPELLINGS = [
+    ("scipy_{}_64_", 64),
+    ("{}_64_", 64),
+    ("scipy_{}_", 32),
+    ("{}_", 32),
+]
+
+
+def _names() -> Iterator[str]:
+    return (letter + routine for letter in LETTERS.values() for routine in ROUTINES)
+
+
+def symbol(name: str) -> str:
+    """The name by which object code calls a routine."""
+    return f"tracejit_{name}_{integer_width()}"
+
+
+@cache
+def _found() -> tuple[dict[str, int], int]:
+    """Addresses by routine, and the width of the integers they take."""
+    try:
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (OSError, AttributeError):
+        return _of_scipy(), 32
+    for spelling, width in _SPELLINGS:
+        if all(hasattr(library, spelling.format(name)) for name in _names()):
+            found = {n: address_in(library, spelling.format(n)) for n in _names()}
+            return found, width
+    return _of_scipy(), 32
+
+
+def _of_scipy() -> dict[str, int]:
+    """SciPy's pointers for Cython; empty where it is not installed."""
+    try:
+        modules = [
+            importlib.import_module(f"scipy.linalg.cython_{kind}").__pyx_capi__
+            for kind in ("lapack", "blas")
+        ]
+    except ImportError:
+        return {}
+    capsules = modules[1] | modules[0]
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+
+    def address(capsule: Any) -> int:
+        return api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+
+    return {name: address(capsules[name]) for name in _names()}
+
+
+def addresses() -> dict[str, int]:
+    """The address of every routine, by our name for it; empty if there is none."""
+    return {symbol(name): address for name, address in _found()[0].items()}
+
+
+def integer_width() -> int:
+    return _found()[1]
+
+
+def integer_dtype() -> Any:
+    """Of the integers that routines take."""
+    return np.dtype(f"int{integer_width()}")
+
+
+def run(routine: str, *args: Any) -> int:
+    """Call a routine on flat arrays and numbers, from Python; its status."""
+    kinds = ROUTINES[routine]
+    dtype = args[kinds.index("p")].dtype
+    integer = ctypes.c_int64 if integer_width() == 64 else ctypes.c_int32
+    real = ctypes.c_double if dtype == np.float64 else ctypes.c_float
+    make = {"c": ctypes.c_char, "i": integer, "s": real}
+    held = [
+        x if kind in "pq" else make[kind](x)
+        for kind, x in zip(kinds, args, strict=True)
+    ]
+    status = integer(0)
+    pointers: list[Any] = [
+        ctypes.c_void_p(x.ctypes.data) if isinstance(x, np.ndarray) else ctypes.byref(x)
+        for x in held
+    ]
+    if routine not in SILENT:
+        pointers.append(ctypes.byref(status))
+    lengths = [ctypes.c_size_t(1)] * kinds.count("c")
+    address = _found()[0][LETTERS[dtype.name] + routine]
+    ctypes.CFUNCTYPE(None)(address)(*pointers, *lengths)
+    return status.value

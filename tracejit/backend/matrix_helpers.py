@@ -1,0 +1,225 @@
+"""Functions of matrices that kernels call by name, in plain Python.
+
+Arrays are flat; matrices lie row by row, `batch` of them behind one another. Where
+LAPACK must have columns, a matrix is turned on its way in and out, so that NumPy's
+results come out to the last bit, signs of vectors included. A factorisation that fails
+is NaN. Numba compiles these as they stand, but for those that reach outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend import lapack
+
+# What `numba_compile` replaces --------------------------------------------------------
+
+_tj_getrf = partial(lapack.run, "getrf")
+_tj_potrf = partial(lapack.run, "potrf")
+_tj_trsm = partial(lapack.run, "trsm")
+_tj_geqrf = partial(lapack.run, "geqrf")
+_tj_orgqr = partial(lapack.run, "orgqr")
+_tj_syevd = partial(lapack.run, "syevd")
+_tj_gesdd = partial(lapack.run, "gesdd")
+
+
+def _tj_at(array: Any, start: int) -> Any:
+    """The array from an element on."""
+    return array[start:]
+
+
+def _tj_integer(work: Any, k: int) -> int:
+    """The k-th of the integers that LAPACK has written into `work`."""
+    return work.view(lapack.integer_dtype())[k]
+
+
+# Pieces -------------------------------------------------------------------------------
+
+
+def _tj_turn(rows: int, columns: int, source: Any, target: Any) -> None:
+    """target = the transpose of source, a matrix of so many rows and columns."""
+    for i in range(rows):
+        for j in range(columns):
+            target[j * rows + i] = source[i * columns + j]
+
+
+def _tj_turn_square(n: int, a: Any) -> None:
+    for i in range(n):
+        for j in range(i):
+            above = a[j * n + i]
+            a[j * n + i] = a[i * n + j]
+            a[i * n + j] = above
+
+
+def _tj_fail(size: int, x: Any) -> None:
+    for k in range(size):
+        x[k] = np.nan
+
+
+# Systems of equations -----------------------------------------------------------------
+
+
+def _tj_solve_triangular(
+    lower: bool, trans: bool, unit: bool, batch: int, n: int, m: int, a: Any, x: Any
+) -> None:
+    """x (n, m) = op(T)⁻¹ x, with T a triangle of a.
+
+    Column by column our matrices are transposed: so T stands on the right.
+    """
+    if n == 0 or m == 0:
+        return
+    # The letters L and U, T and N, U and N.
+    side = 85 if lower else 76
+    turn = 84 if trans else 78
+    ones = 85 if unit else 78
+    for k in range(batch):
+        t, b = _tj_at(a, k * n * n), _tj_at(x, k * n * m)
+        _tj_trsm(82, side, turn, ones, m, n, 1.0, t, n, b, m)
+
+
+def _tj_lu(batch: int, n: int, a: Any, pivots: Any, order: Any, work: Any) -> None:
+    """L and U in place of a; the pivots from 0, and the order of rows they make."""
+    for k in range(batch):
+        own, first = _tj_at(a, k * n * n), k * n
+        _tj_turn_square(n, own)
+        _tj_getrf(n, n, own, max(n, 1), work)
+        _tj_turn_square(n, own)
+        for i in range(n):
+            pivots[first + i] = _tj_integer(work, i) - 1
+            order[first + i] = i
+        for i in range(n):
+            p = pivots[first + i]
+            here = order[first + i]
+            order[first + i] = order[first + p]
+            order[first + p] = here
+
+
+def _tj_swap_rows(i: int, j: int, m: int, x: Any) -> None:
+    for c in range(m):
+        here = x[i * m + c]
+        x[i * m + c] = x[j * m + c]
+        x[j * m + c] = here
+
+
+def _tj_lu_solve(
+    trans: bool, batch: int, n: int, m: int, factors: Any, pivots: Any, x: Any
+) -> None:
+    """x (n, m) = op(a)⁻¹ x, with the factors and pivots of a."""
+    for k in range(batch):
+        f, b, first = _tj_at(factors, k * n * n), _tj_at(x, k * n * m), k * n
+        if trans:
+            _tj_solve_triangular(False, True, False, 1, n, m, f, b)
+            _tj_solve_triangular(True, True, True, 1, n, m, f, b)
+            for i in range(n - 1, -1, -1):
+                _tj_swap_rows(i, pivots[first + i], m, b)
+        else:
+            for i in range(n):
+                _tj_swap_rows(i, pivots[first + i], m, b)
+            _tj_solve_triangular(True, False, True, 1, n, m, f, b)
+            _tj_solve_triangular(False, False, False, 1, n, m, f, b)
+
+
+# Factorisations -----------------------------------------------------------------------
+
+
+def _tj_cholesky(batch: int, n: int, a: Any) -> None:
+    """The lower factor in place of a."""
+    for k in range(batch):
+        own = _tj_at(a, k * n * n)
+        # Column by column, our lower triangle is the upper one (letter U).
+        if _tj_potrf(85, n, own, max(n, 1)) != 0:
+            _tj_fail(n * n, own)
+        for i in range(n):
+            for j in range(i + 1, n):
+                own[i * n + j] = 0
+
+
+def _tj_qr(
+    batch: int,
+    m: int,
+    n: int,
+    a: Any,
+    q: Any,
+    r: Any,
+    turned: Any,
+    tau: Any,
+    work: Any,
+    lwork: int,
+) -> None:
+    """q (m, n) and r (n, n) of a (m, n), m >= n."""
+    for k in range(batch):
+        _tj_turn(m, n, _tj_at(a, k * m * n), turned)
+        _tj_geqrf(m, n, turned, max(m, 1), tau, work, lwork)
+        own = _tj_at(r, k * n * n)
+        for i in range(n):
+            for j in range(n):
+                own[i * n + j] = turned[j * m + i] if i <= j else 0
+        _tj_orgqr(m, n, n, turned, max(m, 1), tau, work, lwork)
+        _tj_turn(n, m, turned, _tj_at(q, k * m * n))
+
+
+def _tj_eigh(
+    batch: int,
+    n: int,
+    a: Any,
+    w: Any,
+    work: Any,
+    lwork: int,
+    integers: Any,
+    count: int,
+) -> None:
+    """Eigenvalues w, and eigenvectors in place of a."""
+    for k in range(batch):
+        own, values = _tj_at(a, k * n * n), _tj_at(w, k * n)
+        _tj_turn_square(n, own)
+        # The letters V and L.
+        rest = (work, lwork, integers, count)
+        status = _tj_syevd(86, 76, n, own, max(n, 1), values, *rest)
+        if status != 0:
+            _tj_fail(n * n, own)
+            _tj_fail(n, values)
+        _tj_turn_square(n, own)
+
+
+def _tj_svd(
+    batch: int,
+    m: int,
+    n: int,
+    a: Any,
+    u: Any,
+    s: Any,
+    vt: Any,
+    turned: Any,
+    left: Any,
+    right: Any,
+    work: Any,
+    lwork: int,
+    integers: Any,
+) -> None:
+    """u (m, k), s (k,) and vt (k, n) of a (m, n), where k is the lesser of m and n."""
+    k = min(m, n)
+    for b in range(batch):
+        values = _tj_at(s, b * k)
+        _tj_turn(m, n, _tj_at(a, b * m * n), turned)
+        # The letter S.
+        top, low = max(m, 1), max(k, 1)
+        rest = (left, top, right, low, work, lwork, integers)
+        status = _tj_gesdd(83, m, n, turned, top, values, *rest)
+        if status != 0:
+            _tj_fail(m * k, left)
+            _tj_fail(k, values)
+            _tj_fail(k * n, right)
+        _tj_turn(k, m, left, _tj_at(u, b * m * k))
+        _tj_turn(n, k, right, _tj_at(vt, b * k * n))
+
+
+#: Those that are given instructions of their own.
+OUTSIDE = ("_tj_at", "_tj_integer", *(f"_tj_{name}" for name in lapack.ROUTINES))
+#: By the name they have in kernels.
+HELPERS: dict[str, Callable[..., Any]] = {
+    name: value for name, value in globals().items() if name.startswith("_tj_")
+}
