@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import StagingError
 from tracejit.frontend.aliases import links
 from tracejit.frontend.box import Box, Stale, call, is_static
 from tracejit.frontend.carry import (
@@ -38,7 +39,7 @@ from tracejit.frontend.places import (
 )
 from tracejit.frontend.session import Raised, session
 from tracejit.frontend.state import binary
-from tracejit.frontend.trees import Merge, freeze
+from tracejit.frontend.trees import Merge, containers, freeze
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, walk
@@ -88,6 +89,20 @@ class Branch:
             }
             trace.frozen = frozen | inside
             watch.undo()
+
+    def require_whole(self, place: Place, spec: Spec, value: Any) -> None:
+        """Refuse to merge a container that this branch wrote to: that is undone."""
+        if isinstance(value, Maybe):
+            value = value.value
+        if value is UNDEFINED or isinstance(place, Buffer):
+            return
+        written = {id(p.owner) for p, _ in self.changes.values()}
+        if any(id(obj) in written for obj in containers(spec.tree, value)):
+            raise StagingError(
+                f"{place} is replaced on one path and written to on another",
+                session().builder.loc,
+                "do the same on all paths",
+            )
 
     def accept(self) -> None:
         """The branch becomes part of the program: its draws and prints count."""
@@ -180,6 +195,7 @@ def _merge(
         spec = spec_of(place, values)
         specs.append(spec)
         for k, (side, value) in enumerate(zip(sides, values, strict=True)):
+            side.require_whole(place, spec, value)
             with side.entered():
                 results[k] += encode(place, spec, value)
             for leaf, box in array_leaves(place, spec, value).items():

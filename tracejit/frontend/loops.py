@@ -168,6 +168,7 @@ class Loop:
             before = slot.before if slot else self._before(place)
             old = slot.spec if slot else None
             spec = spec_of(place, self._seen(before, after), old)
+            probe.require_whole(place, spec, after)
             settled &= spec == old
             self.slots[key] = Slot(place, spec, before, after)
         new = links(self._ways(before=True))
