@@ -144,7 +144,11 @@ def nested_while(x: Any) -> Any:
         v, _ = while_loop(
             lambda v, k: ew.lt(v, 3.0),
             lambda v, k: (
-                branch(ew.lt(v, 1.5), lambda: v * v + 0.4, lambda: ew.sin(v) * 0.1 + 1.2 * v),
+                branch(
+                    ew.lt(v, 1.5),
+                    lambda: v * v + 0.4,
+                    lambda: ew.sin(v) * 0.1 + 1.2 * v,
+                ),
                 k + 1,
             ),
             at(x, i),
