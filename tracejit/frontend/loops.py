@@ -74,8 +74,10 @@ class Slot:
 
     def params(self) -> list[Var]:
         """Fresh parameters for a region."""
-        named = isinstance(self.place, Variable)
-        hint = self.place.name if named else getattr(self.place.get(), "hint", "")
+        if isinstance(self.place, Variable):
+            hint = self.place.name
+        else:
+            hint = getattr(self.place.get(), "hint", "")
         return [fresh(aval, hint) for aval in avals(self.spec)]
 
     def past(self, before: bool) -> list[Any]:
