@@ -59,6 +59,8 @@ def failing(prim: Primitive) -> str | None:
 
 
 def _scaled(out: Any) -> Any:
+    if isinstance(out, tuple):
+        return tuple(x if x is None else _scaled(x) for x in out)
     return REGISTRY["mul"](out, as_atom(FACTOR, out.aval.dtype))
 
 

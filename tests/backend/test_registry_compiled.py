@@ -37,7 +37,8 @@ def program_of(name):
             inputs = [Var(aval_of(x)) for x in operands]
             params += inputs
             args += operands
-            results.append(prim(*inputs, **static))
+            out = prim(*inputs, **static)
+            results += [out] if prim.single else out
     return Program(name, Region(params, eqns, results)), args
 
 

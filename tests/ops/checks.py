@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import tracejit.ops.factor
 import tracejit.ops.index
 import tracejit.ops.linalg
 import tracejit.ops.special  # noqa: F401  (they fill the registry)
@@ -43,9 +44,15 @@ def differentiable(prim: Primitive) -> Iterator[Any]:
     for operands, params in samples(prim):
         program = straight.primal(prim, operands, params)
         active = straight.inexact(program)
-        if active and program.results[0].aval.inexact:
+        if active and any(r.aval.inexact for r in program.results):
             dots = [rng.normal(size=np.shape(operands[k])) for k in active]
             yield program, operands, dots
+
+
+def all_close(prim: Primitive, got: Any, wanted: Any, tolerance: float) -> None:
+    """Every result, as `close` compares them."""
+    for a, b in zip(got, wanted, strict=True):
+        close(a, b, prim.name, tolerance)
 
 
 def close(a: Any, b: Any, what: str, tolerance: float) -> None:
@@ -62,8 +69,9 @@ def value(prim: Primitive) -> None:
             before = [np.array(x) for x in args]
             with np.errstate(all="ignore"):
                 out = prim.impl(*args, **params)
-            (ruled,) = straight.primal(prim, args, params).results
-            assert aval_of(out) == ruled.aval, (prim, aval_of(out), ruled.aval)
+            ruled = [r.aval for r in straight.primal(prim, args, params).results]
+            found = list(map(aval_of, [out] if prim.single else out))
+            assert found == ruled, (prim, found, ruled)
             for x, old in zip(args, before, strict=True):
                 np.testing.assert_array_equal(x, old)
 
@@ -97,9 +105,7 @@ def jvp(prim: Primitive) -> None:
     """Tangents against differences."""
     for program, args, dots in differentiable(prim):
         got = straight.run(straight.jvp(program), *args, *dots)
-        close(
-            got[0], straight.differences(program, args, dots)[0], prim.name, DIFFERENCES
-        )
+        all_close(prim, got, straight.differences(program, args, dots), DIFFERENCES)
 
 
 def second_order(prim: Primitive) -> None:
@@ -113,9 +119,7 @@ def second_order(prim: Primitive) -> None:
             for k, d in zip(straight.inexact(first), dots + dots, strict=True)
         ]
         got = straight.run(straight.jvp(first), *args, *more)
-        close(
-            got[0], straight.differences(first, args, more)[0], prim.name, DIFFERENCES
-        )
+        all_close(prim, got, straight.differences(first, args, more), DIFFERENCES)
 
 
 def vjp(prim: Primitive) -> None:
@@ -123,17 +127,14 @@ def vjp(prim: Primitive) -> None:
     rng = rng_of(prim)
     for program, args, dots in differentiable(prim):
         linear = straight.jvp(program)
-        (tangent,) = straight.run(linear, *args, *dots)
-        ct = rng.normal(size=tangent.shape)
+        tangents = straight.run(linear, *args, *dots)
+        ones = [rng.normal(size=t.shape) for t in tangents]
         turned = straight.transpose(linear, len(dots))
-        cts = straight.run(turned, *args, ct)
+        cts = straight.run(turned, *args, *ones)
         back = sum(np.sum(c * d) for c, d in zip(cts, dots, strict=True))
-        close(
-            back,
-            np.sum(ct * tangent),
-            prim.name,
-            1e-6 if tangent.dtype == np.float32 else 1e-10,
-        )
+        forth = sum(np.sum(c * t) for c, t in zip(ones, tangents, strict=True))
+        single = any(t.dtype == np.float32 for t in tangents)
+        close(back, forth, prim.name, 1e-6 if single else 1e-10)
 
 
 def accumulate(prim: Primitive) -> None:
@@ -165,17 +166,18 @@ def single_precision(prim: Primitive) -> None:
             lambda *xs: prim(*xs, **wide.eqns[-1].params),  # noqa: B023
             [aval_of(x) for x in args],
         )
-        if narrow.results[0].aval.dtype != np.float32:
+        if all(r.aval.dtype != np.float32 for r in narrow.results):
             continue  # a cast to another dtype
         dots = [_as_float(d, np.float32) for d in dots]
         linear = straight.jvp(narrow)
-        (tangent,) = straight.run(linear, *args, *dots)
-        (exact,) = straight.run(straight.jvp(wide), *operands, *dots)
-        assert tangent.dtype == np.float32, prim
-        scale = np.max(np.abs(exact), initial=1.0)
-        close(tangent / scale, exact / scale, prim.name, 1e-3)
+        tangents = straight.run(linear, *args, *dots)
+        exact = straight.run(straight.jvp(wide), *operands, *dots)
+        for mine, theirs in zip(tangents, exact, strict=True):
+            assert mine.dtype == np.float32 or theirs.dtype.kind != "f", prim
+            scale = np.max(np.abs(theirs), initial=1.0)
+            close(mine / scale, theirs / scale, prim.name, 1e-3)
         turned = straight.transpose(linear, len(dots))
-        for ct in straight.run(turned, *args, np.ones_like(tangent)):
+        for ct in straight.run(turned, *args, *map(np.ones_like, tangents)):
             assert ct.dtype == np.float32, prim
 
 

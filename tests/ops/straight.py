@@ -57,7 +57,7 @@ def jvp(program: Program) -> Program:
 
 
 def transpose(linear: Program, count: int) -> Program:
-    """`linear` maps its last `count` inputs linearly to its result; turn it around."""
+    """`linear` maps its last `count` inputs linearly to its results; turn it around."""
     split = len(linear.inputs) - count
     dots = linear.inputs[split:]
     reached, chain = set(dots), []
@@ -65,10 +65,12 @@ def transpose(linear: Program, count: int) -> Program:
         if reached.intersection(eqn.inputs):
             reached.update(eqn.outputs)
             chain.append(eqn)
-    (result,) = linear.results
-    ct = Var(result.aval)
-    cotangents: dict[Any, Any] = {result: ct}
+    ones = [Var(r.aval) for r in linear.results]
+    cotangents: dict[Any, Any] = {}
     with building() as builder, builder.open() as eqns:
+        for result, ct in zip(linear.results, ones, strict=True):
+            known = cotangents.get(result)
+            cotangents[result] = ct if known is None else known + ct
         eqns += [eqn for eqn in linear.eqns if eqn not in chain]
         for eqn in reversed(chain):
             out = cotangents.get(eqn.out)
@@ -82,7 +84,7 @@ def transpose(linear: Program, count: int) -> Program:
         results = [
             zeros(d.aval) if cotangents.get(d) is None else cotangents[d] for d in dots
         ]
-    return Program("vjp", Region([*linear.inputs[:split], ct], eqns, results))
+    return Program("vjp", Region([*linear.inputs[:split], *ones], eqns, results))
 
 
 def run(program: Program, *args: Any) -> list[Any]:

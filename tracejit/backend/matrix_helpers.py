@@ -177,8 +177,8 @@ def _tj_eigh(
         own, values = _tj_at(a, k * n * n), _tj_at(w, k * n)
         _tj_turn_square(n, own)
         # The letters V and L.
-        rest = (work, lwork, integers, count)
-        status = _tj_syevd(86, 76, n, own, max(n, 1), values, *rest)
+        lead = max(n, 1)
+        status = _tj_syevd(86, 76, n, own, lead, values, work, lwork, integers, count)
         if status != 0:
             _tj_fail(n * n, own)
             _tj_fail(n, values)
@@ -207,8 +207,21 @@ def _tj_svd(
         _tj_turn(m, n, _tj_at(a, b * m * n), turned)
         # The letter S.
         top, low = max(m, 1), max(k, 1)
-        rest = (left, top, right, low, work, lwork, integers)
-        status = _tj_gesdd(83, m, n, turned, top, values, *rest)
+        status = _tj_gesdd(
+            83,
+            m,
+            n,
+            turned,
+            top,
+            values,
+            left,
+            top,
+            right,
+            low,
+            work,
+            lwork,
+            integers,
+        )
         if status != 0:
             _tj_fail(m * k, left)
             _tj_fail(k, values)
@@ -217,8 +230,6 @@ def _tj_svd(
         _tj_turn(n, k, right, _tj_at(vt, b * k * n))
 
 
-#: Those that are given instructions of their own.
-OUTSIDE = ("_tj_at", "_tj_integer", *(f"_tj_{name}" for name in lapack.ROUTINES))
 #: By the name they have in kernels.
 HELPERS: dict[str, Callable[..., Any]] = {
     name: value for name, value in globals().items() if name.startswith("_tj_")

@@ -15,7 +15,7 @@ from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from tracejit.backend import blas, helpers
+from tracejit.backend import blas, helpers, numba_lapack
 from tracejit.backend.object_cache import ObjectCode
 
 
@@ -146,12 +146,13 @@ _INTRINSICS = {
     "_tj_tape": _null,
     "_tj_realloc": _realloc,
     "_tj_free": _free,
+    **numba_lapack.INTRINSICS,
 }
 
 
 def _compiled_helpers() -> dict[str, Any]:
     """The helpers as Numba functions, which see each other by name."""
-    seen: dict[str, Any] = {**vars(helpers), **_INTRINSICS}
+    seen: dict[str, Any] = {**helpers.plain_globals(), **_INTRINSICS}
     for name, f in helpers.HELPERS.items():
         if name not in _INTRINSICS:
             copy = FunctionType(f.__code__, seen, name)

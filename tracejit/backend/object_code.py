@@ -8,7 +8,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from tracejit.backend import blas
+from tracejit.backend import blas, lapack
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -20,7 +20,8 @@ _KINDS: dict[str, Any] = {
     **{f"int{bits}": getattr(ctypes, f"c_int{bits}") for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)},
 }
-for _name, _address in blas.addresses().items():
+_routines = blas.addresses() | lapack.addresses()
+for _name, _address in _routines.items():
     llvm.add_symbol(_name, _address)
 _process = ctypes.CDLL(None)
 
@@ -32,7 +33,7 @@ def resolves(symbol: str) -> bool:
 
 def resolves_alone(symbol: str) -> bool:
     """Whether it is there without Numba, too: in a process that only loads."""
-    return symbol in blas.addresses() or hasattr(_process, symbol)
+    return symbol in _routines or hasattr(_process, symbol)
 
 
 def host() -> tuple[str, str]:

@@ -366,12 +366,23 @@ class Nonlinear(Linear):
     """`tangent(y, inputs, tangents, **params)` spells its tangent out.
 
     `active` are the positions whose tangents it reads; they may be None. What it is
-    linear in besides has `transposes`.
+    linear in besides has `transposes`. Where there are several outputs (`single` is
+    False), the shape rule, `impl` and `tangent` return a tuple, and `y` is a list.
+    `program(*inputs, **params)` emits the value in other primitives: such a one has a
+    derivative of its own, but no code of its own.
     """
 
+    shape: Callable[..., Any] = field(repr=False)
     tangent: Callable[..., Any] = field(repr=False, kw_only=True)
     active: tuple[int, ...] = field(default=(0,), kw_only=True)
+    program: Callable[..., Any] | None = field(default=None, repr=False, kw_only=True)
     kind: ClassVar[str] = "nonlinear"
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        out: Any = self.shape(*(a.aval for a in inputs), **params)
+        return [out] if self.single else list(out)
 
     def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
         return list(self.active)
@@ -383,10 +394,12 @@ class Nonlinear(Linear):
         outputs: list[Var],
         params: dict[str, Any],
     ) -> list[Atom | None]:
-        (y,) = outputs
-        if not y.aval.inexact or all(tangents[k] is None for k in self.active):
-            return [None]
-        return [self.tangent(y, inputs, tangents, **params)]
+        inexact = any(y.aval.inexact for y in outputs)
+        if not inexact or all(tangents[k] is None for k in self.active):
+            return [None] * len(outputs)
+        if self.single:
+            return [self.tangent(outputs[0], inputs, tangents, **params)]
+        return list(self.tangent(outputs, inputs, tangents, **params))
 
 
 @dataclass(eq=False)

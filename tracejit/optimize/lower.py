@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from tracejit.ir.program import Program
-from tracejit.optimize import array_rules, control_rules
+from tracejit.optimize import array_rules, control_rules, matrix_rules
+from tracejit.optimize.expand import expand
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
 from tracejit.optimize.pull import only_unit_axes
@@ -23,11 +24,12 @@ from tracejit.optimize.registers import (
 )
 from tracejit.optimize.windows import slide_all
 
-RULES = array_rules.RULES | control_rules.RULES
+RULES = array_rules.RULES | control_rules.RULES | matrix_rules.RULES
 
 
 def lower(program: Program, *, blas: bool = True) -> Kernel:
     """The loop nests of a Program; `blas`: whether routines may be called."""
+    program = expand(program)
     stored: set[Any] = {
         eqn.inputs[0]
         for eqn in program.walk()

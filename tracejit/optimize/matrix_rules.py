@@ -1,0 +1,139 @@
+"""What factorisations become: calls of LAPACK, on memory of the kernel's own.
+
+What a routine overwrites is filled with the operand first, by the nest that computes
+it. Workspaces have the sizes that LAPACK's manual asks for, in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.aval import Aval
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.buffers import Scope
+from tracejit.optimize.lowering import Lowering, Rule
+from tracejit.optimize.nest import INT64, Affine, Buffer, Call
+
+#: The widest blocks of columns that LAPACK works in.
+_BLOCK = 64
+
+
+def _read(low: Lowering, x: Atom, scope: Scope) -> Buffer:
+    """A buffer that holds x: its own, which is asked for if there is none."""
+    buffer = low.buffers.buffer_of(x)
+    if buffer is None:
+        if isinstance(x, Var):
+            low.wanted.add(x)
+        buffer = low.buffers.new(x.aval)
+        low.fill(buffer, x, scope)
+    return buffer
+
+
+def _filled(low: Lowering, out: Var, x: Atom, scope: Scope) -> Buffer:
+    """The home of `out`, which starts as a copy of x."""
+    buffer = low.buffers.new(out.aval, out.hint)
+    low.fill(buffer, x, scope)
+    low.buffers.settle(out, buffer)
+    return buffer
+
+
+def _room(low: Lowering, size: Any, dtype: Any) -> Buffer:
+    return low.buffers.new(Aval(np.dtype(dtype), (size,)), "work")
+
+
+def _sizes(x: Atom) -> list[Affine]:
+    """How many matrices, their rows and their columns."""
+    *lead, m, n = x.aval.shape
+    return [Affine.of(math.prod(lead)), Affine.of(m), Affine.of(n)]
+
+
+def _call(
+    scope: Scope, eqn: Eqn, name: str, args: Any, reads: Any, writes: Any
+) -> None:
+    scope.items.append(Call(name, list(args), list(reads), list(writes), eqn.loc))
+
+
+def _flag(value: bool) -> Literal:
+    return Literal(value, bool)
+
+
+def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    a, b = eqn.inputs
+    own = _read(low, a, scope)
+    out = _filled(low, eqn.out, b, scope)
+    flags = [_flag(eqn.params[name]) for name in ("lower", "trans", "unit")]
+    args = [*flags, *_sizes(b), own, out]
+    _call(scope, eqn, "_tj_solve_triangular", args, [own, out], [out])
+
+
+def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    _, factors, pivots, _, b = eqn.inputs
+    reads = [_read(low, factors, scope), _read(low, pivots, scope)]
+    out = _filled(low, eqn.out, b, scope)
+    args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
+    _call(scope, eqn, "_tj_lu_solve", args, [*reads, out], [out])
+
+
+def lu(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    factors, pivots, order = eqn.outputs
+    out = _filled(low, factors, a, scope)
+    rows = [low.home_for(v).buffer for v in (pivots, order)]
+    batch, n, _ = _sizes(a)
+    work = _room(low, a.aval.shape[-1], INT64)
+    writes = [out, *rows, work]
+    _call(scope, eqn, "_tj_lu", [batch, n, *writes], [out], writes)
+
+
+def cholesky(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    out = _filled(low, eqn.out, a, scope)
+    batch, n, _ = _sizes(a)
+    _call(scope, eqn, "_tj_cholesky", [batch, n, out], [out], [out])
+
+
+def qr(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    *_, m, n = a.aval.shape
+    own, dtype = _read(low, a, scope), a.aval.dtype
+    outs = [low.home_for(v).buffer for v in eqn.outputs]
+    lwork = n * _BLOCK
+    rooms = [_room(low, size, dtype) for size in (m * n, n, lwork)]
+    args = [*_sizes(a), own, *outs, *rooms, Affine.of(lwork)]
+    _call(scope, eqn, "_tj_qr", args, [own], [*outs, *rooms])
+
+
+def eigh(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    w, v = eqn.outputs
+    out, values = _filled(low, v, a, scope), low.home_for(w).buffer
+    n = a.aval.shape[-1]
+    lwork, count = n * n * 2 + n * _BLOCK + 1, n * 5 + 3
+    work, integers = _room(low, lwork, a.aval.dtype), _room(low, count, INT64)
+    batch, size, _ = _sizes(a)
+    args = [batch, size, out, values, work, Affine.of(lwork)]
+    args += [integers, Affine.of(count)]
+    writes = [out, values, work, integers]
+    _call(scope, eqn, "_tj_eigh", args, [out], writes)
+
+
+def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    *_, m, n = a.aval.shape
+    own, dtype = _read(low, a, scope), a.aval.dtype
+    outs = [low.home_for(v).buffer for v in eqn.outputs]
+    k = eqn.outputs[1].aval.shape[-1]
+    lwork = k * k * 6 + k * 10 + (m + n) * _BLOCK
+    rooms = [_room(low, size, dtype) for size in (m * n, m * k, k * n, lwork)]
+    integers = _room(low, k * 8, INT64)
+    args = [*_sizes(a), own, *outs, *rooms, Affine.of(lwork), integers]
+    _call(scope, eqn, "_tj_svd", args, [own], [*outs, *rooms, integers])
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (solve_triangular, lu_solve, lu, cholesky, qr, eigh, svd)
+}
