@@ -8,7 +8,8 @@ peeled off (`best = None`) and is tried again, then it is unrolled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -279,7 +280,7 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
             if trips.counted and not len(trips):
                 return
             try:
-                with session().staging_loop(_key(body)):
+                with _attempt(frame, _key(body)):
                     _stage_for(frame, trips, body, meta)
                 return
             except _NothingTraced:
@@ -295,6 +296,21 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
                 return
             trips = trips.after(1)
     _unroll(frame, trips, body, meta, cause)
+
+
+@contextmanager
+def _attempt(frame: Frame, key: Any) -> Iterator[None]:
+    """Stage the loop `key` in the block; when that fails, nothing has changed."""
+    trace, watch = session(), Watch(frame)
+    frozen, effects = trace.frozen.copy(), len(trace.effects)
+    try:
+        with trace.staging_loop(key):
+            yield
+    except Exception:
+        watch.undo()
+        trace.frozen = frozen
+        del trace.effects[effects:]
+        raise
 
 
 #: What no other way of staging the loop would cure.
@@ -437,7 +453,7 @@ def while_(
         if traced(now) or tries > 0:
             tries -= 1
             try:
-                with trace.staging_loop(_key(body)):
+                with _attempt(frame, _key(body)):
                     _stage_while(frame, condition, body, meta, not traced(now))
                 return
             except _NothingTraced as error:
