@@ -16,6 +16,7 @@ import numpy as np
 import tracejit.ops.factor
 import tracejit.ops.index
 import tracejit.ops.linalg
+import tracejit.ops.sort
 import tracejit.ops.special  # noqa: F401  (they fill the registry)
 from tests.ops import straight
 from tracejit.ir.aval import aval_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backend import matrix_helpers
+from tracejit.backend import matrix_helpers, sort_helpers
 from tracejit.backend.names import DTYPES
 
 
@@ -92,7 +92,7 @@ HELPERS: dict[str, Callable[..., Any]] = {
         *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
         _tj_gemm,
     )
-} | matrix_helpers.HELPERS
+} | matrix_helpers.HELPERS | sort_helpers.HELPERS
 
 
 def plain_globals() -> dict[str, Any]:

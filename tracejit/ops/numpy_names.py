@@ -18,7 +18,16 @@ from tracejit.base.errors import OperandTypeError, UnsupportedError
 from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops import control, elementwise, index, linalg, reduce, shape, special
+from tracejit.ops import (
+    control,
+    elementwise,
+    index,
+    linalg,
+    reduce,
+    shape,
+    sort,
+    special,
+)
 from tracejit.ops.promote import (
     BOOL,
     bound,
@@ -33,7 +42,7 @@ from tracejit.ops.promote import (
 )
 
 # Their import declares the primitives that are looked up by name below.
-_DECLARES = (control, elementwise, index, linalg, reduce, shape, special)
+_DECLARES = (control, elementwise, index, linalg, reduce, shape, sort, special)
 
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}

@@ -134,15 +134,15 @@ prod = Nonlinear(
 # Scans --------------------------------------------------------------------------------
 
 
-def _turned(x: Any, axis: int, reverse: bool) -> Any:
+def turned(x: Any, axis: int, reverse: bool) -> Any:
     return np.flip(x, axis) if reverse else x
 
 
-def _same(x: Aval, *rest: Aval, **params: Any) -> Aval:
+def same_shape(x: Aval, *rest: Aval, **params: Any) -> Aval:
     return x
 
 
-def _scan_samples(rng: np.random.Generator) -> list[Any]:
+def scan_samples(rng: np.random.Generator) -> list[Any]:
     cases: list[Any] = [((4,), 0), ((2, 3), 0), ((2, 3), 1), ((0, 2), 0)]
     return [
         ((rng.normal(size=shape),), {"axis": axis, "reverse": reverse})
@@ -153,12 +153,12 @@ def _scan_samples(rng: np.random.Generator) -> list[Any]:
 
 cumsum: Linear = Linear(
     "cumsum",
-    lambda x, axis, reverse: _turned(
-        np.cumsum(_turned(x, axis, reverse), axis), axis, reverse
+    lambda x, axis, reverse: turned(
+        np.cumsum(turned(x, axis, reverse), axis), axis, reverse
     ),
-    _same,
+    same_shape,
     {0: lambda ct, x, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse)},
-    samples=_scan_samples,
+    samples=scan_samples,
 )
 
 
@@ -172,21 +172,21 @@ def _cumprod_tangent(
 
 cumprod: Nonlinear = Nonlinear(
     "cumprod",
-    lambda x, axis, reverse: _turned(
-        np.cumprod(_turned(x, axis, reverse), axis), axis, reverse
+    lambda x, axis, reverse: turned(
+        np.cumprod(turned(x, axis, reverse), axis), axis, reverse
     ),
-    _same,
+    same_shape,
     tangent=_cumprod_tangent,
-    samples=_scan_samples,
+    samples=scan_samples,
 )
 
 
 def _recur(a: Any, b: Any, axis: int, reverse: bool) -> Any:
-    y = np.moveaxis(_turned(np.array(b), axis, reverse), axis, 0)
-    a = np.moveaxis(_turned(a, axis, reverse), axis, 0)
+    y = np.moveaxis(turned(np.array(b), axis, reverse), axis, 0)
+    a = np.moveaxis(turned(a, axis, reverse), axis, 0)
     for k in range(1, len(y)):
         y[k] += a[k] * y[k - 1]
-    return _turned(np.moveaxis(y, 0, axis), axis, reverse)
+    return turned(np.moveaxis(y, 0, axis), axis, reverse)
 
 
 def _recur_tangent(y: Any, inputs: Any, tangents: Any, axis: int, reverse: bool) -> Any:
@@ -207,14 +207,14 @@ def _recur_transpose(ct: Any, a: Any, b: Any, axis: int, reverse: bool) -> Any:
 
 def _recur_samples(rng: np.random.Generator) -> list[Any]:
     return [
-        ((rng.normal(size=x.shape), x), params) for (x,), params in _scan_samples(rng)
+        ((rng.normal(size=x.shape), x), params) for (x,), params in scan_samples(rng)
     ]
 
 
 recur: Nonlinear = Nonlinear(
     "recur",
     _recur,
-    _same,
+    same_shape,
     {1: _recur_transpose},
     tangent=_recur_tangent,
     active=(0, 1),

@@ -195,7 +195,7 @@ def empty(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), reduce),
     **dict.fromkeys(("argmax", "argmin"), arg_reduce),
-    **dict.fromkeys(("cumsum", "cumprod", "recur"), scan),
+    **dict.fromkeys(("cumsum", "cumprod", "recur", "cummax", "cummin"), scan),
     **dict.fromkeys(("setitem", "acc_slice", "scatter_set", "scatter_add"), update),
     "dot": dot,
     "concatenate": concatenate,

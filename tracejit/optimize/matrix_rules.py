@@ -21,7 +21,7 @@ from tracejit.optimize.nest import INT64, Affine, Buffer, Call
 _BLOCK = 64
 
 
-def _read(low: Lowering, x: Atom, scope: Scope) -> Buffer:
+def read_whole(low: Lowering, x: Atom, scope: Scope) -> Buffer:
     """A buffer that holds x: its own, which is asked for if there is none."""
     buffer = low.buffers.buffer_of(x)
     if buffer is None:
@@ -62,7 +62,7 @@ def _flag(value: bool) -> Literal:
 
 def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     a, b = eqn.inputs
-    own = _read(low, a, scope)
+    own = read_whole(low, a, scope)
     out = _filled(low, eqn.out, b, scope)
     flags = [_flag(eqn.params[name]) for name in ("lower", "trans", "unit")]
     args = [*flags, *_sizes(b), own, out]
@@ -71,7 +71,7 @@ def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 
 def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     _, factors, pivots, _, b = eqn.inputs
-    reads = [_read(low, factors, scope), _read(low, pivots, scope)]
+    reads = [read_whole(low, factors, scope), read_whole(low, pivots, scope)]
     out = _filled(low, eqn.out, b, scope)
     args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
     _call(scope, eqn, "_tj_lu_solve", args, [*reads, out], [out])
@@ -98,7 +98,7 @@ def cholesky(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 def qr(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     (a,) = eqn.inputs
     *_, m, n = a.aval.shape
-    own, dtype = _read(low, a, scope), a.aval.dtype
+    own, dtype = read_whole(low, a, scope), a.aval.dtype
     outs = [low.home_for(v).buffer for v in eqn.outputs]
     lwork = n * _BLOCK
     rooms = [_room(low, size, dtype) for size in (m * n, n, lwork)]
@@ -123,7 +123,7 @@ def eigh(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     (a,) = eqn.inputs
     *_, m, n = a.aval.shape
-    own, dtype = _read(low, a, scope), a.aval.dtype
+    own, dtype = read_whole(low, a, scope), a.aval.dtype
     outs = [low.home_for(v).buffer for v in eqn.outputs]
     k = eqn.outputs[1].aval.shape[-1]
     lwork = k * k * 6 + k * 10 + (m + n) * _BLOCK

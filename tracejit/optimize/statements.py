@@ -288,7 +288,7 @@ def first_of(eqn: Eqn) -> Literal:
     elif name == "any" or dtype.kind == "b":
         value = name in ("min", "argmin")
     else:
-        low = name in ("max", "argmax")
+        low = name in ("max", "argmax", "cummax")
         value = extreme(dtype, low)
     return Literal(dtype.type(value).item(), dtype)
 
@@ -316,4 +316,6 @@ COMBINES = {
     "cumsum": "add",
     "cumprod": "mul",
     "recur": "add",
+    "cummax": "maximum",
+    "cummin": "minimum",
 }
