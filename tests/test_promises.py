@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 
 import numpy as np
 import pytest
@@ -171,7 +170,6 @@ def test_arguments_that_are_refused(x, error):
 def test_python_decisions_without_source_are_refused():
     namespace = {"np": np}
     exec("def f(x):\n    return np.sum(x) * float(x[0])", namespace)
-    assert not linecache.getline("<string>", 1)
     with pytest.raises(TracedValueError, match="float"):
         tj.grad(namespace["f"])(X)
 
