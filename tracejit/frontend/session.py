@@ -137,9 +137,17 @@ class Session(Trace):
 
     def stale_read(self, stale: Any, aval: Any) -> Exception:
         """A loop that is staged already is unrolled in another attempt."""
-        if stale.source is None or stale.source in self.active:
-            return super().stale_read(stale, aval)
-        return self.restage(unroll=stale.source)
+        if self._may_unroll(stale.source):
+            return self.restage(unroll=stale.source)
+        return super().stale_read(stale, aval)
+
+    def _may_unroll(self, source: Any) -> bool:
+        """Whether a loop was staged that can be unrolled in another attempt.
+
+        A loop that data may end is staged whatever the advice.
+        """
+        busy = source in self.active or source in self.advice.unroll
+        return source is not None and not busy
 
     def restage(self, unroll: Any = None, pinned: Iterable[Any] = ()) -> Exception:
         """What to raise so that staging begins again with this advice."""
@@ -162,7 +170,7 @@ class Session(Trace):
         if id(obj) not in self.frozen:
             return
         source = self.frozen[id(obj)][1]
-        if source is not None and source not in self.active:
+        if self._may_unroll(source):
             raise self.restage(unroll=source)
         raise UnknownAliasError(
             f"which {type(obj).__name__} this is depends on a loop or branch on traced "
