@@ -87,6 +87,14 @@ class ShapeMismatchError(TracejitError, ValueError):
     """
 
 
+class MatrixShapeError(TracejitError, np.linalg.LinAlgError):
+    """Arrays that are not the matrices that linear algebra needs.
+
+    np.linalg.inv(np.ones((3, 2)))      # MatrixShapeError
+    np.linalg.pinv(np.ones((3, 2)))     # write this
+    """
+
+
 class AxisRangeError(TracejitError, np.exceptions.AxisError):
     """An axis that the array does not have.
 

@@ -35,7 +35,13 @@ from tracejit.frontend.lens import c_strides
 from tracejit.frontend.operators import outside, store
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
-from tracejit.ops import numpy_products, numpy_reduce, numpy_series, numpy_shape
+from tracejit.ops import (
+    numpy_linalg,
+    numpy_products,
+    numpy_reduce,
+    numpy_series,
+    numpy_shape,
+)
 from tracejit.ops.numpy_names import FUNCTIONS, unsupported
 from tracejit.ops.promote import (
     BOOL,
@@ -47,7 +53,13 @@ from tracejit.ops.promote import (
     supported,
 )
 
-_PROGRAMS_COME_FROM = (numpy_products, numpy_reduce, numpy_series, numpy_shape)
+_PROGRAMS_COME_FROM = (
+    numpy_linalg,
+    numpy_products,
+    numpy_reduce,
+    numpy_series,
+    numpy_shape,
+)
 
 
 # Any function with a program ----------------------------------------------------------
@@ -110,7 +122,8 @@ def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
 def boxed(out: Any, values: Any) -> Any:
     """Boxes on the results of a program with these arguments."""
     if isinstance(out, tuple | list):
-        return type(out)(boxed(x, values) for x in out)
+        parts = [boxed(x, values) for x in out]
+        return type(out)(*parts) if hasattr(out, "_fields") else type(out)(parts)
     return out if isinstance(out, bool) else fresh(out, *values)
 
 
@@ -124,6 +137,7 @@ class Binding:
     def __init__(self, fn: Any, program: Callable[..., Any]):
         self.fn = fn
         self.arrays = _ARRAYS.get(fn, 9)
+        self.of_matrices = getattr(fn, "__module__", "") == "numpy.linalg"
         ours = inspect.signature(program).parameters.values()
         self.ours = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.options = {p.name for p in ours if p.kind is p.KEYWORD_ONLY}
@@ -146,14 +160,19 @@ class Binding:
                 listed = isinstance(value, list | tuple) and place < self.arrays
                 placed.append(asarray(value) if listed else value)
             elif name == self.our_name(place):
-                placed.append(value)
+                placed.append(self.settled(value))
             else:
-                named[name] = value
+                named[name] = self.settled(value)
         for name, value in kwargs.items():
             if name in self.names and name not in self.defaults:
                 name = self.our_name(self.names.index(name)) or name
-            named[name] = value
+            named[name] = self.settled(value) if name in self.defaults else value
         return placed, {k: v for k, v in named.items() if self.says_something(k, v)}
+
+    def settled(self, option: Any) -> Any:
+        """An option; of linear algebra (which norm? how small is zero?) a known one."""
+        number = type(option) is Box and not option.aval.shape
+        return plain(option) if self.of_matrices and number else option
 
     def name_at(self, place: int) -> str | None:
         """The option at a place of the call; None for an operand."""

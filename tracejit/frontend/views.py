@@ -343,6 +343,7 @@ _VIEWS: dict[Any, Callable[..., Any]] = {
     np.transpose: transpose,
     np.permute_dims: transpose,
     np.matrix_transpose: lambda x: swapaxes(x, -1, -2),
+    np.linalg.matrix_transpose: lambda x: swapaxes(x, -1, -2),
     np.swapaxes: swapaxes,
     np.moveaxis: moveaxis,
     np.squeeze: squeeze,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
 from tracejit.ir.builder import current
-from tracejit.ir.program import Atom, Literal
+from tracejit.ir.program import Atom
 from tracejit.ops import linalg
-from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
-from tracejit.ops.numpy_reduce import max_, min_, normal_axes, normal_axis, sum_
+from tracejit.ops.numpy_names import apply, emit, implements, unsupported
+from tracejit.ops.numpy_reduce import normal_axis, sum_
 from tracejit.ops.numpy_shape import (
     diagonal,
     expand_dims,
@@ -23,7 +22,6 @@ from tracejit.ops.numpy_shape import (
 )
 from tracejit.ops.promote import (
     BOOL,
-    Weak,
     broadcast_shapes,
     broadcast_to,
     convert,
@@ -186,49 +184,6 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Atom:
     axes_a = tuple([normal_axis(k, a.aval.ndim) for k in ours])
     axes_b = tuple([normal_axis(k, b.aval.ndim) for k in theirs])
     return contract(a, b, axes_a, axes_b)
-
-
-@implements(np.linalg.multi_dot)
-def multi_dot(arrays: Sequence[Any]) -> Atom:
-    """`np.linalg.multi_dot`, from the left."""
-    out = strong(arrays[0])
-    for x in arrays[1:]:
-        out = dot(out, x)
-    return out
-
-
-@implements(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
-    """`np.linalg.norm`: of vectors, and the Frobenius norm of matrices."""
-    x = strong(x)
-    x = x if x.aval.inexact else convert(x, np.float64)
-    if isinstance(ord, Weak) and isinstance(ord.atom, Literal):
-        ord = ord.atom.value
-    if axis is None and ord is None:
-        return _root(sum_(apply(np.square, x), None, keepdims=keepdims))
-    axes = normal_axes(axis, x.aval.ndim)
-    if ord in (None, 2, "fro") and (len(axes) == 1 or ord != 2):
-        return _root(sum_(apply(np.square, x), axes, keepdims=keepdims))
-    size = apply(np.absolute, x)
-    if len(axes) != 1:
-        raise unsupported(f"np.linalg.norm(ord={ord!r}) of a matrix", "ord='fro'")
-    if ord == np.inf:
-        return max_(size, axes, keepdims)
-    if ord == -np.inf:
-        return min_(size, axes, keepdims)
-    if ord == 0:
-        nonzero = convert(apply(np.not_equal, x, 0), x.aval.dtype)
-        return sum_(nonzero, axes, keepdims=keepdims)
-    if ord == 1:
-        return sum_(size, axes, keepdims=keepdims)
-    total = sum_(apply(np.power, size, ord), axes, keepdims=keepdims)
-    return apply(np.power, total, apply(np.divide, 1.0, ord))
-
-
-def _root(square: Atom) -> Atom:
-    """The square root, whose derivative where all is 0 is 0."""
-    zero = apply(np.equal, square, 0)
-    return where(zero, square, apply(np.sqrt, where(zero, 1, square)))
 
 
 @implements(np.trace, np.linalg.trace)

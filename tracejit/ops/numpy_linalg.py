@@ -1,0 +1,565 @@
+"""`np.linalg` as programs: composed of factorisations, solves and products.
+
+What NumPy finds out while it runs (a singular matrix, one that is not positive
+definite) the program checks, and raises NumPy's LinAlgError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.errors import MatrixShapeError
+from tracejit.ir.builder import current
+from tracejit.ir.program import Atom, Literal
+from tracejit.ops import control, factor, matrices
+from tracejit.ops.matrices import turned
+from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
+from tracejit.ops.numpy_products import dot, matmul
+from tracejit.ops.numpy_reduce import (
+    any_,
+    max_,
+    min_,
+    normal_axes,
+    normal_axis,
+    prod,
+    sum_,
+)
+from tracejit.ops.numpy_shape import (
+    concatenate,
+    expand_dims,
+    known_int,
+    part,
+    permuted,
+    reshape,
+)
+from tracejit.ops.promote import (
+    INT,
+    Weak,
+    broadcast_shapes,
+    broadcast_to,
+    convert,
+    full,
+    result_type,
+    shape_text,
+    strong,
+)
+
+# Operands and checks ------------------------------------------------------------------
+
+
+def floats(x: Any) -> Atom:
+    """An array as `np.linalg` computes with it."""
+    x = strong(x)
+    return x if x.aval.inexact else convert(x, np.float64)
+
+
+def matrix(x: Any) -> Atom:
+    """Matrices of floats in the last two axes, or an error."""
+    x = floats(x)
+    if x.aval.ndim < 2:
+        raise MatrixShapeError(
+            f"{x.aval.ndim}-dimensional array given. "
+            "Array must be at least two-dimensional",
+            current().loc,
+            "a matrix: np.atleast_2d(x)",
+        )
+    return x
+
+
+def square(x: Any) -> Atom:
+    """Square matrices, or an error."""
+    x = matrix(x)
+    n, m = x.aval.shape[-2:]
+    if n != m:
+        raise MatrixShapeError(
+            f"Last 2 dimensions of the array must be square, not {int(n)} by {int(m)}",
+            current().loc,
+            "np.linalg.lstsq or np.linalg.pinv",
+        )
+    return x
+
+
+def number(x: Any, what: str) -> Any:
+    """An option that must be known while staging."""
+    x = x.atom if isinstance(x, Weak) else x
+    if isinstance(x, Atom) and not isinstance(x, Literal):
+        raise unsupported(f"{what} that is traced", "a Python number")
+    return x.value if isinstance(x, Literal) else x
+
+
+def require(ok: Atom, message: str) -> None:
+    """Raise LinAlgError where this is not so everywhere."""
+    if ok.aval.shape:
+        ok = emit("all", ok, axes=tuple(range(ok.aval.ndim)))
+    error = control.Failure(np.linalg.LinAlgError, (message,), current().loc)
+    control.check(ok, error=error)
+
+
+def _first(x: Atom, ndim: int) -> Atom:
+    """The elements at the start of the last so many axes."""
+    for axis in range(x.aval.ndim - ndim, x.aval.ndim):
+        x = part(x, axis, 0, 1)
+    return x
+
+
+def result(call: Any, *parts: Any) -> Any:
+    """The parts in the kind of tuple that NumPy returns."""
+    kind = type(call)
+    return kind(*parts) if hasattr(kind, "_fields") else parts
+
+
+_UNIT = np.eye(1)
+_SLOGDET, _QR = np.linalg.slogdet(_UNIT), np.linalg.qr(_UNIT)
+_EIGH, _SVD = np.linalg.eigh(_UNIT), np.linalg.svd(_UNIT)
+
+
+# Systems of equations -----------------------------------------------------------------
+
+
+def factors_of(a: Atom, singular: str = "Singular matrix") -> tuple[Atom, ...]:
+    """The matrices and their factors, none of them singular."""
+    found = factor.lu(a)
+    pivots = factor.diagonals(found[0])
+    require(emit("ne", pivots, Literal(0, pivots.aval.dtype)), singular)
+    return (a, *found)
+
+
+def together(a: Atom, b: Atom) -> tuple[Atom, Atom]:
+    """Both of one dtype, with the same leading axes."""
+    dtype = result_type(a, b)
+    lead = broadcast_shapes(a.aval.shape[:-2], b.aval.shape[:-2])
+    a, b = convert(a, dtype), convert(b, dtype)
+    return (
+        broadcast_to(a, (*lead, *a.aval.shape[-2:])),
+        broadcast_to(b, (*lead, *b.aval.shape[-2:])),
+    )
+
+
+def with_columns(
+    a: Atom, b: Any, vector: bool, run: Callable[[Atom, Atom], Atom]
+) -> Atom:
+    """`run(a, b)` on matrices of equal leading axes; b may be a vector."""
+    b = floats(b)
+    b = expand_dims(b, 1) if vector else matrix(b)
+    if a.aval.shape[-2] != b.aval.shape[-2]:
+        raise MatrixShapeError(
+            f"matrices of shapes {shape_text(a.aval.shape)} and "
+            f"{shape_text(b.aval.shape)} have different numbers of rows",
+            current().loc,
+        )
+    out = run(*together(a, b))
+    return reshape(out, out.aval.shape[:-1]) if vector else out
+
+
+@implements(np.linalg.solve)
+def solve(a: Any, b: Any) -> Atom:
+    """`np.linalg.solve`."""
+    a = square(a)
+
+    def run(a: Atom, b: Atom) -> Atom:
+        return factor.lu_solve(*factors_of(a), b, trans=False)
+
+    return with_columns(a, b, strong(b).aval.ndim == 1, run)
+
+
+@implements(np.linalg.inv)
+def inv(a: Any) -> Atom:
+    """`np.linalg.inv`."""
+    a = square(a)
+    unit = matrices.identity(a.aval.shape, a.aval.dtype)
+    return factor.lu_solve(*factors_of(a), unit, trans=False)
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Atom:
+    """`np.linalg.tensorsolve`."""
+    a, b = floats(a), floats(b)
+    if axes is not None:
+        moved = [normal_axis(k, a.aval.ndim) for k in axes]
+        rest = [k for k in range(a.aval.ndim) if k not in moved]
+        a = permuted(a, (*rest, *moved))
+    shape = a.aval.shape[b.aval.ndim :]
+    flat = reshape(a, (b.aval.size, math.prod(shape)))
+    return reshape(solve(flat, reshape(b, (b.aval.size,))), shape)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Atom:
+    """`np.linalg.tensorinv`."""
+    a, ind = floats(a), known_int(ind, "np.linalg.tensorinv")
+    first, last = a.aval.shape[:ind], a.aval.shape[ind:]
+    flat = reshape(a, (math.prod(first), math.prod(last)))
+    return reshape(inv(flat), (*last, *first))
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Atom, ...]:
+    """`np.linalg.lstsq`: of least norm; residuals as if of full rank.
+
+    NumPy returns no residuals where the rank is not full, which depends on the data.
+    """
+    a = matrix(a)
+    m, n = a.aval.shape
+    eps = float(np.finfo(a.aval.dtype).eps)
+    cut = number(rcond, "rcond")
+    cut = eps * max(m, n) if cut is None else eps if cut == -1 else cut
+    vector = strong(b).aval.ndim == 1
+
+    def run(a: Atom, b: Atom) -> Atom:
+        return matmul(factor.pinv(a, rcond=float(cut)), b)
+
+    x = with_columns(a, b, vector, run)
+    gap = apply(np.subtract, b, dot(a, x))
+    shape = (1,) if vector else gap.aval.shape[1:]
+    residuals = full(0, (0,), x.aval.dtype)
+    if m > n:
+        residuals = reshape(sum_(apply(np.square, gap), 0), shape)
+    s = svdvals(a)
+    return x, residuals, _rank(s, float(cut)), s
+
+
+# Determinants -------------------------------------------------------------------------
+
+
+def _sign(factors: Atom, pivots: Atom) -> Atom:
+    """The sign of the determinant: each exchange of rows turns it."""
+    rows = emit("iota", size=pivots.aval.shape[-1], dtype=INT)
+    stays = apply(np.equal, pivots, broadcast_to(rows, pivots.aval.shape))
+    dtype = factors.aval.dtype
+    turns = where(stays, convert(1, dtype), convert(-1, dtype))
+    signs = apply(np.sign, factor.diagonals(factors))
+    return prod(apply(np.multiply, turns, signs), -1)
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Any) -> Any:
+    """`np.linalg.slogdet`."""
+    a = square(a)
+    found = factor.lu(a)
+    sign = _sign(found[0], found[1])
+    return result(_SLOGDET, sign, factor.log_abs_det(a, *found))
+
+
+@implements(np.linalg.det)
+def det(a: Any) -> Atom:
+    """`np.linalg.det`; up to 3 by 3 written out, which has a derivative throughout."""
+    a = square(a)
+    n = a.aval.shape[-1]
+    if n in (1, 2, 3):
+        rows = [[_element(a, i, j) for j in range(n)] for i in range(n)]
+        return _expanded(rows)
+    sign, size = slogdet(a)
+    return apply(np.multiply, sign, apply(np.exp, size))
+
+
+def _element(a: Atom, i: int, j: int) -> Atom:
+    ndim = a.aval.ndim
+    one = part(part(a, ndim - 2, i, 1), ndim - 1, j, 1)
+    return reshape(one, a.aval.shape[:-2])
+
+
+def _expanded(rows: Sequence[Sequence[Atom]]) -> Atom:
+    """A determinant by its first row."""
+    if len(rows) == 1:
+        return rows[0][0]
+    total: Any = None
+    for j, first in enumerate(rows[0]):
+        minor = [[*row[:j], *row[j + 1 :]] for row in rows[1:]]
+        term = apply(np.multiply, first, _expanded(minor))
+        combine = np.add if j % 2 == 0 else np.subtract
+        total = term if total is None else apply(combine, total, term)
+    return total
+
+
+# Factorisations -----------------------------------------------------------------------
+
+
+def cholesky_factor(a: Atom) -> Atom:
+    """The lower factor, or LinAlgError; NaN in, NaN out."""
+    out = factor.cholesky(a)
+    if a.aval.size:
+        found, given = (apply(np.isnan, _first(x, 2)) for x in (out, a))
+        ok = apply(np.logical_or, apply(np.logical_not, found), given)
+        require(ok, "Matrix is not positive definite")
+    return out
+
+
+@implements(np.linalg.cholesky)
+def cholesky(a: Any, *, upper: bool = False) -> Atom:
+    """`np.linalg.cholesky`."""
+    a = square(a)
+    return turned(cholesky_factor(turned(a))) if upper else cholesky_factor(a)
+
+
+@implements(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """`np.linalg.qr`; of wide matrices, the first columns give Q."""
+    a = matrix(a)
+    m, n = a.aval.shape[-2:]
+    if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
+        raise unsupported(f"np.linalg.qr(mode={mode!r})", "mode='reduced'")
+    axis = a.aval.ndim - 1
+    if m >= n:
+        q, r = factor.qr(a)
+    else:
+        q, r = factor.qr(part(a, axis, 0, m))
+        rest = matmul(turned(q), part(a, axis, m, n - m))
+        r = concatenate([r, rest], axis)
+    return r if mode == "r" else result(_QR, q, r)
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:
+    """`np.linalg.eigh`."""
+    a = square(a)
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError("UPLO argument must be 'L' or 'U'")
+    return result(_EIGH, *factor.eigh(a if UPLO.upper() == "L" else turned(a)))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Atom:
+    """`np.linalg.eigvalsh`."""
+    return eigh(a, UPLO)[0]
+
+
+@implements(np.linalg.eig, np.linalg.eigvals)
+def eig(a: Any) -> Any:
+    """`np.linalg.eig`, whose results are complex."""
+    raise unsupported(
+        "np.linalg.eig of matrices that may not be symmetric",
+        "np.linalg.eigh for symmetric ones",
+    )
+
+
+def _svd(a: Atom) -> tuple[Atom, Atom, Atom]:
+    u, s, vt = factor.svd(a)
+    if s.aval.size:
+        fine = apply(np.logical_not, apply(np.isnan, _first(s, 1)))
+        require(fine, "SVD did not converge")
+    return u, s, vt
+
+
+@implements(np.linalg.svd)
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """`np.linalg.svd`; in full only where that is what it would be anyway."""
+    a = matrix(a)
+    if not compute_uv:
+        return _svd(a)[1]
+    m, n = a.aval.shape[-2:]
+    if full_matrices and m != n:
+        raise unsupported(
+            "np.linalg.svd with full_matrices=True of a matrix that is not square",
+            "np.linalg.svd(a, full_matrices=False)",
+        )
+    return result(_SVD, *_svd(a))
+
+
+@implements(np.linalg.svdvals)
+def svdvals(a: Any) -> Atom:
+    """`np.linalg.svdvals`."""
+    return _svd(matrix(a))[1]
+
+
+@implements(np.linalg.pinv)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = ...) -> Any:
+    """`np.linalg.pinv`."""
+    a = matrix(a)
+    cut = number(rcond, "rcond")
+    if cut is None:
+        cut = 1e-15 if rtol is ... else number(rtol, "rtol")
+    if cut is None:
+        cut = max(a.aval.shape[-2:]) * float(np.finfo(a.aval.dtype).eps)
+    return factor.pinv(a, rcond=float(cut))
+
+
+# Powers, ranks, norms -----------------------------------------------------------------
+
+
+@implements(np.linalg.matrix_power)
+def matrix_power(a: Any, n: Any) -> Atom:
+    """`np.linalg.matrix_power`, by repeated squaring."""
+    n = known_int(n, "np.linalg.matrix_power")
+    base = square(a) if n < 0 else strong(a)
+    if n == 0:
+        return matrices.identity(square(a).aval.shape, base.aval.dtype)
+    base, n = (inv(base), -n) if n < 0 else (base, n)
+    out: Any = None
+    while n:
+        if n & 1:
+            out = base if out is None else matmul(out, base)
+        n >>= 1
+        base = matmul(base, base) if n else base
+    return out
+
+
+def _rank(s: Atom, relative: float) -> Atom:
+    """How many singular values are no less than a part of the largest."""
+    if not s.aval.shape[-1]:
+        return full(0, s.aval.shape[:-1], INT)
+    edge = apply(np.multiply, part(s, s.aval.ndim - 1, 0, 1), relative)
+    return sum_(convert(apply(np.greater, s, edge), INT), -1)
+
+
+@implements(np.linalg.matrix_rank)
+def matrix_rank(
+    A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None
+) -> Atom:
+    """`np.linalg.matrix_rank`: a constant."""
+    a = floats(A)
+    if a.aval.ndim < 2:
+        nonzero = emit("any", apply(np.not_equal, a, 0), axes=tuple(range(a.aval.ndim)))
+        return convert(nonzero, INT)
+    s = svdvals(a)
+    if tol is not None:
+        return sum_(convert(apply(np.greater, s, tol), INT), -1)
+    eps = float(np.finfo(a.aval.dtype).eps)
+    given = number(rtol, "rtol")
+    return _rank(s, max(a.aval.shape[-2:]) * eps if given is None else given)
+
+
+@implements(np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Atom:
+    """`np.linalg.cond`."""
+    x, p = matrix(x), number(p, "p")
+    if p in (None, 2, -2):
+        s = svdvals(x)
+        axis = s.aval.ndim - 1
+        ends = [part(s, axis, k, 1) for k in (0, s.aval.shape[-1] - 1)]
+        high, low = (reshape(e, s.aval.shape[:-1]) for e in ends)
+        return apply(np.divide, *((low, high) if p == -2 else (high, low)))
+    a = square(x)
+    unit = matrices.identity(a.aval.shape, a.aval.dtype)
+    inverse = factor.lu_solve(a, *factor.lu(a), unit, trans=False)
+    product = apply(np.multiply, norm(a, p, (-2, -1)), norm(inverse, p, (-2, -1)))
+    # A singular matrix has an inverse of NaN, and an infinite condition.
+    sound = apply(np.logical_not, any_(apply(np.isnan, x), (-2, -1)))
+    failed = apply(np.logical_and, apply(np.isnan, product), sound)
+    return where(failed, np.inf, product)
+
+
+def _root(square: Atom) -> Atom:
+    """The square root, whose derivative where all is 0 is 0."""
+    zero = apply(np.equal, square, 0)
+    return where(zero, square, apply(np.sqrt, where(zero, 1, square)))
+
+
+@implements(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
+    """`np.linalg.norm`, whose derivative at 0 is 0."""
+    x, ord = floats(x), number(ord, "ord")
+    if axis is None and ord is None:
+        return _root(sum_(apply(np.square, x), None, keepdims=keepdims))
+    if axis is None:
+        axes = list(range(x.aval.ndim))
+    else:
+        several = axis if isinstance(axis, tuple | list) else (axis,)
+        axes = [normal_axis(k, x.aval.ndim) for k in several]
+    if len(axes) == 1:
+        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
+    if len(axes) != 2:
+        raise ValueError("Improper number of dimensions to norm.")
+    out = _matrix_norm(x, ord, axes)
+    if keepdims:
+        shape = [1 if k in axes else n for k, n in enumerate(x.aval.shape)]
+        out = reshape(out, shape)
+    return out
+
+
+@implements(np.linalg.matrix_norm)
+def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Atom:
+    """`np.linalg.matrix_norm`."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+@implements(np.linalg.vector_norm)
+def vector_norm(
+    x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2
+) -> Atom:
+    """`np.linalg.vector_norm`: over any axes as if they were one."""
+    x = floats(x)
+    axes = normal_axes(axis, x.aval.ndim)
+    return _vector_norm(x, number(ord, "ord"), axes, keepdims)
+
+
+def _vector_norm(x: Atom, ord: Any, axis: Any, keepdims: bool) -> Atom:
+    size = apply(np.absolute, x)
+    if ord == 2:
+        return _root(sum_(apply(np.square, x), axis, keepdims=keepdims))
+    if ord == np.inf:
+        return max_(size, axis, keepdims)
+    if ord == -np.inf:
+        return min_(size, axis, keepdims)
+    if ord == 0:
+        nonzero = convert(apply(np.not_equal, x, 0), x.aval.dtype)
+        return sum_(nonzero, axis, keepdims=keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"Invalid norm order '{ord}' for vectors")
+    if ord == 1:
+        return sum_(size, axis, keepdims=keepdims)
+    total = sum_(apply(np.power, size, ord), axis, keepdims=keepdims)
+    zero = apply(np.equal, total, 0)
+    root = apply(np.power, where(zero, 1, total), 1 / ord)
+    return where(zero, total, root)
+
+
+def _matrix_norm(x: Atom, ord: Any, axes: Sequence[int]) -> Atom:
+    """Of the matrices in two axes, which vanish."""
+    rest = [k for k in range(x.aval.ndim) if k not in axes]
+    if len(set(axes)) < 2:
+        raise ValueError("Duplicate axes given.")
+    x = permuted(x, (*rest, *axes))
+    if ord in (None, "fro", "f"):
+        return _root(sum_(apply(np.square, x), (-2, -1)))
+    if ord == "nuc":
+        return sum_(svdvals(x), -1)
+    if ord in (2, -2):
+        return (max_ if ord == 2 else min_)(svdvals(x), -1)
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = sum_(apply(np.absolute, x), -2 if abs(ord) == 1 else -1)
+        return (max_ if ord > 0 else min_)(sums, -1)
+    raise ValueError("Invalid norm order for matrices.")
+
+
+# Products -----------------------------------------------------------------------------
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays: Sequence[Any]) -> Atom:
+    """`np.linalg.multi_dot`, in the order that takes the fewest multiplications."""
+    atoms = [strong(x) for x in arrays]
+    first, last = atoms[0].aval.ndim == 1, atoms[-1].aval.ndim == 1
+    extents = [1] if first else [atoms[0].aval.shape[0]]
+    extents += [x.aval.shape[-1] for x in atoms[:-1]]
+    extents += [1] if last else [atoms[-1].aval.shape[-1]]
+    # best[i, j]: the cost of the product from i to j, and where it is split.
+    best: dict[Any, Any] = {(i, i): (0, i) for i in range(len(atoms))}
+    for width in range(1, len(atoms)):
+        for i in range(len(atoms) - width):
+            j = i + width
+            best[i, j] = min(
+                (
+                    best[i, k][0]
+                    + best[k + 1, j][0]
+                    + int(extents[i]) * int(extents[k + 1]) * int(extents[j + 1]),
+                    k,
+                )
+                for k in range(i, j)
+            )
+
+    def product(i: int, j: int) -> Atom:
+        if i == j:
+            return atoms[i]
+        k = best[i, j][1]
+        return dot(product(i, k), product(k + 1, j))
+
+    return product(0, len(atoms) - 1)
+
+
+implements(np.linalg.matmul)(matmul)
