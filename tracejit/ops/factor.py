@@ -22,7 +22,7 @@ import numpy as np
 from tracejit.ir.aval import Aval, aval_of
 from tracejit.ir.primitive import Nonlinear
 from tracejit.ops.elementwise import abs_, cast, div, eq, gt, log, mul, select
-from tracejit.ops.index import getitem
+from tracejit.ops.index import gather
 from tracejit.ops.matrices import (
     INT,
     by_column,
@@ -36,7 +36,7 @@ from tracejit.ops.matrices import (
     upper_part,
 )
 from tracejit.ops.reduce import max_, sum_
-from tracejit.ops.shape import broadcast, iota, reshape
+from tracejit.ops.shape import broadcast, iota, transpose
 
 #: Factorising again costs more than saving a factor, whatever its size.
 COSTLY = 1000
@@ -272,11 +272,10 @@ lu_solve: Nonlinear = Nonlinear(
 
 def diagonals(x: Any) -> Any:
     """The diagonals of square matrices."""
-    *lead, n, _ = x.aval.shape
-    flat = reshape(x, shape=(*lead, n * n))
-    starts = [np.int64(0)] * len(lead) + [np.int64(0)]
-    sizes, steps = (*lead, n), (*(1,) * len(lead), n + 1)
-    return getitem(flat, *starts, sizes=sizes, steps=steps)
+    ndim = x.aval.ndim
+    places = iota(size=x.aval.shape[-1], dtype=INT)
+    out = gather(x, places, places, axes=(ndim - 2, ndim - 1))
+    return out if ndim == 2 else transpose(out, perm=(*range(1, ndim - 1), 0))
 
 
 def _log_abs_det_program(a: Any, factors: Any, pivots: Any, order: Any) -> Any:
