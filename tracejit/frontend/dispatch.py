@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from tracejit.frontend import (
     methods,
     numpy_calls,
     operators,
+    parts,
     picking,
+    series,
+    sorting,
+    statistics,
 )
 from tracejit.frontend.box import (
     C_ORDER,
@@ -31,7 +36,11 @@ _HANDLERS_COME_FROM = (
     methods,
     numpy_calls,
     operators,
+    parts,
     picking,
+    series,
+    sorting,
+    statistics,
 )
 
 __all__ = [
@@ -57,6 +66,8 @@ def dispatch(fn: Any) -> Callable[..., Any] | None:
     owner = getattr(fn, "__self__", None)
     if isinstance(owner, np.ufunc):  # np.add.reduce and its like
         return operators.ufunc_handler(owner, fn.__name__)
+    if isinstance(fn, np.vectorize):
+        return partial(parts.vectorized, fn)
     try:
         return HANDLERS.get(fn)
     except TypeError:  # not hashable

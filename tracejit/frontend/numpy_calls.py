@@ -42,9 +42,10 @@ from tracejit.ops import (
     numpy_series,
     numpy_shape,
 )
-from tracejit.ops.numpy_names import FUNCTIONS, unsupported
+from tracejit.ops.numpy_names import FUNCTIONS, require_complex, unsupported
 from tracejit.ops.promote import (
     BOOL,
+    COMPLEX,
     FLOAT,
     INT,
     convert,
@@ -83,7 +84,7 @@ def _operand(x: Any, numbers: bool = False) -> Any:
     """Arrays and floats as Atoms; an axis, an extent, a name or an option stays."""
     if type(x) is Box and isinstance(x.value, Literal) and x.aval.dtype.kind in "ib":
         x = plain(x)
-    kinds = Box | np.ndarray | np.generic | float
+    kinds = Box | np.ndarray | np.generic | float | complex
     is_operand = isinstance(x, kinds) or (numbers and isinstance(x, int))
     return operand(x) if is_operand else x
 
@@ -113,7 +114,42 @@ def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
         else:
             operands = [mapped(to_operand, a) for a in operands]
             options = {k: mapped(to_operand, v) for k, v in kwargs.items()}
+            require_complex(fn, leaves([*operands, *options.values()]))
             result = boxed(program(*operands, **options), values)
+        return result if out is None else put_out(out, result, fn)
+
+    return handler
+
+
+def library(
+    *functions: Any, arrays: int = 9
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter what NumPy functions do on boxes, written as NumPy code on them.
+
+    `arrays` is how many of the operands are arrays, for which lists may stand.
+    """
+
+    def enter(program: Callable[..., Any]) -> Callable[..., Any]:
+        for fn in functions:
+            HANDLERS[fn] = _library_handler(fn, program, Binding(fn, program, arrays))
+        return program
+
+    return enter
+
+
+def _library_handler(
+    fn: Any, program: Callable[..., Any], binding: Binding
+) -> Callable[..., Any]:
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        values = list(leaves([*args, *kwargs.values()]))
+        if not any(type(x) is Box for x in values):
+            return fn(*args, **kwargs)
+        if all(map(is_static, values)) and type(kwargs.get("out")) is not Box:
+            return on_plain(fn, args, kwargs)
+        require_complex(fn, (x.aval for x in values if type(x) is Box))
+        operands, options = binding(args, kwargs)
+        out = options.pop("out", None)
+        result = program(*operands, **options)
         return result if out is None else put_out(out, result, fn)
 
     return handler
@@ -134,9 +170,9 @@ class Binding:
     the program does not have is an error.
     """
 
-    def __init__(self, fn: Any, program: Callable[..., Any]):
+    def __init__(self, fn: Any, program: Callable[..., Any], arrays: int | None = None):
         self.fn = fn
-        self.arrays = _ARRAYS.get(fn, 9)
+        self.arrays = _ARRAYS.get(fn, 9) if arrays is None else arrays
         self.of_matrices = getattr(fn, "__module__", "") == "numpy.linalg"
         ours = inspect.signature(program).parameters.values()
         self.ours = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -193,7 +229,7 @@ class Binding:
 
 
 def _same(value: Any, default: Any) -> bool:
-    plainly = isinstance(value, bool | int | float | str)
+    plainly = isinstance(value, bool | int | float | complex | str)
     same = plainly and type(value) is type(default) and value == default
     return same or value is default
 
@@ -371,7 +407,9 @@ def python_number(x: Any) -> Any:
     if is_static(x):
         return np.asarray(plain(x)).item()
     atom = x.read()
-    wide = {"f": FLOAT, "i": INT, "u": INT, "b": BOOL}[atom.aval.dtype.kind]
+    wide = {"f": FLOAT, "i": INT, "u": INT, "b": BOOL, "c": COMPLEX}[
+        atom.aval.dtype.kind
+    ]
     return box_of(convert(atom, wide), "python")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from tracejit.base.errors import StagingError
 from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plain
+from tracejit.frontend.parts import JOINERS
 from tracejit.frontend.places import AttributePlace, Contents
 from tracejit.frontend.session import Session, session
 from tracejit.frontend.trace import Guard
@@ -52,6 +53,8 @@ def equal(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, float) and a == b == 0:
         return math.copysign(1, a) == math.copysign(1, b)  # type: ignore[arg-type]
+    if isinstance(a, complex):
+        return repr(a) == repr(b)
     return bool(a == b) or (a != a and b != b)
 
 
@@ -258,7 +261,9 @@ def _computed(obj: Any, name: str) -> bool:
 
 
 def item(obj: Any, key: Any) -> Any:
-    """`obj[key]` of a builtin container."""
+    """`obj[key]` of a builtin container, or of `np.r_` and `np.c_`."""
+    if id(obj) in JOINERS:
+        return JOINERS[id(obj)](key)
     if isinstance(obj, dict) and isinstance(key, Box):
         key = plain(key)
     if not is_outside(obj):

@@ -16,6 +16,7 @@ from tracejit.frontend.box import (
     call,
     has_box,
     is_static,
+    known_box,
     plain,
 )
 from tracejit.frontend.indexing import expand, getitem
@@ -54,17 +55,21 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     box, indices = asarray(x), asarray(indices)
     if axis is None:
         box, axis = ravel(box), 0
-    return getitem(box, _grid(indices, normal_axis(axis, box.aval.ndim)))
+    shape = box.aval.shape
+    return getitem(box, grid(indices, normal_axis(axis, len(shape)), shape))
 
 
-def _grid(indices: Box, axis: int) -> tuple[Any, ...]:
-    """The key that varies along every axis but one by itself."""
-    shape = indices.aval.shape
+def grid(indices: Box, axis: int, array: Any = None) -> tuple[Any, ...]:
+    """The key that varies along every axis but one by itself.
+
+    `array` is the shape of what is indexed: its extents count, where ours are 1.
+    """
+    shape = indices.aval.shape if array is None else array
     ndim = len(shape)
     key: list[Any] = []
     for k, n in enumerate(shape):
         ones = tuple([n if k == j else 1 for j in range(ndim)])
-        key.append(indices if k == axis else np.arange(n).reshape(ones))
+        key.append(indices if k == axis else known_box(np.arange(int(n)).reshape(ones)))
     return tuple(key)
 
 
@@ -133,7 +138,7 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {
     np.fill_diagonal: fill_diagonal,
     np.nonzero: nonzero,
     np.flatnonzero: lambda x: nonzero(ravel(x))[0],
-    np.argwhere: nonzero,
+    np.argwhere: lambda x: call(np.transpose, call(np.asarray, nonzero(x))),
     np.where: where,
 }
 for _fn, _program in _PROGRAMS.items():

@@ -131,7 +131,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Box:
     ndim = asarray(x).aval.ndim
 
     def listed(axes: Any) -> list[int]:
-        axes = axes if isinstance(axes, tuple | list) else (axes,)
+        axes = axes if isinstance(axes, tuple | list | range) else (axes,)
         return [normal_axis(a, ndim) for a in axes]
 
     source, destination = listed(source), listed(destination)
@@ -354,8 +354,8 @@ _VIEWS: dict[Any, Callable[..., Any]] = {
     np.diagonal: diagonal,
     np.linalg.diagonal: lambda x, *, offset=0: diagonal(x, offset, -2, -1),
     np.einsum: einsum,
-    np.real: asarray,
-    np.real_if_close: asarray,
+    np.real: lambda x: asarray(x).real,
+    np.imag: lambda x: asarray(x).imag,
     np.meshgrid: meshgrid,
     np.flip: flip,
     np.flipud: lambda x: flip(x, 0),

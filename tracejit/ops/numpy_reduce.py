@@ -14,9 +14,11 @@ from tracejit.ir.program import Atom
 from tracejit.ops import reduce
 from tracejit.ops.numpy_names import (
     apply,
+    conjugate,
     emit,
     implements,
     isclose,
+    real,
     unsupported,
     where,
 )
@@ -39,7 +41,7 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """`axis` of a reduction as ascending axes: None is all of them."""
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    axes = axis if isinstance(axis, tuple | list | range) else (axis,)
     found = sorted(normal_axis(a, ndim) for a in axes)
     if len(set(found)) < len(found):
         raise ShapeMismatchError("duplicate value in 'axis'", current().loc)
@@ -95,15 +97,6 @@ def _sum_like(name: str, ufunc: np.ufunc, neutral: int) -> Callable[..., Atom]:
 
 sum_ = implements(np.sum)(_sum_like("sum", np.add, 0))
 prod = implements(np.prod)(_sum_like("prod", np.multiply, 1))
-
-
-@implements(np.nansum)
-def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Atom:
-    """`np.nansum`."""
-    x = strong(x)
-    if x.aval.inexact:
-        x = where(apply(np.isnan, x), convert(0, x.aval.dtype), x)
-    return sum_(x, axis, dtype, keepdims)
 
 
 def _extremum(name: str, ufunc: np.ufunc) -> Callable[..., Atom]:
@@ -230,7 +223,7 @@ def mean(
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
 
 
 def _count(x: Atom, axis: Any, keepdims: Any, mask: Any) -> Atom:
@@ -240,24 +233,6 @@ def _count(x: Atom, axis: Any, keepdims: Any, mask: Any) -> Atom:
         return computed(number, x.aval.dtype)
     mask = broadcast_to(convert(mask, BOOL), x.aval.shape)
     return convert(sum_(mask, axis, keepdims=keepdims), x.aval.dtype)
-
-
-@implements(np.average)
-def average(
-    x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False
-) -> Atom:
-    """`np.average`; weights of the array's shape, or along one axis."""
-    if weights is None:
-        return mean(x, axis, keepdims=keepdims)
-    x, weights = strong(x), strong(weights)
-    if weights.aval.shape != x.aval.shape:
-        shape = [1] * x.aval.ndim
-        k = normal_axis(axis, x.aval.ndim)
-        shape[k] = weights.aval.shape[0]
-        weights = emit("reshape", weights, shape=tuple(shape))
-        weights = broadcast_to(weights, x.aval.shape)
-    weighted = sum_(apply(np.multiply, x, weights), axis, keepdims=keepdims)
-    return apply(np.divide, weighted, sum_(weights, axis, keepdims=keepdims))
 
 
 @implements(np.var)
@@ -276,10 +251,13 @@ def var(
     x = convert(x, dtype)
     axes = normal_axes(axis, x.aval.ndim)
     centre = mean(x, axes, keepdims=True, where=where)
-    square = apply(np.square, apply(np.subtract, x, centre))
+    away = apply(np.subtract, x, centre)
+    square = apply(np.square, away)
+    if dtype.kind == "c":
+        square = real(apply(np.multiply, away, conjugate(away)))
     total = sum_(square, axes, keepdims=keepdims, where=where)
     ddof = ddof if correction is None else correction
-    count = apply(np.subtract, _count(x, axes, keepdims, where), ddof)
+    count = apply(np.subtract, _count(real(x), axes, keepdims, where), ddof)
     return apply(np.divide, total, apply(np.maximum, count, 0))
 
 

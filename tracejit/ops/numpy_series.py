@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import ShapeMismatchError
-from tracejit.ir.builder import current
 from tracejit.ir.program import Atom
 from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
 from tracejit.ops.numpy_products import contract
@@ -51,53 +49,6 @@ def diff(
         high = part(x, axis, 1 if size else 0, size)
         x = apply(ufunc, high, low)
     return x
-
-
-@implements(np.ediff1d)
-def ediff1d(x: Any) -> Atom:
-    """`np.ediff1d`."""
-    x = strong(x)
-    return diff(reshape(x, (x.aval.size,)))
-
-
-@implements(np.gradient)
-def gradient(x: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    """`np.gradient` with even spacing: central inside, one-sided at the ends."""
-    x = strong(x)
-    x = x if x.aval.inexact else convert(x, np.float64)
-    every = axis is None
-    axes = tuple(range(x.aval.ndim)) if every else axis
-    axes = tuple(axes) if isinstance(axes, tuple | list) else (axes,)
-    if edge_order != 1:
-        raise unsupported("np.gradient(edge_order=2)")
-    gaps = spacing * len(axes) if len(spacing) == 1 else spacing or (1.0,) * len(axes)
-    found = []
-    for k, gap in zip(axes, gaps, strict=True):
-        if shape_of(gap):
-            raise unsupported("np.gradient with uneven spacing")
-        found.append(_slope(x, normal_axis(k, x.aval.ndim), gap))
-    return found[0] if len(found) == 1 else tuple(found)
-
-
-def _slope(x: Atom, axis: int, gap: Any) -> Atom:
-    n = x.aval.shape[axis]
-    if n < 2:
-        raise ShapeMismatchError(
-            "Shape of array too small to calculate a numerical gradient, at least "
-            "(edge_order + 1) elements are required.",
-            current().loc,
-        )
-    inner = apply(np.subtract, part(x, axis, 2, n - 2), part(x, axis, 0, n - 2))
-    inner = apply(np.divide, inner, apply(np.multiply, 2.0, gap))
-    ends = [
-        apply(
-            np.divide,
-            apply(np.subtract, part(x, axis, k + 1, 1), part(x, axis, k, 1)),
-            gap,
-        )
-        for k in (0, n - 2)
-    ]
-    return emit("concatenate", ends[0], inner, ends[1], axis=axis)
 
 
 @implements(np.trapezoid)
