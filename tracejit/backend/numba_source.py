@@ -43,6 +43,7 @@ from tracejit.optimize.nest import (
     While,
     children,
 )
+from tracejit.optimize.registers import everything
 
 INDENT = "    "
 #: Register reductions whose order is free, by helpers that tell LLVM so.
@@ -257,6 +258,8 @@ class Writer:
 
     def write_loop(self, node: Loop) -> None:
         self.comment(node.loc)
+        if self.depth == 1:
+            self.settle_tapes(node)
         bounds = list(map(self.affine, (node.lo, node.hi, node.step)))
         if node.reverse:
             # The last index first; the range is empty where the forward one is.
@@ -340,8 +343,24 @@ class Writer:
         more = self.names.fresh("more")
         self.line(f"if {row} >= {rows}:")
         self.line(f"{INDENT}{more} = max(2 * {rows}, {row} + 1, 16)")
-        self.line(f"{INDENT}{tape} = _tj_grow({tape}, {rows}{size}, {more}{size})")
+        room = f"_tj_grow({tape}, {rows}{size}, {more}{size})"
+        if node.buffer.written_first:
+            room = f"_tj_realloc({tape}, {more}{size})"
+        self.line(f"{INDENT}{tape} = {room}")
         self.line(f"{INDENT}{rows} = {more}")
+
+    def settle_tapes(self, node: Loop) -> None:
+        """Before a loop that only reads tapes: what it reads is no argument's.
+
+        The compiler knows this of what an allocation returns, but not where a loop
+        may have moved it; and without knowing it, it keeps to scalar code.
+        """
+        grown = {n.buffer for n in everything([node]) if isinstance(n, Grow)}
+        for tape in _tapes([node]):
+            if tape not in grown:
+                name = self.name(tape)
+                size = f"{self.name(tape.rows)}{self.row_size(tape)}"
+                self.line(f"{name} = _tj_realloc({name}, {size})")
 
     def write_reset(self, node: Reset) -> None:
         tape, rows = self.name(node.buffer), self.name(node.buffer.rows)

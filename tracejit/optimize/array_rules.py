@@ -189,7 +189,7 @@ def _store_part(
 
 def empty(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     """Room that is written before it is read: no statement."""
-    low.home_for(eqn.out)
+    low.home_for(eqn.out).buffer.written_first = True
 
 
 RULES: dict[str, Rule] = {

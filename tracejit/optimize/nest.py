@@ -103,7 +103,8 @@ class Buffer:
 
     `rotates` marks one whose name is rebound in a loop, so that which memory it names
     after the loop is not known while compiling. A tape is memory of the kernel's own,
-    which grows by rows: `rows` holds how many there are.
+    which grows by rows: `rows` holds how many there are; they come as zeros unless
+    each is `written_first`.
     """
 
     aval: Aval
@@ -111,6 +112,7 @@ class Buffer:
     role: str = "temporary"
     rotates: bool = False
     rows: Var | None = None
+    written_first: bool = False
 
     @property
     def writable(self) -> bool:
