@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import tracejit as tj
+from tracejit.backend import lapack
 from tracejit.base.errors import MatrixShapeError, UnsupportedError
 from tracejit.testing import compilations
 
@@ -207,3 +211,23 @@ def test_empty(backend):
     for f in (np.linalg.inv, np.linalg.cholesky, np.linalg.det):
         got = tj.jit(f, backend=backend)(nothing)
         np.testing.assert_array_equal(got, f(nothing))
+
+
+def test_without_lapack_it_says_so(monkeypatch):
+    monkeypatch.setattr(lapack, "_found", lambda: ({}, 32))
+    with pytest.raises(UnsupportedError, match="LAPACK"):
+        tj.jit(lambda a: np.linalg.inv(a + 0.123456))(np.eye(3))
+
+
+def test_scipys_lapack_serves_too():
+    pytest.importorskip("scipy")
+    text = (
+        "from tracejit.backend import lapack\n"
+        "lapack._found = lambda: (lapack._of_scipy(), 32)\n"
+        "import numpy as np, tracejit as tj\n"
+        "a = np.arange(16.0).reshape(4, 4) + 9 * np.eye(4)\n"
+        "f = lambda a: (np.linalg.inv(a), *np.linalg.svd(a), *np.linalg.qr(a))\n"
+        "for x, y in zip(tj.jit(f)(a), f(a), strict=True):\n"
+        "    np.testing.assert_allclose(x, y, atol=1e-13)\n"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=100)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backend.blas import address_in
+from tracejit.base.errors import UnsupportedError
 
 #: The arguments of each routine: c a character, i an integer, s a real number, p an
 #: array of reals, q one of integers. Those in `SILENT` have no status at the end.
@@ -46,6 +47,12 @@ def _names() -> Iterator[str]:
 
 def symbol(name: str) -> str:
     """The name by which object code calls a routine."""
+    if not _found()[0]:
+        raise UnsupportedError(
+            "this NumPy gives no access to its LAPACK, which compiled linear algebra "
+            "calls",
+            cure="install scipy, whose LAPACK then serves, or use backend='numpy'",
+        )
     return f"tracejit_{name}_{integer_width()}"
 
 

@@ -81,8 +81,8 @@ def _tj_solve_triangular(
         _tj_trsm(82, side, turn, ones, m, n, 1.0, t, n, b, m)
 
 
-def _tj_lu(batch: int, n: int, a: Any, pivots: Any, order: Any, work: Any) -> None:
-    """L and U in place of a; the pivots from 0, and the order of rows they make."""
+def _tj_lu(batch: int, n: int, a: Any, pivots: Any, work: Any) -> None:
+    """L and U in place of a, and the pivots, counted from 0."""
     for k in range(batch):
         own, first = _tj_at(a, k * n * n), k * n
         _tj_turn_square(n, own)
@@ -90,6 +90,12 @@ def _tj_lu(batch: int, n: int, a: Any, pivots: Any, order: Any, work: Any) -> No
         _tj_turn_square(n, own)
         for i in range(n):
             pivots[first + i] = _tj_integer(work, i) - 1
+
+
+def _tj_order_of(batch: int, n: int, pivots: Any, order: Any) -> None:
+    """The order of rows that exchanging each with its pivot makes."""
+    for first in range(0, batch * n, max(n, 1)):
+        for i in range(n):
             order[first + i] = i
         for i in range(n):
             p = pivots[first + i]

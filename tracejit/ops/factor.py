@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.aval import Aval, aval_of
-from tracejit.ir.primitive import Nonlinear
+from tracejit.ir.primitive import Constant, Nonlinear
 from tracejit.ops.elementwise import abs_, cast, div, eq, gt, log, mul, select
 from tracejit.ops.index import gather
 from tracejit.ops.matrices import (
@@ -144,38 +144,36 @@ solve_triangular: Nonlinear = Nonlinear(
 )
 
 # lu(a): the factors in one matrix (below the diagonal L, whose own diagonal is ones,
-# and U), the pivots as LAPACK numbers them but from 0, and the order of rows they make:
-# a[order] = L U.
+# and U), and the pivots: each row k was exchanged with row pivots[k], one by one.
+# order_of(pivots): the order of rows that makes: a[order] = L U.
 
 
-def _lu_shape(a: Aval) -> tuple[Aval, Aval, Aval]:
+def _lu_shape(a: Aval) -> tuple[Aval, Aval]:
     assert a.shape[-1] == a.shape[-2], a
-    rows = Aval(INT, a.shape[:-1])
-    return a, rows, rows
+    return a, Aval(INT, a.shape[:-1])
 
 
-def _lu(a: Any) -> tuple[Any, Any, Any]:
+def _lu(a: Any) -> tuple[Any, Any]:
     """Gaussian elimination by blocks of columns; NumPy has none for us to call."""
     out = np.array(a)
     pivots = np.zeros(a.shape[:-1], INT)
-    order = np.zeros(a.shape[:-1], INT)
     for k in np.ndindex(a.shape[:-2]):
-        pivots[k], order[k] = _eliminate(out[k])
-    return out, pivots, order
+        pivots[k] = _eliminate(out[k])
+    return out, pivots
 
 
 _BLOCK = 32
 
 
-def _eliminate(a: Any) -> tuple[Any, Any]:
+def _eliminate(a: Any) -> Any:
     n = len(a)
-    pivots, order = np.arange(n), np.arange(n)
+    pivots = np.arange(n)
     for start in range(0, n, _BLOCK):
         stop = min(start + _BLOCK, n)
         for j in range(start, stop):
             p = pivots[j] = j + np.argmax(np.abs(a[j:, j]))
             swapped = np.array([p, j])
-            a[swapped[::-1]], order[swapped[::-1]] = a[swapped], order[swapped]
+            a[swapped[::-1]] = a[swapped]
             if a[j, j] != 0:
                 a[j + 1 :, j] /= a[j, j]
             a[j + 1 :, j + 1 : stop] -= np.outer(a[j + 1 :, j], a[j, j + 1 : stop])
@@ -183,21 +181,42 @@ def _eliminate(a: Any) -> tuple[Any, Any]:
             block = np.tril(a[start:stop, start:stop], -1) + np.eye(stop - start)
             a[start:stop, stop:] = np.linalg.solve(block, a[start:stop, stop:])
             a[stop:, stop:] -= a[stop:, start:stop] @ a[start:stop, stop:]
-    return pivots, order
+    return pivots
 
 
-def permutation(order: Any, like: Any) -> Any:
-    """The matrix that puts the rows of another in this order."""
+def _order_of(pivots: Any) -> Any:
+    order = np.empty_like(pivots)
+    for k in np.ndindex(pivots.shape[:-1]):
+        order[k] = np.arange(pivots.shape[-1])
+        for i, p in enumerate(pivots[k]):
+            order[k][[i, p]] = order[k][[p, i]]
+    return order
+
+
+order_of = Constant(
+    "order_of",
+    _order_of,
+    lambda pivots: pivots,
+    samples=lambda rng: [
+        ((np.array([2, 1, 3, 3]),), {}),
+        ((np.array([[1, 1, 2], [2, 2, 2]]),), {}),
+    ],
+)
+
+
+def permutation(pivots: Any, like: Any) -> Any:
+    """The matrix that exchanges the rows of others, of the type of `like`, so."""
     shape = like.aval.shape
     columns = iota(size=shape[-1], dtype=INT)
     columns = broadcast(columns, shape=shape, axes=(len(shape) - 1,))
-    return cast(eq(by_row(order, like), columns), dtype=like.aval.dtype)
+    rows = by_row(order_of(pivots), like)
+    return cast(eq(rows, columns), dtype=like.aval.dtype)
 
 
 def _lu_tangent(outputs: Any, inputs: Any, tangents: Any) -> Any:
     """With F = L⁻¹ P A' U⁻¹: L' = L tril(F, -1) and U' = triu(F) U."""
-    (factors, _, order), (t,) = outputs, tangents
-    moved = product(permutation(order, t), t)
+    (factors, pivots), (t,) = outputs, tangents
+    moved = product(permutation(pivots, t), t)
     f = solve_triangular(factors, moved, lower=True, trans=False, unit=True)
     f = turned(
         solve_triangular(factors, turned(f), lower=False, trans=True, unit=False)
@@ -205,7 +224,7 @@ def _lu_tangent(outputs: Any, inputs: Any, tangents: Any) -> Any:
     below, above = lower_part(f, strict=True), upper_part(f)
     # L has ones on its diagonal, which are not stored.
     left = product(lower_part(factors, strict=True), below) + below
-    return left + product(above, upper_part(factors)), None, None
+    return left + product(above, upper_part(factors)), None
 
 
 lu: Nonlinear = Nonlinear(
@@ -222,12 +241,12 @@ lu: Nonlinear = Nonlinear(
 # `a`, by which the derivative is: theirs is not asked for.
 
 
-def _lu_solve_shape(a: Aval, f: Aval, p: Aval, o: Aval, b: Aval, trans: bool) -> Aval:
+def _lu_solve_shape(a: Aval, f: Aval, pivots: Aval, b: Aval, trans: bool) -> Aval:
     return _second(a, b)
 
 
 @_failing(_lu_solve_shape)
-def _lu_solve(a: Any, f: Any, pivots: Any, order: Any, b: Any, trans: bool) -> Any:
+def _lu_solve(a: Any, f: Any, pivots: Any, b: Any, trans: bool) -> Any:
     return np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b)
 
 
@@ -243,9 +262,9 @@ def _lu_solve_tangent(x: Any, inputs: Any, tangents: Any, trans: bool) -> Any:
 
 
 def _lu_solve_transpose(
-    ct: Any, a: Any, f: Any, pivots: Any, order: Any, b: Any, trans: bool
+    ct: Any, a: Any, f: Any, pivots: Any, b: Any, trans: bool
 ) -> Any:
-    return lu_solve(a, f, pivots, order, ct, trans=not trans)
+    return lu_solve(a, f, pivots, ct, trans=not trans)
 
 
 def _lu_solve_samples(rng: np.random.Generator) -> list[Any]:
@@ -260,9 +279,9 @@ lu_solve: Nonlinear = Nonlinear(
     "lu_solve",
     _lu_solve,
     _lu_solve_shape,
-    {4: _lu_solve_transpose},
+    {3: _lu_solve_transpose},
     tangent=_lu_solve_tangent,
-    active=(0, 4),
+    active=(0, 3),
     samples=_lu_solve_samples,
     cost=COSTLY,
 )
@@ -278,7 +297,7 @@ def diagonals(x: Any) -> Any:
     return out if ndim == 2 else transpose(out, perm=(*range(1, ndim - 1), 0))
 
 
-def _log_abs_det_program(a: Any, factors: Any, pivots: Any, order: Any) -> Any:
+def _log_abs_det_program(a: Any, factors: Any, pivots: Any) -> Any:
     logs = log(abs_(diagonals(factors)))
     return sum_(logs, axes=(logs.aval.ndim - 1,))
 
@@ -293,8 +312,8 @@ def _log_abs_det_tangent(y: Any, inputs: Any, tangents: Any) -> Any:
 
 log_abs_det: Nonlinear = Nonlinear(
     "log_abs_det",
-    lambda a, factors, pivots, order: np.asarray(np.linalg.slogdet(a)[1])[()],
-    lambda a, factors, pivots, order: a.update(shape=a.shape[:-2]),
+    lambda a, factors, pivots: np.asarray(np.linalg.slogdet(a)[1])[()],
+    lambda a, factors, pivots: a.update(shape=a.shape[:-2]),
     tangent=_log_abs_det_tangent,
     program=_log_abs_det_program,
     samples=lambda rng: [((a, *_lu(a)), {}) for a in _square_samples(rng)],

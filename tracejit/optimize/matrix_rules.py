@@ -70,7 +70,7 @@ def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 
 
 def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
-    _, factors, pivots, _, b = eqn.inputs
+    _, factors, pivots, b = eqn.inputs
     reads = [read_whole(low, factors, scope), read_whole(low, pivots, scope)]
     out = _filled(low, eqn.out, b, scope)
     args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
@@ -79,13 +79,19 @@ def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 
 def lu(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     (a,) = eqn.inputs
-    factors, pivots, order = eqn.outputs
+    factors, pivots = eqn.outputs
     out = _filled(low, factors, a, scope)
-    rows = [low.home_for(v).buffer for v in (pivots, order)]
     batch, n, _ = _sizes(a)
-    work = _room(low, a.aval.shape[-1], INT64)
-    writes = [out, *rows, work]
+    writes = [out, low.home_for(pivots).buffer, _room(low, a.aval.shape[-1], INT64)]
     _call(scope, eqn, "_tj_lu", [batch, n, *writes], [out], writes)
+
+
+def order_of(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (pivots,) = eqn.inputs
+    own, out = read_whole(low, pivots, scope), low.home_for(eqn.out).buffer
+    *lead, n = pivots.aval.shape
+    args = [Affine.of(math.prod(lead)), Affine.of(n), own, out]
+    _call(scope, eqn, "_tj_order_of", args, [own], [out])
 
 
 def cholesky(low: Lowering, eqn: Eqn, scope: Scope) -> None:
@@ -135,5 +141,5 @@ def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 
 RULES: dict[str, Rule] = {
     rule.__name__: rule
-    for rule in (solve_triangular, lu_solve, lu, cholesky, qr, eigh, svd)
+    for rule in (solve_triangular, lu_solve, lu, order_of, cholesky, qr, eigh, svd)
 }
