@@ -7,6 +7,8 @@ quotient rule alone divides three times by the same number.)
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracejit.ir.builder import building
 from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var, replace_region
 from tracejit.ops.elementwise import div, mul
@@ -27,15 +29,7 @@ def _region(region: Region) -> Region:
     for eqn in region.eqns:
         if eqn.regions:
             regions = [_region(r) for r in eqn.regions]
-            eqn = Eqn(
-                eqn.prim,
-                eqn.inputs,
-                eqn.outputs,
-                eqn.params,
-                regions,
-                eqn.loc,
-                eqn.origin,
-            )
+            eqn = replace(eqn, regions=regions)
         elif eqn.prim is div:
             eqns += _quotient(eqn, quotients.get(eqn.inputs[1], []), reciprocals)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
@@ -87,7 +88,7 @@ def _join(eqn: Eqn, twin: Eqn) -> Eqn:
     outputs = [*eqn.outputs, *twin.outputs]
     # A counted `while` counts in its last slot no longer.
     params = {k: v for k, v in eqn.params.items() if k != "counted"}
-    return Eqn(eqn.prim, inputs, outputs, params, regions, eqn.loc, eqn.origin)
+    return replace(eqn, inputs=inputs, outputs=outputs, params=params, regions=regions)
 
 
 def _join_body(body: Region, twin: Region) -> Region:

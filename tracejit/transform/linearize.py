@@ -13,6 +13,7 @@ included. `jvp` weaves the two together; `transpose` turns the linear one around
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,15 +39,7 @@ def _counted(eqn: Eqn) -> Eqn:
     if not eqn.regions:
         return eqn
     regions = [count_trips(r) for r in eqn.regions]
-    new = Eqn(
-        eqn.prim,
-        eqn.inputs,
-        eqn.outputs,
-        eqn.params,
-        regions,
-        eqn.loc,
-        eqn.origin,
-    )
+    new = replace(eqn, regions=regions)
     if eqn.prim is not while_ or eqn.params.get("counted"):
         return new
     test, body = regions

@@ -22,7 +22,7 @@ on entry to the loop is a residual like any other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -413,17 +413,8 @@ def _thread_eqn(
         for k in range(len(eqn.regions))
     ]
     values.update(zip(here, outputs, strict=True))
-    current().append(
-        Eqn(
-            eqn.prim,
-            inputs,
-            _insert(eqn.outputs, outputs, counted),
-            eqn.params,
-            regions,
-            eqn.loc,
-            eqn.origin,
-        )
-    )
+    all_outputs = _insert(eqn.outputs, outputs, counted)
+    current().append(replace(eqn, inputs=inputs, outputs=all_outputs, regions=regions))
 
 
 def _thread_region(
