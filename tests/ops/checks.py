@@ -6,7 +6,6 @@ with one derivative statement falsified.
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ import tracejit.ops.linalg
 import tracejit.ops.sort
 import tracejit.ops.special  # noqa: F401  (they fill the registry)
 from tests.ops import straight
+from tracejit.backend.helpers import plain_globals
 from tracejit.ir.aval import aval_of
 from tracejit.ir.primitive import REGISTRY, Elementwise, Linear, Primitive
 
@@ -88,8 +88,7 @@ def in_place(prim: Primitive) -> None:
 
 def scalar_code(prim: Primitive) -> None:
     """`emit`, run as plain Python on every element, is what `impl` computes."""
-    names = {name: getattr(np, name) for name in ("float64", "float32", "int64")}
-    names |= {"uint64": np.uint64, "bool": np.bool_, "math": math, "np": np}
+    names = plain_globals()
     for operands, params in samples(prim) if isinstance(prim, Elementwise) else []:
         want = np.asarray(prim.impl(*operands, **params))
         texts = [f"x{k}" for k in range(len(operands))]

@@ -26,6 +26,16 @@ def _tj_mul(total: Any, value: Any) -> Any:
     return total * value
 
 
+def _tj_pow(base: Any, exponent: Any) -> Any:
+    """A power of numbers of one dtype."""
+    return base**exponent
+
+
+def _tj_select(pred: Any, a: Any, b: Any) -> Any:
+    """One of two values at hand: an instruction, where an expression would branch."""
+    return a if pred else b
+
+
 def _tj_max(best: Any, value: Any) -> Any:
     """The greater, or NaN if there is one."""
     return best if best >= value or best != best else value
@@ -85,14 +95,19 @@ def _tj_gemm(
 
 
 #: By the name they have in kernels.
-HELPERS: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (
-        *(_tj_add, _tj_mul, _tj_max, _tj_min, _tj_trips),
-        *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
-        _tj_gemm,
-    )
-} | matrix_helpers.HELPERS | sort_helpers.HELPERS
+HELPERS: dict[str, Callable[..., Any]] = (
+    {
+        f.__name__: f
+        for f in (
+            *(_tj_add, _tj_mul, _tj_pow, _tj_select),
+            *(_tj_max, _tj_min, _tj_trips),
+            *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
+            _tj_gemm,
+        )
+    }
+    | matrix_helpers.HELPERS
+    | sort_helpers.HELPERS
+)
 
 
 def plain_globals() -> dict[str, Any]:

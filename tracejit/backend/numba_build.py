@@ -16,13 +16,14 @@ from tracejit.backend import blas, object_cache
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.base.config import config
 from tracejit.base.errors import InternalError
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Size
 
 _lock = threading.RLock()
-_loaded: dict[tuple[str, bool], Any] = {}
+_loaded: dict[tuple[str, bool, bool], Any] = {}
 _compiled = 0
 #: Temporaries start at multiples of this many bytes: a cache line.
 _ALIGN = 64
@@ -46,7 +47,7 @@ def compile_program(program: Program, *, fastmath: bool = False) -> Compiled:
 def _entry(source: Source, fastmath: bool) -> Any:
     """Native code for a source text: loaded before, or from disk, or compiled."""
     with _lock:
-        key = source.key, fastmath
+        key = source.key, fastmath, config().vector_math
         if key not in _loaded:
             objects = importlib.import_module("tracejit.backend.object_code")
             made = _object_code(source, fastmath, objects)
@@ -57,12 +58,14 @@ def _entry(source: Source, fastmath: bool) -> Any:
 def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
     """From disk if it is there and can run in this process, else compiled."""
     global _compiled
-    key = object_cache.content_key(source.key, str(fastmath), *objects.host())
+    functions = objects.vector_functions() if config().vector_math else {}
+    names = [name for variants in functions.values() for name in variants]
+    key = object_cache.content_key(source.key, str(fastmath), *objects.host(), *names)
     made = object_cache.load(key)
     if made is None or not all(map(objects.resolves, made.needs)):
         # Numba is imported here alone: a warm start does without.
         compiler = importlib.import_module("tracejit.backend.numba_compile")
-        function = python_function(source, compiler.kernel_globals())
+        function = python_function(source, compiler.kernel_globals(functions))
         made = compiler.compile_object(function, source.signature, fastmath)
         _compiled += 1
         if all(map(objects.resolves_alone, made.needs)):

@@ -15,7 +15,7 @@ from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from tracejit.backend import blas, helpers, numba_lapack
+from tracejit.backend import blas, helpers, numba_lapack, numba_math
 from tracejit.backend.object_cache import ObjectCode
 
 
@@ -56,6 +56,17 @@ def _extremum(name: str, sign: str) -> Callable[..., Any]:
         return builder.select(compare(sign, a, b), a, b)
 
     return emit
+
+
+@intrinsic
+def _select(typingctx: Any, pred: Any, a: Any, b: Any) -> Any:
+    """No branch: LLVM would evaluate each side's cone, unsafe arguments included."""
+    kind = typingctx.unify_types(a, b)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return kind(types.boolean, kind, kind), codegen
 
 
 @intrinsic
@@ -139,6 +150,7 @@ def _gemm(
 
 _INTRINSICS = {
     "_tj_gemm": _gemm,
+    "_tj_select": _select,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),
     "_tj_max": _combining(_extremum("maximum", ">")),
@@ -163,9 +175,10 @@ def _compiled_helpers() -> dict[str, Any]:
 _COMPILED = _compiled_helpers()
 
 
-def kernel_globals() -> dict[str, Any]:
+def kernel_globals(vector_functions: numba_math.Variants) -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
-    return helpers.plain_globals() | _COMPILED
+    functions = numba_math.namespace(vector_functions)
+    return helpers.plain_globals() | _COMPILED | functions
 
 
 def _numba_type(name: str) -> Any:

@@ -21,6 +21,8 @@ from tracejit.base.config import config
 
 #: Raised when the calling convention or the meaning of a text changes.
 ABI = 1
+#: What they change is in the text that they write.
+_WRITERS = {"numba_source.py", "numba_build.py"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def content_key(*parts: str) -> str:
 def _makers() -> tuple[str, ...]:
     """What turns text into code: versions, and the source of the helpers it calls."""
     here = Path(__file__).parent
-    files = [here / "helpers.py", here / "numba_compile.py"]
+    files = [*here.glob("*helpers.py"), *here.glob("numba_*.py")]
+    files = sorted(f for f in files if f.name not in _WRITERS)
     sources = [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
     return (str(ABI), version("numba"), version("llvmlite"), *sources)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from tracejit.backend import blas, lapack
+from tracejit.backend import blas, lapack, vector_math
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -20,7 +20,7 @@ _KINDS: dict[str, Any] = {
     **{f"int{bits}": getattr(ctypes, f"c_int{bits}") for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)},
 }
-_routines = blas.addresses() | lapack.addresses()
+_routines = blas.addresses() | lapack.addresses() | vector_math.addresses()
 for _name, _address in _routines.items():
     llvm.add_symbol(_name, _address)
 _process = ctypes.CDLL(None)
@@ -39,6 +39,12 @@ def resolves_alone(symbol: str) -> bool:
 def host() -> tuple[str, str]:
     """The CPU's name and features: object code serves no other."""
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def vector_functions() -> dict[str, dict[str, int]]:
+    """The vector functions that code for this CPU may call, by scalar function."""
+    features = llvm.get_host_cpu_features().items()
+    return vector_math.variants({name for name, present in features if present})
 
 
 #: Where a kernel would store an exception; ours raise none.

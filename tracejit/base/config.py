@@ -16,11 +16,15 @@ def _default_cache() -> Path:
 
 @dataclass(frozen=True)
 class Config:
-    """`check`: verify every Program after every transform; `cache_dir`: kernels."""
+    """`check`: verify every Program after every transform; `cache_dir`: kernels.
+
+    `vector_math`: loops may call the C library's vector functions, where it has them.
+    """
 
     check: bool = os.environ.get("TRACEJIT_CHECK", "") not in ("", "0")
     cache_dir: Path = field(default_factory=_default_cache)
     backend: str = os.environ.get("TRACEJIT_BACKEND", "numba")
+    vector_math: bool = os.environ.get("TRACEJIT_VECTOR_MATH", "1") not in ("", "0")
 
 
 _current = Config()

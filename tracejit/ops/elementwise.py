@@ -1,7 +1,8 @@
 """Elementwise primitives: one line each. `y` is the output, `x`, `a`, `b` operands.
 
-`emit` is scalar code for Numba with `math` and `np` imported; under plain Python its
-operands are NumPy scalars, so that a division by zero gives an infinity there too.
+`emit` is scalar code for Numba with `math`, `np` and the kernels' helpers at hand;
+under plain Python its operands are NumPy scalars, so that a division by zero gives an
+infinity there too. What it calls of `math` is vectorised in loops.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ pow_: Elementwise = elementwise(
     np.power,
     _pow_base,
     _pow_exponent,
-    emit="{0} ** {1}",
+    emit="_tj_pow({0}, {1})",
     domain=(POSITIVE, (0, 3)),
     dtypes=REAL,
     cost=20,
@@ -172,7 +173,7 @@ cbrt = elementwise(
     "cbrt",
     np.cbrt,
     lambda y, x: 1 / (3 * (y * y)),
-    emit="np.cbrt({0})",
+    emit="math.cbrt({0})",
     domain=(POSITIVE,),
     cost=15,
 )
@@ -229,9 +230,9 @@ logaddexp = elementwise(
     np.logaddexp,
     lambda y, a, b: exp(a - y),
     lambda y, a, b: exp(b - y),
-    # The first case is for two equal infinities, whose difference is NaN.
-    emit="({0} + {dtype}(0.6931471805599453) if {0} == {1} else"
-    " ({0} if {0} > {1} else {1}) + math.log1p(math.exp(-abs({0} - {1}))))",
+    # The difference of two equal infinities is NaN; no call stands under a condition.
+    emit="({0} if {0} > {1} else {1})"
+    " + math.log1p(math.exp(-abs({0} - {1} if {0} != {1} else {dtype}(0))))",
     cost=25,
 )
 
@@ -395,7 +396,7 @@ select: Elementwise = elementwise(
     None,
     lambda y, p, a, b: Mask(p),
     lambda y, p, a, b: Mask(p, False),
-    emit="({1} if {0} else {2})",
+    emit="_tj_select({0}, {1}, {2})",
     result=_select_dtype,
     dtypes=("b", "fiub", "fiub"),
 )

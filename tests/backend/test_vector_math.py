@@ -1,0 +1,165 @@
+"""Vector functions: called in loops, right to a few ulps, and not missed if missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from benchmarks import accuracy
+from tracejit import jit, value_and_grad
+from tracejit.backend import numba_build, object_cache, object_code, vector_math
+from tracejit.base.config import override
+from tracejit.ir.primitive import REGISTRY
+
+needs_libmvec = pytest.mark.skipif(
+    not vector_math.addresses(), reason="the C library has no vector functions"
+)
+DTYPES = (np.float64, np.float32)
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, 1e-45, 1e308, -3e38]
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """An empty cache directory and a process that has loaded nothing."""
+    monkeypatch.setattr(numba_build, "_loaded", {})
+    with override(cache_dir=tmp_path):
+        yield tmp_path
+
+
+def vectorised(directory):
+    """The vector functions called by the object code in a cache directory."""
+    code = b"".join(p.read_bytes() for p in directory.rglob("*") if p.is_file())
+    return {
+        n for n in vector_math.addresses() if n[:4] == "_ZGV" and n.encode() in code
+    }
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", accuracy.LIMIT)
+def test_values_are_right_to_a_few_ulps(name, dtype):
+    error, point = accuracy.worst(name, dtype, 300)
+    assert error <= accuracy.LIMIT[name], point
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", accuracy.LIMIT)
+def test_special_values_are_numpys(name, dtype):
+    """Infinities, NaN, zeros with their signs, subnormals."""
+    with np.errstate(all="ignore"):
+        x = np.array(SPECIAL * 8).astype(dtype)
+        operands = [x]
+        if name in accuracy.BINARY:
+            operands = [np.repeat(x, 11), np.tile(x, 11)]
+        expected = np.asarray(REGISTRY[name].impl(*operands))
+    got = accuracy.compiled(name, operands)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(got[~finite], expected[~finite])
+    np.testing.assert_array_equal(np.signbit(got[finite]), np.signbit(expected[finite]))
+    tiny = 8 * np.finfo(dtype).smallest_subnormal
+    np.testing.assert_allclose(
+        got[finite], expected[finite], rtol=8 * np.finfo(dtype).eps, atol=tiny
+    )
+
+
+@needs_libmvec
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", accuracy.LIMIT)
+def test_loops_are_vectorised(name, dtype, fresh):
+    operands = [np.full(64, 0.5, dtype)] * (2 if name in accuracy.BINARY else 1)
+    accuracy.compiled(name, operands)
+    assert vectorised(fresh)
+
+
+def masked(x):
+    return np.sum(np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), np.exp(x)))
+
+
+@needs_libmvec
+def test_loops_with_a_choice_and_a_sum_are_vectorised(fresh):
+    x = np.linspace(-2, 2, 1001)
+    value, slope = value_and_grad(masked)(x)
+    assert {n.partition("v_")[2] for n in vectorised(fresh)} == {"exp", "log"}
+    assert value == pytest.approx(masked(x), rel=1e-13)
+    np.testing.assert_allclose(
+        slope, np.where(x > 0, 1 / np.where(x > 0, x, 1), np.exp(x)), rtol=1e-14
+    )
+
+
+def wave(x):
+    return np.exp(x) * np.cbrt(x) + np.logaddexp(x, 0.5) ** x
+
+
+def scalar_wave():
+    """`wave` of 100 numbers, and of each alone."""
+    x = np.linspace(0.1, 3, 100)
+    return jit(wave)(x), np.array([jit(wave)(t) for t in x])
+
+
+def test_switched_off_loops_call_scalar_functions(fresh):
+    with override(vector_math=False):
+        together, alone = scalar_wave()
+    np.testing.assert_array_equal(together, alone)
+    assert not vectorised(fresh)
+
+
+def test_both_ways_are_kept_apart(fresh):
+    x = np.linspace(0.1, 3, 100)
+    before = numba_build.compile_count()
+    for _ in range(2):
+        for on in (True, False):
+            with override(vector_math=on):
+                jit(wave)(x)
+    expected = 2 if vector_math.addresses() else 1
+    assert numba_build.compile_count() - before == 2
+    assert sum(p.is_file() for p in fresh.rglob("*")) == expected
+
+
+def test_without_vector_functions_loops_call_scalar_ones(fresh, monkeypatch):
+    monkeypatch.setattr(vector_math, "addresses", dict)
+    monkeypatch.setattr(object_code, "_routines", {})
+    together, alone = scalar_wave()
+    np.testing.assert_array_equal(together, alone)
+    monkeypatch.undo()
+    with override(cache_dir=fresh):
+        assert not vectorised(fresh)
+
+
+@needs_libmvec
+def test_code_that_needs_a_missing_function_is_compiled_anew(fresh, monkeypatch):
+    x = np.linspace(0.1, 3, 100)
+    expected = jit(wave)(x)
+    (entry,) = (p for p in fresh.rglob("*") if p.is_file())
+    made = object_cache.ObjectCode.from_bytes(entry.read_bytes())
+    assert any(name.startswith("_ZGV") for name in made.needs)
+    monkeypatch.setattr(numba_build, "_loaded", {})
+    monkeypatch.setattr(vector_math, "addresses", dict)
+    before = numba_build.compile_count()
+    np.testing.assert_allclose(jit(wave)(x), expected, rtol=1e-14)
+    assert numba_build.compile_count() == before + 1
+
+
+@needs_libmvec
+def test_a_warm_start_calls_vector_functions_without_numba(fresh):
+    x = np.linspace(0.1, 3, 100)
+    expected = jit(wave)(x)
+    program = textwrap.dedent(
+        """
+        import sys
+        import numpy as np
+        from tracejit import jit
+        from tracejit.testing import compilations
+        from tests.backend.test_vector_math import wave
+        out = jit(wave)(np.linspace(0.1, 3, 100))
+        assert compilations() == 0 and "numba" not in sys.modules
+        print(out.tobytes().hex())
+        """
+    )
+    env = {**os.environ, "TRACEJIT_CACHE_DIR": str(fresh)}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
+    assert run.stdout.strip() == expected.tobytes().hex()
