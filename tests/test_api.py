@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
+import pickle
 from collections import namedtuple
 
 import numpy as np
@@ -301,3 +303,36 @@ def test_retraces_for_one_cause_are_reported():
     with pytest.warns(RetraceWarning, match="scale"):
         for scale in (1.0, 2.0, 3.0, 4.0):
             assert g(5.0) == scale
+
+
+class Spring:
+    def __init__(self, k):
+        self.k = k
+
+    @tj.grad(backend="numpy")
+    def force(self, x):
+        return 0.5 * self.k * x * x
+
+
+def test_instances_with_decorated_methods_copy_and_pickle():
+    spring = Spring(2.0)
+    assert spring.force(3.0) == 6.0
+    for other in (copy.deepcopy(spring), pickle.loads(pickle.dumps(spring))):
+        other.k = 5.0
+        assert other.force(3.0) == 15.0
+    assert spring.force(3.0) == 6.0
+
+
+@tj.grad(backend="numpy")
+def cube_slope(x):
+    return x**3
+
+
+def fourth(x):
+    return x**4
+
+
+def test_transformed_functions_pickle_by_their_source():
+    assert pickle.loads(pickle.dumps(cube_slope)) is cube_slope
+    f = pickle.loads(pickle.dumps(tj.value_and_grad(fourth, backend="numpy")))
+    assert f(2.0) == (16.0, 32.0)

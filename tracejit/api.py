@@ -45,9 +45,7 @@ class Jit(Dispatcher):
 
     def __init__(self, fn: Function, options: Options):
         super().__init__(fn, lambda program, wrt: program, options)
-
-    def rebound(self, fn: Function) -> Jit:
-        return Jit(fn, self.options)
+        self.recipe = (options,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         entry = self.recent(args, kwargs)
@@ -78,10 +76,7 @@ class Grad(Dispatcher):
         self.single = isinstance(argnums, int)
         self.has_aux = has_aux
         self.with_value = with_value
-
-    def rebound(self, fn: Function) -> Grad:
-        argnums = self.argnums[0] if self.single else self.argnums
-        return Grad(fn, self.options, argnums, self.has_aux, self.with_value)
+        self.recipe = (options, argnums, has_aux, with_value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         entry = self.recent(args, kwargs)
@@ -156,11 +151,12 @@ class Grad(Dispatcher):
                 loc,
                 "reduce it, as by np.sum, or use `vjp`",
             )
-        if not aval.inexact:
+        if aval.dtype.kind != "f":
             raise NonScalarOutputError(
                 f"grad needs a float output; {name} returns dtype {aval.dtype}",
                 loc,
-                "compute the loss in floating point",
+                "compute the loss in floating point; of a complex number take .real, "
+                "or use `vjp`",
             )
 
 
@@ -216,6 +212,7 @@ class Vjp(Dispatcher):
 
     def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
         super().__init__(fn, _pullback, options, argnums)
+        self.recipe = (argnums, options)
 
 
 class Jvp(Dispatcher):
@@ -223,6 +220,7 @@ class Jvp(Dispatcher):
 
     def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
         super().__init__(fn, jvp_program, options, argnums)
+        self.recipe = (argnums, options)
 
 
 # A function keeps its programs from call to call, as long as it lives.
@@ -441,6 +439,11 @@ def _like(tree: Any, model: Any, what: str) -> list[Any]:
                 cure="give them the shape of the value they belong to",
             )
         dtype = aval.dtype if aval.dtype.kind in "fc" else array.dtype
+        if array.dtype.kind == "c" and dtype.kind == "f":
+            raise TreeMismatchError(
+                f"{what} are complex where the value is of dtype {dtype}",
+                cure="give their real part",
+            )
         cast = array.astype(dtype)
         out.append(cast if cast.ndim else cast[()])
     return out

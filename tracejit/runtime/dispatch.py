@@ -8,6 +8,7 @@ bools, strings, None and other objects are static and enter by value or identity
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 import types
 import warnings
@@ -159,7 +160,12 @@ Transform = Callable[[Program, Sequence[int]], Program]
 
 
 class Dispatcher:
-    """A user function under a transform. Subclasses say what a call returns."""
+    """A user function under a transform. Subclasses say what a call returns.
+
+    `recipe` are a subclass's arguments beside the function.
+    """
+
+    recipe: tuple[Any, ...] = ()
 
     def __init__(
         self,
@@ -296,10 +302,28 @@ class Dispatcher:
         leaves, treedef = arguments.leaves, arguments.treedef
         return inline(self.py_func, leaves, treedef, is_traced, derive, extra)
 
+    def rebound(self, fn: Callable[..., Any]) -> Dispatcher:
+        """The same transform, with the same options, of another function."""
+        return type(self)(fn, *self.recipe)
+
+    def __reduce__(self) -> Any:
+        """By name where it has one, as decorated functions do; else by its function."""
+        name = name_of(self)
+        if getattr(sys.modules.get(self.__module__), name, None) is self:
+            return name
+        return type(self), (self.py_func, *self.recipe)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
         return types.MethodType(_Method(self), instance)
+
+
+class _Held(dict[Any, Any]):
+    """An instance's dispatchers. Copies and pickles of the instance begin anew."""
+
+    def __reduce__(self) -> Any:
+        return _Held, ()
 
 
 class _Method:
@@ -315,9 +339,9 @@ class _Method:
         # The instance holds its dispatchers, so that they live and die together.
         own = self.dispatcher
         method = types.MethodType(own.py_func, instance)
-        held = getattr(instance, "__dict__", {}).setdefault("_tracejit_", {})
+        held = getattr(instance, "__dict__", {}).setdefault("_tracejit_", _Held())
         if own not in held:
-            held[own] = own.rebound(method)  # type: ignore[attr-defined]
+            held[own] = own.rebound(method)
         return held[own]
 
 

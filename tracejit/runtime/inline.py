@@ -15,7 +15,7 @@ from tracejit.ir.builder import fresh
 from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
 
 
-def name_of(fn: Callable[..., Any]) -> str:
+def name_of(fn: Any) -> str:
     """What a callable is called in messages and programs."""
     return getattr(fn, "__name__", type(fn).__name__)
 
