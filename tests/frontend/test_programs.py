@@ -7,12 +7,12 @@ import copy
 import numpy as np
 import pytest
 
-from tests.frontend import class_programs, function_programs
+from tests.frontend import class_programs, function_programs, python_programs
 from tests.frontend.hard_programs import HARD
 from tests.frontend.programs import CASES
 from tests.frontend.running import outcome, run
 
-assert class_programs and function_programs  # they enter theirs
+assert class_programs and function_programs and python_programs  # enter theirs
 ALL = [*CASES, *((*case, {}) for case in HARD)]
 
 

@@ -481,3 +481,34 @@ def test_code_without_source_is_traced_and_raises_where_it_must_decide():
     exec("def g(x):\n    return 1 if x[0] > 0 else 2", scope)
     np.testing.assert_allclose(run(scope["f"], X), scope["f"](X))
     raised(TracedValueError, scope["g"], X)
+
+
+# Counters -----------------------------------------------------------------------------
+
+
+def test_a_counter_of_the_outside_counts_once_per_trace():
+    class Problem:
+        calls = 0
+
+        def f(self, x):
+            if x[0] > 0:
+                self.calls += 1
+            return x.sum()
+
+    problem = Problem()
+    staged = stage(problem.f, (X,))
+    assert problem.calls == 1 and "cond" not in primitives(staged)
+    assert not any("calls" in guard.what for guard in staged.trace.guards.values())
+
+
+def test_a_counter_that_is_read_is_not_counted_once():
+    class Problem:
+        calls = 0
+
+        def f(self, x):
+            if x[0] > 0:
+                self.calls += 1
+            return x * self.calls
+
+    with pytest.raises(OutsideStoreError, match=r"Problem\.calls"):
+        stage(Problem().f, (X,))

@@ -27,6 +27,7 @@ from tracejit.frontend.carry import (
     spec_of,
 )
 from tracejit.frontend.lift import Meta
+from tracejit.frontend.outside import counts_once
 from tracejit.frontend.places import (
     UNDEFINED,
     Buffer,
@@ -36,6 +37,7 @@ from tracejit.frontend.places import (
     Place,
     Variable,
     Watch,
+    assign,
 )
 from tracejit.frontend.session import Raised, session
 from tracejit.frontend.state import binary
@@ -181,6 +183,8 @@ def _merge(
     for side in sides:
         side.accept()
     places = {k: p for side in sides for k, (p, _) in side.changes.items()}
+    for key in [k for k, p in places.items() if _count(p, sides)]:
+        del places[key]
     result = _Result()
     if any(side.value is not None for side in sides):
         places[result.key] = result
@@ -210,10 +214,20 @@ def _merge(
     links(ways).entangle(boxes, None)
     freeze(merges, None)
     for place in dead:
-        place.set(UNDEFINED)
+        assign(place, UNDEFINED)
     for place in stale:
         place.set(Stale(None))
     return result.value
+
+
+def _count(place: Place, sides: Sequence[Branch]) -> bool:
+    """Count a counter of the outside up as the first branch that changes it does."""
+    values = [side.after(place) for side in sides]
+    if not counts_once(place, place.get(), *values):
+        return False
+    session().counted[place.key] = None
+    assign(place, next(s.after(place) for s in sides if place.key in s.changes))
+    return True
 
 
 def stale_after(changes: Iterable[dict[Any, tuple[Place, Any]]]) -> list[Place]:
@@ -231,6 +245,7 @@ class _Result(Place):
     """Where the value of a ternary goes."""
 
     key = "result"
+    logged = False
     value: Any = None
 
     def get(self) -> Any:
@@ -253,10 +268,8 @@ def put(place: Place, spec: Spec, atoms: Sequence[Atom]) -> dict[Any, Box]:
     if isinstance(place, Buffer):
         place.set(atoms[0])
         return {}
-    if not isinstance(place, Variable | _Result):
-        session().record(place)
     value = decode(spec, atoms)
-    place.set(value)
+    assign(place, value)
     new = {
         k: box
         for k, box in array_leaves(place, spec, value).items()

@@ -203,7 +203,12 @@ class Lifter(Expressions):
         symbol = text("i" + BINARY[type(node.op)].removesuffix("_"))
         target = node.target
         if isinstance(target, ast.Name):
-            old = self.visit_Name(ast.copy_location(load(target.id), target))
+            old: ast.expr = ast.copy_location(load(target.id), target)
+            if self.scope.find(target.id) is None:
+                old = call_hook("to_update", text(self.mangled(target.id)))
+                ast.copy_location(old, target)
+            else:
+                old = self.visit(old)
             new = call_hook("iop", symbol, old, self.visit(node.value))
             return self.bind(target, ast.copy_location(new, node))
         holder = self.temporary()

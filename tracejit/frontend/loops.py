@@ -35,14 +35,14 @@ from tracejit.frontend.branches import (
 )
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import is_outside, iter_
+from tracejit.frontend.outside import counts_once, iter_
 from tracejit.frontend.places import (
     UNDEFINED,
-    AttributePlace,
     Frame,
     Place,
     Variable,
     Watch,
+    assign,
 )
 from tracejit.frontend.session import Restage, session
 from tracejit.frontend.trees import Merge, freeze
@@ -164,7 +164,7 @@ class Loop:
                 self.stale[key] = place
                 self.slots.pop(key, None)
                 continue
-            if self._counts_once(place, after):
+            if counts_once(place, after, place.get()):
                 self.counted[key] = place, after
                 continue
             slot = self.slots.get(key)
@@ -178,17 +178,6 @@ class Loop:
         settled &= new == self.links
         self.links = new
         return settled
-
-    def _counts_once(self, place: Place, after: Any) -> bool:
-        """Whether a plain number of an outside object is counted up, and not read."""
-        trace = session()
-        return (
-            isinstance(place, AttributePlace)
-            and is_outside(place.owner)
-            and place.key not in trace.guards
-            and isinstance(after, int | float)
-            and isinstance(place.get(), int | float)
-        )
 
     def _ways(self, before: bool) -> dict[Any, list[Any]]:
         """For every carried array, what it was `before` and what a round made it."""
@@ -260,7 +249,7 @@ class Loop:
             place.set(after)
             trace.counted[key] = self.source
         for place in self.dead.values():
-            place.set(UNDEFINED)
+            assign(place, UNDEFINED)
         for place in self.stale.values():
             place.set(Stale(self.source))
 

@@ -18,7 +18,7 @@ import numpy as np
 from tracejit.base.errors import StagingError
 from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plain
 from tracejit.frontend.parts import JOINERS
-from tracejit.frontend.places import AttributePlace, Contents
+from tracejit.frontend.places import AttributePlace, Contents, Place
 from tracejit.frontend.session import Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.frontend.trips import Trips
@@ -64,8 +64,12 @@ def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
         return value
     trace = session()
     if key in trace.counted:
-        # A staged loop counted it once, not once a round.
-        raise trace.restage(unroll=trace.counted[key])
+        # Staged code counted it once, whatever the data.
+        source = trace.counted[key]
+        busy = source in trace.active or source in trace.advice.unroll
+        if source is None or busy:
+            raise trace.restage(exact=key)
+        raise trace.restage(unroll=source)
     entry = trace.entries.setdefault(key, value)
     if isinstance(value, np.ndarray):
         return capture(key, value, fetch, what)
@@ -110,6 +114,20 @@ def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
             box = box_of(captured.var, "array", C_ORDER if c_ordered else UNKNOWN)
     trace.boxes[key] = box
     return box
+
+
+def counts_once(place: Place, *values: Any) -> bool:
+    """Whether `values` are those of a counter of the outside that nothing reads.
+
+    Staged code counts it once per trace, as Python's side effects are.
+    """
+    trace = session()
+    kind = place.key[0]
+    ours = kind in ("global", "closure") or (
+        kind == "attribute" and is_outside(place.owner)
+    )
+    read_too = place.key in trace.guards or place.key in trace.advice.exact
+    return ours and not read_too and all(type(v) in (int, float) for v in values)
 
 
 def is_outside(obj: Any) -> bool:
@@ -177,6 +195,19 @@ class Surroundings:
         session().record(place)
         cell.cell_contents = value
 
+    def to_update(self, name: str) -> Any:
+        """A variable of the outside that is read in `n += 1`: no guard on a number."""
+        if name in self.cells:
+            cell = self.cells[name]
+            return _to_update(
+                ("closure", id(cell)),
+                lambda: cell.cell_contents,
+                lambda: self.closure(name),
+            )
+        scope = self.globals
+        key = "global", id(scope), name
+        return _to_update(key, lambda: scope[name], lambda: self.global_(name))
+
     def defaults(self) -> tuple[Any, ...] | None:
         """Default values of the parameters."""
         fn, values = self.fn, self.fn.__defaults__
@@ -208,6 +239,14 @@ class Surroundings:
             )
             for name, value in values.items()
         }
+
+
+def _to_update(key: Any, fetch: Callable[[], Any], guarded: Callable[[], Any]) -> Any:
+    value = _attempt(fetch)
+    if not isinstance(value, int | float | str):
+        return guarded()
+    session().entries.setdefault(key, value)
+    return value
 
 
 class GlobalPlace(Contents):

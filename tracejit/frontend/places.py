@@ -71,10 +71,14 @@ class Frame:
 
 
 class Place:
-    """Somewhere a value is kept. `key` is equal for equal places."""
+    """Somewhere a value is kept. `key` is equal for equal places.
+
+    `logged`: writes enter the log; a Watch sees to the variables of its own frame.
+    """
 
     key: Any
     owner: Any
+    logged = True
 
     def get(self) -> Any:
         raise NotImplementedError
@@ -86,8 +90,8 @@ class Place:
 class Variable(Place):
     """A local variable of a lifted function."""
 
-    def __init__(self, frame: Frame, name: str):
-        self.owner, self.name = frame, name
+    def __init__(self, frame: Frame, name: str, logged: bool = False):
+        self.owner, self.name, self.logged = frame, name, logged
         self.key = "variable", id(frame), name
 
     def get(self) -> Any:
@@ -123,6 +127,8 @@ class AttributePlace(Place):
     def set(self, value: Any) -> None:
         if value is UNDEFINED:
             delattr(self.owner, self.name)
+        elif isinstance(self.owner, type):
+            setattr(self.owner, self.name, value)
         else:
             # Frozen dataclasses are written to in their own __init__ only.
             object.__setattr__(self.owner, self.name, value)
@@ -173,6 +179,13 @@ class Buffer(Place):
 
     def __str__(self) -> str:
         return f"an array of type {self.owner.aval}"
+
+
+def assign(place: Place, value: Any) -> None:
+    """Set a place from outside of lifted code, logged where its writes are."""
+    if place.logged:
+        session().record(place)
+    place.set(value)
 
 
 class Watch:

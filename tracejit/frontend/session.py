@@ -32,11 +32,13 @@ class Advice:
     """What earlier attempts at staging this call found out.
 
     `unroll`: loops (by place in the source) to unroll; `pinned`: captured arrays,
-    by key, whose values Python decides on.
+    by key, whose values Python decides on; `exact`: counters of the outside, by key,
+    that are read, so that counting them once per trace will not do.
     """
 
     unroll: set[Any] = field(default_factory=set)
     pinned: set[Any] = field(default_factory=set)
+    exact: set[Any] = field(default_factory=set)
 
 
 class SourceBuilder(Builder):
@@ -111,7 +113,7 @@ class Session(Trace):
     lifted: dict[int, tuple[Any, FunctionType]] = field(default_factory=dict)
     #: Containers that may not be written to any more (see `trees`), by id.
     frozen: dict[int, tuple[Any, Any]] = field(default_factory=dict)
-    #: Counters of the outside that a staged loop counts up once per trace.
+    #: Counters of the outside that staged code counts up once per trace: the loop.
     counted: dict[Any, Any] = field(default_factory=dict)
     #: Where places were last written to, by key.
     stores: dict[Any, SrcLoc] = field(default_factory=dict)
@@ -149,10 +151,14 @@ class Session(Trace):
         busy = source in self.active or source in self.advice.unroll
         return source is not None and not busy
 
-    def restage(self, unroll: Any = None, pinned: Iterable[Any] = ()) -> Exception:
+    def restage(
+        self, unroll: Any = None, pinned: Iterable[Any] = (), exact: Any = None
+    ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
             self.advice.unroll.add(unroll)
+        if exact is not None:
+            self.advice.exact.add(exact)
         self.advice.pinned |= set(pinned)
         return Restage()
 

@@ -21,7 +21,13 @@ from tracejit.frontend.outside import (
     loose,
     plain_range,
 )
-from tracejit.frontend.places import AttributePlace, Contents, Frame, Variable
+from tracejit.frontend.places import (
+    AttributePlace,
+    Contents,
+    Frame,
+    Variable,
+    assign,
+)
 from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
 
@@ -170,9 +176,7 @@ def require_inside(box: Box) -> None:
 
 def set_local(frame: Frame, name: str, value: Any) -> Any:
     """Assign a variable of an enclosing function, or by `:=`."""
-    place = Variable(frame, name)
-    session().record(place)
-    place.set(value)
+    assign(Variable(frame, name, logged=True), value)
     return value
 
 
