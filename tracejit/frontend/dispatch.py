@@ -29,6 +29,7 @@ from tracejit.frontend.box import (
     box_of,
     known_box,
 )
+from tracejit.frontend.scipy_calls import scipy_handler
 
 _HANDLERS_COME_FROM = (
     builtin_calls,
@@ -69,6 +70,6 @@ def dispatch(fn: Any) -> Callable[..., Any] | None:
     if isinstance(fn, np.vectorize):
         return partial(parts.vectorized, fn)
     try:
-        return HANDLERS.get(fn)
+        return HANDLERS.get(fn) or scipy_handler(fn)
     except TypeError:  # not hashable
         return None

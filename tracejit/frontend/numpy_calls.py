@@ -98,9 +98,11 @@ def on_plain(fn: Any, args: Any, kwargs: Any) -> Any:
     return from_plain(out, *leaves([*args, *kwargs.values()]))
 
 
-def handler_of(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
+def handler_of(
+    fn: Any, program: Callable[..., Any], arrays: int | None = None
+) -> Callable[..., Any]:
     """What `fn` does on boxes, given its program on Atoms."""
-    binding = Binding(fn, program)
+    binding = Binding(fn, program, arrays)
     to_operand = partial(_operand, numbers=fn in _OF_NUMBERS)
 
     def handler(*args: Any, **kwargs: Any) -> Any:
@@ -173,7 +175,7 @@ class Binding:
     def __init__(self, fn: Any, program: Callable[..., Any], arrays: int | None = None):
         self.fn = fn
         self.arrays = _ARRAYS.get(fn, 9) if arrays is None else arrays
-        self.of_matrices = getattr(fn, "__module__", "") == "numpy.linalg"
+        self.of_matrices = "linalg" in (getattr(fn, "__module__", None) or "")
         ours = inspect.signature(program).parameters.values()
         self.ours = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.options = {p.name for p in ours if p.kind is p.KEYWORD_ONLY}

@@ -1,0 +1,204 @@
+"""Is a staged program right? Its value against NumPy, its gradient against numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit import jvp, vjp
+from tracejit.base.errors import InternalError, TracejitError
+from tracejit.base.pytree import flatten, unflatten
+
+RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "crashed"
+#: The plain program itself fails, or leaves the range where numbers can be compared.
+UNFIT = "unfit"
+LARGEST = 1e5
+
+#: Makes the arguments anew, the same ones at every call: floats and arrays of floats.
+Make = Callable[[], tuple[Any, ...]]
+
+
+@dataclass
+class Verdict:
+    """What came out, why, and whether numeric differences could judge the gradient."""
+
+    kind: str
+    why: str = ""
+    numeric: bool = True
+
+
+class Mismatch(Exception):
+    """A value, dtype, shape or gradient that is not the expected one."""
+
+
+def judge(
+    fn: Callable[..., Any], make: Make, backend: str = "numpy", single: bool = False
+) -> Verdict:
+    """Run `fn(*make())` plainly and staged, and say whether they agree.
+
+    `single`: somewhere in it are numbers of single precision.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            expected = [np.array(y) for y in flatten(fn(*make()))[0]]
+    except Exception as error:
+        return Verdict(UNFIT, f"{type(error).__name__}: {error}")
+    if not all(np.all(np.abs(y) < LARGEST) for y in expected):
+        return Verdict(UNFIT, "large or not finite")
+    try:
+        with np.errstate(all="ignore"):
+            numeric = compare(fn, make, expected, backend, single)
+    except Mismatch as wrong:
+        return Verdict(WRONG, str(wrong))
+    except InternalError as error:
+        return Verdict(CRASHED, f"{type(error).__name__}: {error}")
+    except TracejitError as error:
+        return Verdict(REFUSED, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return Verdict(CRASHED, f"{type(error).__name__}: {error}")
+    return Verdict(RIGHT, numeric=numeric)
+
+
+def compare(
+    fn: Callable[..., Any],
+    make: Make,
+    expected: list[np.ndarray],
+    backend: str,
+    single: bool,
+) -> bool:
+    """Raise `Mismatch` unless staged and plain agree; was the gradient comparable?"""
+    args = make()
+    value, pull = vjp(fn, *args, backend=backend)
+    got = flatten(value)[0]
+    check_values(got, expected)
+    rng = np.random.default_rng(1)
+    cts = [
+        rng.normal(size=y.shape) * np.ones((), y.dtype)
+        if y.dtype.kind == "f"
+        else np.zeros(y.shape, y.dtype)
+        for y in expected
+    ]
+    weights = [np.asarray(c, y.dtype) for c, y in zip(cts, expected, strict=True)]
+    grads = flatten(pull(unflatten(flatten(value)[1], weights)))[0]
+    for before, after in zip(flatten(make())[0], flatten(args)[0], strict=True):
+        if not np.array_equal(before, after):
+            raise Mismatch("an argument of the caller was changed")
+    leaves, _ = flatten(make())
+    for g, x in zip(grads, leaves, strict=True):
+        if np.shape(g) != np.shape(x) or np.asarray(g).dtype != np.asarray(x).dtype:
+            raise Mismatch(f"gradient {np.shape(g)} {np.asarray(g).dtype} of {x!r}")
+    single |= any(np.asarray(x).dtype == np.float32 for x in [*leaves, *expected])
+    numeric = False
+    for _ in range(2):
+        dots = [rng.normal(size=np.shape(x)) for x in leaves]
+        ours = sum(
+            float(np.sum(np.float64(g) * d)) for g, d in zip(grads, dots, strict=True)
+        )
+        numeric |= check_slope(Line(fn, make, dots, weights, single), ours)
+    if not numeric:
+        rtol = 1e-2 if single else 1e-6
+        check_against_jvp(fn, make, dots, weights, ours, backend, rtol)
+    return numeric
+
+
+def check_values(got: list[Any], expected: list[np.ndarray]) -> None:
+    """Shape, dtype and numbers as NumPy has them."""
+    if len(got) != len(expected):
+        raise Mismatch(f"{len(got)} results instead of {len(expected)}")
+    for k, (mine, want) in enumerate(zip(got, expected, strict=True)):
+        mine = np.asarray(mine)
+        if (mine.shape, mine.dtype) != (want.shape, want.dtype):
+            raise Mismatch(
+                f"result {k} is {mine.dtype}{mine.shape}, not {want.dtype}{want.shape}"
+            )
+        size = max(1.0, float(np.max(np.abs(want), initial=0.0)))
+        rtol = 1e-9 if want.dtype.kind != "f" else 2e4 * float(np.finfo(want.dtype).eps)
+        if not np.allclose(mine, want, rtol=rtol, atol=rtol * size):
+            raise Mismatch(f"result {k} is {mine!r}, not {want!r}")
+
+
+class Line:
+    """The weighted sum of the results along a line through the arguments."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        make: Make,
+        dots: list[np.ndarray],
+        weights: list[np.ndarray],
+        single: bool,
+    ):
+        self.fn, self.make, self.dots, self.weights = fn, make, dots, weights
+        self.step = 2e-2 if single else 2e-4
+        self.rtol = 2e-2 if single else 1e-5
+
+    def __call__(self, h: float) -> float:
+        leaves, treedef = flatten(self.make())
+        moved = []
+        for x, d in zip(leaves, self.dots, strict=True):
+            if isinstance(x, np.ndarray):
+                x += h * d  # in place: its strides stay
+                moved.append(x)
+            else:
+                moved.append(type(x)(x + h * float(d)))
+        with np.errstate(all="ignore"):
+            out = flatten(self.fn(*unflatten(treedef, moved)))[0]
+        return sum(
+            float(np.sum(np.float64(w) * y))
+            for w, y in zip(self.weights, out, strict=True)
+            if w.dtype.kind == "f"
+        )
+
+
+def check_slope(line: Line, ours: float) -> bool:
+    """Compare with numeric differences; False where they see a kink or only noise."""
+    h = line.step
+    try:
+        middle, steps = line(0.0), (h, -h, h / 2, -h / 2)
+        up, down, near_up, near_down = (line(s) for s in steps)
+    except Exception:
+        return False
+    coarse, fine = (up - down) / (2 * h), (near_up - near_down) / h
+    best = (4 * fine - coarse) / 3
+    size = max(1.0, abs(best), abs(middle))
+    bent = abs(near_up + near_down - 2 * middle) / h
+    bent_more = abs(up + down - 2 * middle) / h
+    smooth = abs(coarse - fine) < 0.1 * line.rtol**0.5 * size
+    # The second difference over h is a jump in slope at a kink, and O(h) elsewhere.
+    if not np.isfinite(best) or not smooth or bent > 0.75 * bent_more + line.rtol:
+        return False
+    if abs(coarse - fine) / 3 > line.rtol * size:
+        return False
+    if not abs(ours - best) <= 10 * line.rtol * size:
+        raise Mismatch(f"slope {ours!r} instead of {best!r}")
+    return True
+
+
+def check_against_jvp(
+    fn: Callable[..., Any],
+    make: Make,
+    dots: list[np.ndarray],
+    weights: list[np.ndarray],
+    ours: float,
+    backend: str,
+    rtol: float,
+) -> None:
+    """Where numbers cannot judge: forward mode must agree with reverse mode."""
+    leaves, treedef = flatten(make())
+    tangents = [
+        d.astype(x.dtype) if isinstance(x, np.ndarray) else type(x)(d)
+        for d, x in zip(dots, leaves, strict=True)
+    ]
+    _, slopes = jvp(fn, make(), unflatten(treedef, tangents), backend=backend)
+    theirs = sum(
+        float(np.sum(np.float64(w) * s))
+        for w, s in zip(weights, flatten(slopes)[0], strict=True)
+        if w.dtype.kind == "f"
+    )
+    if not np.isfinite(theirs) or abs(theirs) > LARGEST:
+        return
+    if not abs(ours - theirs) <= rtol * max(1.0, abs(theirs)):
+        raise Mismatch(f"reverse mode says {ours!r}, forward mode {theirs!r}")

@@ -1,0 +1,329 @@
+"""`scipy.linalg` as programs, by name: SciPy itself is not imported.
+
+Options that say how to compute (`overwrite_a`, `check_finite`, drivers) do not arrive
+here; see `frontend.scipy_calls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.aval import Aval
+from tracejit.ir.builder import current, fresh, new_region
+from tracejit.ir.program import Atom
+from tracejit.ops import control, factor, numpy_linalg
+from tracejit.ops.matrices import identity, mirrored, product, turned
+from tracejit.ops.numpy_linalg import (
+    factors_of,
+    floats,
+    matrix,
+    number,
+    require,
+    square,
+    with_columns,
+)
+from tracejit.ops.numpy_names import apply, unsupported
+from tracejit.ops.numpy_reduce import max_, sum_
+from tracejit.ops.numpy_shape import concatenate, known_int, reshape
+from tracejit.ops.promote import INT, broadcast_to, convert, full, result_type, strong
+
+#: Programs by the name under which SciPy documents the function.
+SCIPY: dict[str, Callable[..., Any]] = {}
+
+
+def scipy(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter the program of a SciPy function."""
+
+    def enter(program: Callable[..., Any]) -> Callable[..., Any]:
+        SCIPY[name] = program
+        return program
+
+    return enter
+
+
+# Systems of equations -----------------------------------------------------------------
+
+
+def _is_vector(b: Any) -> bool:
+    return strong(b).aval.ndim == 1
+
+
+def _triangular(a: Atom, b: Atom, lower: bool, trans: bool, unit: bool) -> Atom:
+    if not unit:
+        diagonal = factor.diagonals(a)
+        ok = apply(np.not_equal, diagonal, 0)
+        require(ok, "singular matrix: resolution failed")
+    return factor.solve_triangular(a, b, lower=lower, trans=trans, unit=unit)
+
+
+@scipy("scipy.linalg.solve_triangular")
+def solve_triangular(
+    a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False
+) -> Atom:
+    """`scipy.linalg.solve_triangular`."""
+    turn = trans in (1, 2, "T", "C")
+    flags = bool(lower), turn, bool(unit_diagonal)
+    return with_columns(
+        square(a), b, _is_vector(b), lambda a, b: _triangular(a, b, *flags)
+    )
+
+
+@scipy("scipy.linalg.solve")
+def solve(
+    a: Any, b: Any, lower: bool = False, assume_a: Any = None, transposed: bool = False
+) -> Atom:
+    """`scipy.linalg.solve`: where symmetry is assumed, one triangle is read."""
+    a = square(a)
+    kind = assume_a or "gen"
+    if kind.endswith("triangular"):
+        return solve_triangular(a, b, bool(transposed), kind.startswith("lower"))
+    if kind in ("sym", "symmetric", "her", "hermitian", "pos", "positive definite"):
+        a = a if lower else turned(a)
+        if kind.startswith("pos"):
+            return cho_solve((numpy_linalg.cholesky_factor(a), True), b)
+        a = mirrored(a)
+
+    def run(a: Atom, b: Atom) -> Atom:
+        found = factors_of(a, "Matrix is singular.")
+        return factor.lu_solve(*found, b, trans=bool(transposed))
+
+    return with_columns(a, b, _is_vector(b), run)
+
+
+@scipy("scipy.linalg.inv")
+def inv(a: Any, assume_a: Any = None, lower: bool = False) -> Atom:
+    """`scipy.linalg.inv`."""
+    return solve(
+        a, identity(square(a).aval.shape, floats(a).aval.dtype), lower, assume_a
+    )
+
+
+@scipy("scipy.linalg.lstsq")
+def lstsq(a: Any, b: Any, cond: Any = None) -> tuple[Atom, ...]:
+    """`scipy.linalg.lstsq`."""
+    x, residuals, rank, s = numpy_linalg.lstsq(a, b, -1 if cond is None else cond)
+    if _is_vector(b) and residuals.aval.size:
+        residuals = reshape(residuals, ())
+    return x, residuals, rank, s
+
+
+@scipy("scipy.linalg.pinv")
+def pinv(a: Any, *, rtol: Any = None) -> Atom:
+    """`scipy.linalg.pinv`."""
+    return numpy_linalg.pinv(a, rtol=number(rtol, "rtol"))
+
+
+# Cholesky and LU ----------------------------------------------------------------------
+
+
+def _lower_factor(a: Atom, lower: bool) -> Atom:
+    found = numpy_linalg.cholesky_factor(a if lower else turned(a))
+    return found if lower else turned(found)
+
+
+@scipy("scipy.linalg.cholesky")
+def cholesky(a: Any, lower: bool = False) -> Atom:
+    """`scipy.linalg.cholesky`: upper, unless it is said otherwise."""
+    return _lower_factor(square(a), bool(lower))
+
+
+@scipy("scipy.linalg.cho_factor")
+def cho_factor(a: Any, lower: bool = False) -> tuple[Atom, bool]:
+    """`scipy.linalg.cho_factor`; the other triangle, which is arbitrary, is zero."""
+    return _lower_factor(square(a), bool(lower)), bool(lower)
+
+
+@scipy("scipy.linalg.cho_solve")
+def cho_solve(c_and_lower: Any, b: Any) -> Atom:
+    """`scipy.linalg.cho_solve`."""
+    c, lower = c_and_lower
+    low = bool(known_int(lower, "scipy.linalg.cho_solve"))
+
+    def run(c: Atom, b: Atom) -> Atom:
+        half = _triangular(c, b, low, not low, False)
+        return _triangular(c, half, low, low, False)
+
+    return with_columns(square(c), b, _is_vector(b), run)
+
+
+@scipy("scipy.linalg.lu_factor")
+def lu_factor(a: Any) -> tuple[Atom, Atom]:
+    """`scipy.linalg.lu_factor` of a square matrix."""
+    factors, pivots = factor.lu(square(a))
+    return factors, convert(pivots, np.int32)
+
+
+@scipy("scipy.linalg.lu_solve")
+def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Atom:
+    """`scipy.linalg.lu_solve`."""
+    factors, pivots = lu_and_piv
+    turn = trans != 0
+
+    def run(f: Atom, b: Atom) -> Atom:
+        order = broadcast_to(convert(pivots, INT), f.aval.shape[:-1])
+        swap = factor.permutation(order, f)
+        if turn:
+            half = _triangular(f, b, False, True, False)
+            return product(turned(swap), _triangular(f, half, True, True, True))
+        half = _triangular(f, product(swap, b), True, False, True)
+        return _triangular(f, half, False, False, False)
+
+    return with_columns(square(factors), b, _is_vector(b), run)
+
+
+@scipy("scipy.linalg.lu")
+def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Atom, ...]:
+    """`scipy.linalg.lu` of a square matrix: a = P L U."""
+    a = square(a)
+    factors, pivots = factor.lu(a)
+    unit = identity(a.aval.shape, a.aval.dtype)
+    low = factor.lower_part(factors, strict=True) + unit
+    up = factor.upper_part(factors)
+    if p_indices:
+        raise unsupported("scipy.linalg.lu(p_indices=True)", "the matrix P")
+    swap = turned(factor.permutation(pivots, a))
+    return (product(swap, low), up) if permute_l else (swap, low, up)
+
+
+@scipy("scipy.linalg.det")
+def det(a: Any) -> Atom:
+    """`scipy.linalg.det`."""
+    return numpy_linalg.det(a)
+
+
+# Other factorisations -----------------------------------------------------------------
+
+
+@scipy("scipy.linalg.qr")
+def qr(a: Any, mode: str = "full", pivoting: bool = False) -> Any:
+    """`scipy.linalg.qr`; in full only where that is what it would be anyway."""
+    if pivoting or mode not in ("full", "economic", "r"):
+        raise unsupported("scipy.linalg.qr with pivoting or a raw mode", "np.linalg.qr")
+    m, n = matrix(a).aval.shape[-2:]
+    if mode != "economic" and m > n:
+        raise unsupported(f"scipy.linalg.qr(mode={mode!r})", "mode='economic'")
+    found = numpy_linalg.qr(a, "r" if mode == "r" else "reduced")
+    return (found,) if mode == "r" else tuple(found)
+
+
+@scipy("scipy.linalg.svd")
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """`scipy.linalg.svd`."""
+    found = numpy_linalg.svd(a, full_matrices, compute_uv)
+    return tuple(found) if compute_uv else found
+
+
+@scipy("scipy.linalg.svdvals")
+def svdvals(a: Any) -> Atom:
+    """`scipy.linalg.svdvals`."""
+    return numpy_linalg.svdvals(a)
+
+
+@scipy("scipy.linalg.eigh")
+def eigh(a: Any, b: Any = None, lower: bool = True, eigvals_only: bool = False) -> Any:
+    """`scipy.linalg.eigh`, also of the generalised problem A v = w B v."""
+    a = square(a)
+    a = a if lower else turned(a)
+    if b is None:
+        w, v = factor.eigh(a)
+        return w if eigvals_only else (w, v)
+    b = square(b)
+    low = numpy_linalg.cholesky_factor(b if lower else turned(b))
+
+    def divided(x: Atom, trans: bool = False) -> Atom:
+        return factor.solve_triangular(low, x, lower=True, trans=trans, unit=False)
+
+    w, v = factor.eigh(divided(turned(divided(mirrored(a)))))
+    return w if eigvals_only else (w, divided(v, trans=True))
+
+
+@scipy("scipy.linalg.eigvalsh")
+def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Atom:
+    """`scipy.linalg.eigvalsh`."""
+    return eigh(a, b, lower, True)
+
+
+@scipy("scipy.linalg.norm")
+def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
+    """`scipy.linalg.norm`."""
+    return numpy_linalg.norm(a, ord, axis, keepdims)
+
+
+# Functions of matrices ----------------------------------------------------------------
+
+#: The coefficients of the [13/13] Padé approximant of exp, and the norm up to which it
+#: is exact in double precision (Higham, 2005).
+_PADE = (
+    *(64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800),
+    *(129060195264000, 10559470521600, 670442572800, 33522128640, 1323241920),
+    *(40840800, 960960, 16380, 182, 1),
+)
+_THETA = 5.371920351148152
+
+
+@scipy("scipy.linalg.expm")
+def expm(a: Any) -> Atom:
+    """`scipy.linalg.expm`: scaled by a power of 2, approximated, squared as often."""
+    a = square(a)
+    if not a.aval.size:
+        return a
+    dtype = a.aval.dtype
+    size = max_(sum_(apply(np.absolute, a), -2))
+    halvings = apply(np.ceil, apply(np.log2, apply(np.divide, size, _THETA)))
+    # log2(0) is an infinity, which is no integer.
+    halvings = apply(np.maximum, halvings, 0.0)
+    x = apply(np.multiply, a, apply(np.exp2, apply(np.negative, halvings)))
+    unit = identity(a.aval.shape, dtype)
+    powers = [unit, product(x, x)]
+    powers.append(product(powers[1], powers[1]))
+    powers.append(product(powers[1], powers[2]))
+
+    def series(first: int) -> Atom:
+        """Every other term from `first` on, but for the factor x of the odd ones."""
+        terms = _PADE[first::2]
+        high = _combined(powers[1:], terms[4:])
+        return _combined(powers, terms[:4]) + product(powers[3], high)
+
+    odd, even = product(x, series(1)), series(0)
+    factors = factor.lu(even - odd)
+    out = factor.lu_solve(even - odd, *factors, even + odd, trans=False)
+    return _squared(out, convert(halvings, INT))
+
+
+def _combined(matrices: Any, coefficients: Any) -> Atom:
+    total: Any = None
+    for x, c in zip(matrices, coefficients, strict=True):
+        term = x * float(c)
+        total = term if total is None else total + term
+    return total
+
+
+def _squared(x: Atom, times: Atom) -> Atom:
+    """`x` squared so many times, in a loop."""
+    index = fresh(Aval(INT))
+    carried = fresh(x.aval)
+    with current().open() as eqns:
+        out = product(carried, carried)
+    body = new_region([index, carried], eqns, [out])
+    return control.emit_for(0, times, 1, [x], body, False)[0]
+
+
+@scipy("scipy.linalg.block_diag")
+def block_diag(*blocks: Any) -> Atom:
+    """`scipy.linalg.block_diag`."""
+    atoms = [strong(b) for b in blocks]
+    atoms = [reshape(b, (1,) * (2 - b.aval.ndim) + b.aval.shape) for b in atoms]
+    dtype = result_type(*atoms)
+    widths = [b.aval.shape[1] for b in atoms]
+    rows = []
+    for k, block in enumerate(atoms):
+        height = block.aval.shape[0]
+        parts = [
+            convert(block, dtype) if j == k else full(0, (height, width), dtype)
+            for j, width in enumerate(widths)
+        ]
+        rows.append(concatenate(parts, 1))
+    return concatenate(rows, 0)
