@@ -140,7 +140,7 @@ class UnknownAliasError(TracejitError, NotImplementedError):
 class FenceError(TracejitError, NotImplementedError):
     """A construct of Python that cannot be staged.
 
-    async def f(x): ...     # FenceError; so are `exec`, `locals()` and `match`
+    async def f(x): ...     # FenceError; so are `exec` and `locals()`
     def f(x): ...           # write plain functions
     """
 

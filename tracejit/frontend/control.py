@@ -6,8 +6,10 @@ import sys
 from typing import Any
 
 from tracejit.base.errors import FenceError, TracejitError
-from tracejit.frontend import branches, calls, loops, outside, state
+from tracejit.frontend import branches, calls, loops, matches, outside, state
+from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
+from tracejit.frontend.outside import imported
 from tracejit.frontend.places import Frame
 from tracejit.frontend.session import Raised, Restage, session
 from tracejit.ir.program import walk
@@ -52,6 +54,11 @@ def try_ends(mark: int) -> None:
             )
 
 
+def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any:
+    """The attributes that a class pattern asks for; None: it is no instance."""
+    return matches.as_instance(value, cls, count, names, calls.attr, type_of)
+
+
 def made(obj: Any) -> Any:
     """A list, set or dict that was written down."""
     return session().make(obj)
@@ -71,6 +78,9 @@ HOOKS.update(
         "not": branches.not_,
         "none_of": branches.none_of,
         "compare": branches.compare,
+        "sequence": lambda value, *how: matches.as_sequence(imported(value), *how),
+        "mapping_parts": lambda value, *how: matches.as_mapping(imported(value), *how),
+        "class": as_instance,
         "binary": state.binary,
         "call": calls.call,
         "attr": calls.attr,

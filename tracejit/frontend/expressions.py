@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.frontend.jumps import NONE_OF
+from tracejit.frontend.matches import CLASS, MAPPING, SEQUENCE
 from tracejit.frontend.scopes import Scope, scope_of
 
 #: Names of hooks in lifted code start with this.
@@ -42,6 +43,10 @@ COMPARISONS = {
     ast.In: "in_",
     ast.NotIn: "not_in",
 }
+
+
+#: Hooks that earlier rewritings call, by names of theirs.
+INTRINSICS = {name: name[1:] for name in (NONE_OF, SEQUENCE, MAPPING, CLASS)}
 
 
 def hook(name: str) -> ast.expr:
@@ -94,8 +99,8 @@ class Expressions(ast.NodeTransformer):
             self.scope = saved
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if node.id == NONE_OF:
-            return ast.copy_location(hook("none_of"), node)
+        if node.id in INTRINSICS:
+            return ast.copy_location(hook(INTRINSICS[node.id]), node)
         scope = self.scope.find(node.id)
         if scope is None:
             name = self.mangled(node.id)
@@ -257,7 +262,7 @@ class Expressions(ast.NodeTransformer):
             owner = self.visit_Name(ast.Name("__class__", ast.Load()))
             new = ast.Call(hook("call"), [hook("super"), owner, first], [])
             return ast.copy_location(new, node)
-        if isinstance(node.func, ast.Name) and node.func.id == NONE_OF:
+        if isinstance(node.func, ast.Name) and node.func.id in INTRINSICS:
             return self.generic_visit(node)  # type: ignore[return-value]
         args = [hook("call"), self.visit(node.func)]
         node.args = [self.visit(a) for a in node.args]

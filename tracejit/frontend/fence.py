@@ -12,7 +12,6 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.AsyncFor: ("`async for`", "write a plain loop"),
     ast.AsyncWith: ("`async with`", "write a plain `with`"),
     ast.Await: ("`await`", "call a plain function"),
-    ast.Match: ("`match`", "use `if` and `elif`"),
     ast.TryStar: ("`except*`", "use `except`"),
 }
 _CALLS = {

@@ -32,6 +32,7 @@ from tracejit.frontend.expressions import (
 )
 from tracejit.frontend.jumps import jumps_to_flags
 from tracejit.frontend.liveness import annotate
+from tracejit.frontend.matches import matches_to_branches
 from tracejit.frontend.scopes import COMPREHENSIONS, arguments, scope_of
 
 #: Names of thunks in lifted code start with this.
@@ -62,6 +63,7 @@ class Lifter(Expressions):
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """A `def`, decorators and defaults aside."""
         saved = self.scope, self.native
+        matches_to_branches(node)
         self.scope = scope = scope_of(node, self.scope, self.depth)
         self.native = _is_generator(node)
         self.depth += 1

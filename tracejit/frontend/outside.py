@@ -33,6 +33,7 @@ LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
 }
 _PLAIN = int | float | complex | str | bytes | np.generic | None | range | slice
 MISSING = object()
+_VARIABLES = ("global", "closure")
 
 
 def is_library(module: str | None) -> bool:
@@ -123,9 +124,7 @@ def counts_once(place: Place, *values: Any) -> bool:
     """
     trace = session()
     kind = place.key[0]
-    ours = kind in ("global", "closure") or (
-        kind == "attribute" and is_outside(place.owner)
-    )
+    ours = is_outside(place.owner) if kind == "attribute" else kind in _VARIABLES
     read_too = place.key in trace.guards or place.key in trace.advice.exact
     return ours and not read_too and all(type(v) in (int, float) for v in values)
 
