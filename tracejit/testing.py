@@ -33,7 +33,7 @@ def numerical_jvp(
     def moved(h: float) -> list[np.ndarray]:
         args = [_moved(x, h, d) for x, d in zip(leaves, dots, strict=True)]
         out = flatten(fn(*unflatten(treedef, args)))[0]
-        return [np.asarray(y, dtype=np.float64) for y in out]
+        return [_widest(y) for y in out]
 
     def slope(h: float) -> list[np.ndarray]:
         return [
@@ -45,11 +45,20 @@ def numerical_jvp(
     return [(4 * f - c) / 3 for f, c in zip(fine, coarse, strict=True)]
 
 
+def _widest(y: Any) -> np.ndarray:
+    return np.asarray(y, complex if np.iscomplexobj(y) else float)
+
+
+def _paired(a: Sequence[Any], b: Sequence[Any]) -> float:
+    """What a change b comes to under a cotangent a: without conjugation, as in JAX."""
+    return sum(float(np.sum(x * y).real) for x, y in zip(a, b, strict=True))
+
+
 def _moved(x: Any, h: float, d: Any) -> Any:
     moved = np.asarray(x) + np.asarray(x).dtype.type(h) * np.asarray(d)
     if isinstance(x, np.ndarray):
         return moved.copy()
-    return moved.item() if isinstance(x, float) else moved[()]
+    return moved.item() if isinstance(x, float | complex) else moved[()]
 
 
 def check_grads(
@@ -76,7 +85,7 @@ def check_grads(
     leaves, treedef = flatten(tuple(args))
     dots = [_like(rng, x) for x in leaves]
     tangents = unflatten(treedef, dots)
-    single = any(np.asarray(x).dtype == np.float32 for x in leaves)
+    single = any(np.asarray(x).dtype.char in "fF" for x in leaves)
     tolerance = rtol if rtol is not None else (2e-2 if single else 1e-6)
     expected = numerical_jvp(fn, args, tangents)
     scale = max([1.0, *(float(np.max(np.abs(e), initial=0.0)) for e in expected)])
@@ -91,8 +100,7 @@ def check_grads(
         outs, out_tree = flatten(value)
         cts = [_like(rng, y) for y in outs]
         pulled = flatten(pull(unflatten(out_tree, cts)))[0]
-        total = sum(float(np.sum(g * d)) for g, d in zip(pulled, dots, strict=True))
-        wanted = sum(float(np.sum(c * e)) for c, e in zip(cts, expected, strict=True))
+        total, wanted = _paired(pulled, dots), _paired(cts, expected)
         np.testing.assert_allclose(
             total, wanted, rtol=tolerance, atol=tolerance * scale, err_msg="vjp"
         )
@@ -101,7 +109,8 @@ def check_grads(
 
         def weighted(*xs: Any) -> Any:
             outs = flatten(fn(*xs))[0]
-            return sum(np.sum(w * y) for w, y in zip(weights, outs, strict=True))
+            terms = (np.sum(w * y) for w, y in zip(weights, outs, strict=True))
+            return sum(t.real if np.iscomplexobj(t) else t for t in terms)
 
         gradient = grad(weighted, argnums=tuple(range(len(args))), backend=backend)
         check_grads(
@@ -118,7 +127,12 @@ def check_grads(
 def _like(rng: np.random.Generator, x: Any) -> Any:
     """A random direction of the type of `x`."""
     array = np.asarray(x)
-    draw = rng.normal(size=array.shape).astype(array.dtype)
+    draw = rng.normal(size=array.shape)
+    if array.dtype.kind == "c":
+        draw = draw + 1j * rng.normal(size=array.shape)
+    draw = draw.astype(array.dtype)
     if isinstance(x, np.ndarray):
         return draw
-    return float(draw) if isinstance(x, float) else array.dtype.type(draw)
+    if isinstance(x, np.generic):
+        return array.dtype.type(draw)
+    return complex(draw) if isinstance(x, complex) else float(draw)

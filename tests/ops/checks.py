@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import tracejit.ops.factor
+import tracejit.ops.bits
 import tracejit.ops.index
 import tracejit.ops.linalg
 import tracejit.ops.sort
@@ -36,7 +37,18 @@ def rng_of(prim: Primitive) -> np.random.Generator:
 
 def samples(prim: Primitive) -> list[Any]:
     assert prim.samples is not None, f"{prim.name} has no samples"
-    return list(prim.samples(rng_of(prim)))
+    found = list(prim.samples(rng_of(prim)))
+    if prim.complex and not isinstance(prim, Elementwise):
+        found += [(list(map(turned, xs)), params) for xs, params in found]
+    return found
+
+
+def turned(x: Any) -> Any:
+    """Complex numbers in place of floats: those of an array differ in direction."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f":
+        return x[()]
+    return x * np.exp(1j * np.arange(1, x.size + 1).reshape(x.shape))
 
 
 def differentiable(prim: Primitive) -> Iterator[Any]:
@@ -46,8 +58,20 @@ def differentiable(prim: Primitive) -> Iterator[Any]:
         program = straight.primal(prim, operands, params)
         active = straight.inexact(program)
         if active and any(r.aval.inexact for r in program.results):
-            dots = [rng.normal(size=np.shape(operands[k])) for k in active]
-            yield program, operands, dots
+            yield program, operands, [drawn(rng, operands[k]) for k in active]
+
+
+def drawn(rng: np.random.Generator, like: Any) -> Any:
+    """Random numbers of a shape, complex where `like` is."""
+    draw = np.asarray(rng.normal(size=np.shape(like)))
+    if np.iscomplexobj(like):
+        draw = draw + 1j * rng.normal(size=np.shape(like))
+    return draw
+
+
+def paired(a: Any, b: Any) -> Any:
+    """What tangents b come to under cotangents a: without conjugation, real."""
+    return sum(np.sum(x * y).real for x, y in zip(a, b, strict=True))
 
 
 def all_close(prim: Primitive, got: Any, wanted: Any, tolerance: float) -> None:
@@ -57,7 +81,7 @@ def all_close(prim: Primitive, got: Any, wanted: Any, tolerance: float) -> None:
 
 
 def close(a: Any, b: Any, what: str, tolerance: float) -> None:
-    if np.asarray(a).dtype == np.float32:
+    if np.asarray(a).dtype.char in "fF":
         tolerance = max(tolerance, 1e-3)  # a cast: the rest is in double precision
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=what)
 
@@ -115,7 +139,7 @@ def second_order(prim: Primitive) -> None:
         first = straight.jvp(program)
         args = [*args, *dots]
         more = [
-            rng.normal(size=np.shape(args[k])) if k < len(args) - len(dots) else 0 * d
+            drawn(rng, args[k]) if k < len(args) - len(dots) else 0 * d
             for k, d in zip(straight.inexact(first), dots + dots, strict=True)
         ]
         got = straight.run(straight.jvp(first), *args, *more)
@@ -128,12 +152,11 @@ def vjp(prim: Primitive) -> None:
     for program, args, dots in differentiable(prim):
         linear = straight.jvp(program)
         tangents = straight.run(linear, *args, *dots)
-        ones = [rng.normal(size=t.shape) for t in tangents]
+        ones = [drawn(rng, t) for t in tangents]
         turned = straight.transpose(linear, len(dots))
         cts = straight.run(turned, *args, *ones)
-        back = sum(np.sum(c * d) for c, d in zip(cts, dots, strict=True))
-        forth = sum(np.sum(c * t) for c, t in zip(ones, tangents, strict=True))
-        single = any(t.dtype == np.float32 for t in tangents)
+        back, forth = paired(cts, dots), paired(ones, tangents)
+        single = any(t.dtype.char in "fF" for t in tangents)
         close(back, forth, prim.name, 1e-6 if single else 1e-10)
 
 
@@ -145,7 +168,7 @@ def accumulate(prim: Primitive) -> None:
         for operands, params in samples(prim):
             y = aval_of(prim.impl(*operands, **params))
             x = aval_of(operands[k])
-            acc, ct = rng.normal(size=x.shape), rng.normal(size=y.shape)
+            acc, ct = drawn(rng, operands[k]), drawn(rng, np.empty(y.shape, y.dtype))
 
             def both(acc: Any, ct: Any, *xs: Any) -> list[Any]:
                 fresh = prim.transpose_rule(k)(ct, *xs, **params)  # noqa: B023
@@ -166,25 +189,27 @@ def single_precision(prim: Primitive) -> None:
             lambda *xs: prim(*xs, **wide.eqns[-1].params),  # noqa: B023
             [aval_of(x) for x in args],
         )
-        if all(r.aval.dtype != np.float32 for r in narrow.results):
+        if all(r.aval.dtype.char not in "fF" for r in narrow.results):
             continue  # a cast to another dtype
         dots = [_as_float(d, np.float32) for d in dots]
         linear = straight.jvp(narrow)
         tangents = straight.run(linear, *args, *dots)
         exact = straight.run(straight.jvp(wide), *operands, *dots)
         for mine, theirs in zip(tangents, exact, strict=True):
-            assert mine.dtype == np.float32 or theirs.dtype.kind != "f", prim
+            assert mine.dtype.char in "fF" or theirs.dtype.kind not in "fc", prim
             scale = np.max(np.abs(theirs), initial=1.0)
             close(mine / scale, theirs / scale, prim.name, 1e-3)
         turned = straight.transpose(linear, len(dots))
         for ct in straight.run(turned, *args, *map(np.ones_like, tangents)):
-            assert ct.dtype == np.float32, prim
+            assert ct.dtype.char in "fF", prim
 
 
 def _as_float(x: Any, dtype: Any) -> Any:
     """Floats in another precision; integers and booleans as they are."""
     x = np.asarray(x)
-    return x.astype(dtype)[()] if x.dtype.kind == "f" else x[()]
+    if x.dtype.kind == "c":
+        dtype = np.result_type(dtype, np.complex64)
+    return x.astype(dtype)[()] if x.dtype.kind in "fc" else x[()]
 
 
 CHECKS = [

@@ -36,6 +36,24 @@ def _tj_select(pred: Any, a: Any, b: Any) -> Any:
     return a if pred else b
 
 
+def _tj_integer_pow(x: Any, n: int) -> Any:
+    """A power of a complex number by repeated squaring."""
+    if n == 0:
+        return complex(1.0, 0.0)
+    square, rest = x, abs(n)
+    while rest & 1 == 0:
+        square = square * square
+        rest >>= 1
+    out = square
+    rest >>= 1
+    while rest:
+        square = square * square
+        if rest & 1:
+            out = out * square
+        rest >>= 1
+    return np.true_divide(1, out) if n < 0 else out
+
+
 def _tj_max(best: Any, value: Any) -> Any:
     """The greater, or NaN if there is one."""
     return best if best >= value or best != best else value
@@ -99,7 +117,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
     {
         f.__name__: f
         for f in (
-            *(_tj_add, _tj_mul, _tj_pow, _tj_select),
+            *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_select),
             *(_tj_max, _tj_min, _tj_trips),
             *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
             _tj_gemm,

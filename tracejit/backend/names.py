@@ -10,7 +10,7 @@ from collections.abc import Hashable
 
 #: The dtypes that source text may name.
 DTYPES = (
-    *("float64", "float32", "bool"),
+    *("float64", "float32", "bool", "complex128", "complex64"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
 
@@ -47,6 +47,10 @@ def number(value: float, dtype: str) -> str:
     if dtype.startswith(("int", "uint")):
         text = str(int(value))
         return text if dtype == "int64" else f"{dtype}({text})"
+    if dtype.startswith("complex"):
+        parts = (number(x, "float64") for x in (value.real, value.imag))
+        text = f"complex({', '.join(parts)})"
+        return text if dtype == "complex128" else f"{dtype}({text})"
     value = float(value)
     text = repr(value)
     if math.isnan(value):

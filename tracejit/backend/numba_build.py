@@ -102,8 +102,10 @@ class Compiled:
         self._text = source
         self._fixed = [_fixed(a) for a in source.arguments]
         inputs = list(enumerate(self.inputs))
-        self._arrays = [(k, tuple(a.shape), a.dtype) for k, a in inputs if a.shape]
-        self._numbers = [(k, _NUMBER[a.dtype.kind]) for k, a in inputs if not a.shape]
+        by_address = [(k, a) for k, a in inputs if a.shape or a.dtype.kind == "c"]
+        self._arrays = [(k, tuple(a.shape), a.dtype) for k, a in by_address]
+        by_value = [(k, a) for k, a in inputs if not a.shape and a.dtype.kind != "c"]
+        self._numbers = [(k, _NUMBER[a.dtype.kind]) for k, a in by_value]
         self._made = list(dict.fromkeys(self.results))
         order = [self._made.index(b) for b in self.results]
         self._order = order if order != list(range(len(self._made))) else None
@@ -152,7 +154,7 @@ class Compiled:
                 or array.dtype != dtype
                 or not array.flags.c_contiguous
             ):
-                array = np.ascontiguousarray(array, dtype)
+                array = np.asarray(array, dtype, order="C")
             if array.shape != shape:
                 raise InternalError(
                     f"argument {k} has shape {array.shape}, not {shape}"

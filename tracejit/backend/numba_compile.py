@@ -32,12 +32,31 @@ def _combining(by: Callable[..., Any]) -> Any:
     return combine
 
 
+def _on_parts(name: str, builder: Any, a: Any, b: Any) -> Any:
+    """Arithmetic of complex numbers, which are pairs."""
+    flags = "reassoc", "contract"
+    ar, ai, br, bi = (builder.extract_value(z, k) for z in (a, b) for k in (0, 1))
+    if name == "add":
+        parts = builder.fadd(ar, br, flags=flags), builder.fadd(ai, bi, flags=flags)
+    else:
+        rr, ii, ri, ir_ = (
+            builder.fmul(x, y, flags=flags)
+            for x, y in ((ar, br), (ai, bi), (ar, bi), (ai, br))
+        )
+        parts = builder.fsub(rr, ii, flags=flags), builder.fadd(ri, ir_, flags=flags)
+    for k, part in enumerate(parts):
+        a = builder.insert_value(a, part, k)
+    return a
+
+
 def _arithmetic(name: str) -> Callable[..., Any]:
     """Arithmetic that may be reordered with its like, so that it vectorises."""
 
     def emit(builder: Any, kind: Any, a: Any, b: Any) -> Any:
         if isinstance(kind, types.Float):
             return getattr(builder, "f" + name)(a, b, flags=("reassoc", "contract"))
+        if isinstance(kind, types.Complex):
+            return _on_parts(name, builder, a, b)
         return getattr(builder, name)(a, b)
 
     return emit

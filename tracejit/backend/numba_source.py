@@ -78,7 +78,7 @@ def type_of(argument: Any) -> str:
     if isinstance(argument, Size):
         return "int64"
     name = argument.aval.dtype.name
-    if not isinstance(argument, Buffer):
+    if not isinstance(argument, Buffer) and argument.aval.dtype.kind != "c":
         return name
     return "uint8*" if name == "bool" else name + "*"
 
@@ -106,6 +106,7 @@ class Writer:
         name = self.names.fresh(kernel.name)
         for param in kernel.params:
             self.name(param)
+        headings = self.load_complex()
         for result in kernel.results:
             self.names(result, result.hint or "out")
         self.block(kernel.body)
@@ -115,7 +116,7 @@ class Writer:
         arguments = [*kernel.params, *dict.fromkeys(kernel.results)]
         arguments += [b for b in self.temporaries if b not in arguments]
         arguments += self.extra.values()
-        heading = ", ".join(self.name(a) for a in arguments)
+        heading = ", ".join(headings.get(a) or self.name(a) for a in arguments)
         text = "\n".join([f"def {name}({heading}):", *self.lines, ""])
         source = Source(name, text, arguments, kernel)
         source.key = digest(self.code(heading), *source.signature)
@@ -125,6 +126,15 @@ class Writer:
         """The text without comments, which name files and lines."""
         code = (ln for ln in self.lines if not ln.lstrip().startswith("#"))
         return "\n".join([heading, *code])
+
+    def load_complex(self) -> dict[Any, str]:
+        """Complex numbers come by address: load them. Their addresses' names."""
+        headings = {}
+        for param in self.kernel.params:
+            if not isinstance(param, Buffer) and param.aval.dtype.kind == "c":
+                headings[param] = self.names.fresh(f"{self.name(param)}_at")
+                self.line(f"{self.name(param)} = {headings[param]}[0]")
+        return headings
 
     # Pieces -------------------------------------------------------------------------
 
@@ -172,6 +182,10 @@ class Writer:
             return self.argument((expr_of(value), dtype), atom, "n")
         if dtype.kind == "f" and atom.runtime:
             return self.argument((repr(value), dtype), atom, "c")
+        if dtype.kind == "c" and atom.runtime:
+            parts = [Literal(x, float, runtime=True) for x in (value.real, value.imag)]
+            text = f"complex({', '.join(map(self.atom, parts))})"
+            return text if dtype == np.complex128 else f"{dtype.name}({text})"
         return number(value, dtype.name)
 
     def operand(self, atom: Atom) -> str:

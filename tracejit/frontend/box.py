@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from tracejit.base.errors import (
 from tracejit.frontend import affine
 from tracejit.frontend.lens import (
     Broadcasted,
+    Component,
     Lens,
     Part,
     Reshaped,
@@ -67,6 +69,7 @@ class Box:
     """See the module's docstring."""
 
     __slots__ = (
+        "__weakref__",
         "_cache",
         "_layout",
         "aval",
@@ -79,6 +82,7 @@ class Box:
         "region",
         "twins",
         "value",
+        "views",
     )
 
     #: NumPy's operators defer to ours.
@@ -101,6 +105,12 @@ class Box:
         self.region = stack[-1] if stack else None
         self.linear: Any = None
         self._cache: Any = None
+        #: Its views, as far as they live on.
+        self.views: list[ref[Box]] = []
+        if base is not None:
+            if len(base.views) > 64:
+                base.views = [view for view in base.views if view() is not None]
+            base.views.append(ref(self))
         #: Boxes that may stand for the same array: a write makes them stale.
         self.twins: list[tuple[Box, Any]] = []
         #: Of a merged box: the arrays that it may be (see `aliases`).
@@ -282,8 +292,18 @@ class Box:
                 ordered = perm == tuple(range(len(perm)))
                 return inner if ordered else inner.through(Transposed(part.shape, perm))
         strides = lens.strides(self.strides_in_elements)
-        aval = Aval(self.aval.dtype, lens.shape)
+        dtype = self.aval.dtype
+        if isinstance(lens, Component):
+            dtype = np.empty(0, dtype).real.dtype
+        aval = Aval(dtype, lens.shape)
         return Box(None, aval, "array", self, lens, strides)
+
+    def component(self, name: str) -> Box:
+        """The "real" or "imag" part: a view of an array, the number of a number."""
+        if self.aval.dtype.kind != "c":
+            return self if name == "real" else call(np.zeros_like, self)
+        part = self.through(Component(self.aval.shape, name))
+        return part if self.kind == "array" else box_of(part.read(), self.kind)
 
     def transposed(self, perm: tuple[int, ...]) -> Box:
         """A view with permuted axes."""
@@ -380,7 +400,9 @@ def constant(array: np.ndarray[Any, Any], shape: Shape) -> Atom:
     supported(array.dtype)
     if array.ndim == 0:
         return trace.literal(array.item(), array.dtype)
-    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
+    flat = np.ascontiguousarray(array).reshape(-1)
+    word = min(array.itemsize, 8)
+    bits = flat.view(f"u{word}").reshape(len(flat), array.itemsize // word)
     if (bits == bits[:1]).all():
         number = array.flat[0].item() if array.size else 0
         return broadcast_to(trace.literal(number, array.dtype), shape)
@@ -456,7 +478,7 @@ def as_box(value: Any) -> Box:
     if isinstance(value, np.generic | np.ndarray):
         literal = trace.literal(value.item(), supported(value.dtype))
         return box_of(literal, "scalar" if isinstance(value, np.generic) else "array")
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | complex):
         return box_of(trace.literal(value), "python")
     return call(np.asarray, value)
 

@@ -6,6 +6,7 @@ of several numbers a choice, `math.sin` the function.
 
 from __future__ import annotations
 
+import cmath
 import functools
 import math
 import operator
@@ -23,6 +24,7 @@ from tracejit.frontend import numpy_calls
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
+    as_box,
     box_of,
     call,
     has_box,
@@ -30,12 +32,15 @@ from tracejit.frontend.box import (
     operand,
     plain,
 )
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.numpy_calls import python_number
 from tracejit.frontend.operators import apply
 from tracejit.frontend.trace import current_trace
+from tracejit.ir.program import Literal
 from tracejit.ops import numpy_names
 from tracejit.ops.promote import (
     BOOL,
+    COMPLEX,
     FLOAT,
     INT,
     convert,
@@ -86,6 +91,14 @@ def float_(x: Any) -> Any:
     if is_static(x):
         return float(plain(x))
     return box_of(convert(_scalar(x, "Python scalars"), FLOAT), "python")
+
+
+@handles(complex)
+def complex_(re: Any, im: Any = 0.0) -> Any:
+    """`complex(re, im)`: re + im * 1j."""
+    parts = [convert(_scalar(as_box(x), "Python scalars"), COMPLEX) for x in (re, im)]
+    turned = numpy_names.apply(np.multiply, parts[1], Literal(1j, COMPLEX))
+    return box_of(numpy_names.apply(np.add, parts[0], turned), "python")
 
 
 @handles(int, math.trunc)
@@ -217,12 +230,16 @@ HANDLERS[any] = _handler(any, _truth(np.logical_or, np.any))
 HANDLERS[all] = _handler(all, _truth(np.logical_and, np.all))
 
 
-@handles(len)
 def len_(x: Any) -> Any:
     """`len(x)`: an Extent."""
+    if type(x) is Masked:
+        return HANDLERS[int](call(np.sum, x.mask))
     if type(x) is not Box or not x.aval.shape:
         return len(x)
     return x.aval.shape[0]
+
+
+HANDLERS[len] = len_
 
 
 @handles(sorted)
@@ -259,8 +276,12 @@ HANDLERS[callable] = lambda x: type(x) is not Box and callable(x)
 HANDLERS[np.isscalar] = lambda x: (
     x.kind != "array" if type(x) is Box else np.isscalar(x)
 )
-HANDLERS[np.iscomplexobj] = lambda x: type(x) is not Box and np.iscomplexobj(x)
-HANDLERS[np.isrealobj] = lambda x: type(x) is Box or np.isrealobj(x)
+HANDLERS[np.iscomplexobj] = lambda x: (
+    x.aval.dtype.kind == "c" if type(x) is Box else np.iscomplexobj(x)
+)
+HANDLERS[np.isrealobj] = lambda x: (
+    x.aval.dtype.kind != "c" if type(x) is Box else np.isrealobj(x)
+)
 
 
 def _numpy_type(dtype: Any) -> Callable[[Any], Any]:
@@ -278,6 +299,8 @@ def _numpy_type(dtype: Any) -> Callable[[Any], Any]:
 for _type in (
     np.float64,
     np.float32,
+    np.complex128,
+    np.complex64,
     np.int64,
     np.int32,
     np.int16,
@@ -310,6 +333,31 @@ def _on_floats(ufunc: np.ufunc) -> Callable[..., Any]:
 
 for _fn, _ufunc in _MATH.items():
     HANDLERS[_fn] = _handler(_fn, _on_floats(_ufunc))
+
+
+def _on_complex(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The ufunc, on complex numbers of Python's: the result is one."""
+    return lambda x: apply(ufunc, complex_(x))
+
+
+for _fn, _ufunc in _MATH.items():
+    _of_cmath = getattr(cmath, _fn.__name__, None)
+    if _of_cmath:
+        HANDLERS[_of_cmath] = _handler(_of_cmath, _on_complex(_ufunc))
+
+
+@handles(cmath.log)
+def clog(z: Any, *base: Any) -> Any:
+    """`cmath.log(z)`, or to a base."""
+    out = apply(np.log, complex_(z))
+    return out / clog(base[0]) if base else out
+
+
+@handles(cmath.phase)
+def phase(z: Any) -> Any:
+    """`cmath.phase(z)`."""
+    z = complex_(z)
+    return apply(np.arctan2, z.imag, z.real)
 
 
 @handles(math.log)

@@ -70,13 +70,15 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, float):
         equal = a == b and math.copysign(1, a) == math.copysign(1, b)
         return equal or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, complex):
+        return repr(a) == repr(b)
     plain = int | str | bytes | np.generic | frozenset | set
     return isinstance(a, plain) and bool(a == b)
 
 
 def leaf_type(value: Any) -> Carried | None:
     """The type of a box or number; None for any other object."""
-    if isinstance(value, bool | int | float | np.generic | np.ndarray):
+    if isinstance(value, bool | int | float | complex | np.generic | np.ndarray):
         value = as_box(value)
     return Carried(value.aval, value.kind) if isinstance(value, Box) else None
 

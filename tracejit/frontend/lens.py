@@ -231,7 +231,34 @@ class Broadcasted:
         return (0,) * lead + tuple(spread)
 
 
-Lens: TypeAlias = Part | Transposed | Reshaped | Broadcasted
+@dataclass(frozen=True, slots=True)
+class Component:
+    """The real or the imaginary part of complex numbers: `name` says which."""
+
+    base: Shape
+    name: str
+    static = True
+
+    @property
+    def shape(self) -> Shape:
+        return self.base
+
+    def get(self, x: Atom) -> Atom:
+        return emit(self.name, x)
+
+    def put(self, x: Atom, v: Atom) -> Atom:
+        if self.name == "real":
+            return emit("complex", v, emit("imag", x))
+        return emit("complex", emit("real", x), v)
+
+    def of(self, array: Any) -> Any:
+        return getattr(array, self.name)
+
+    def strides(self, strides: Strides) -> Strides:
+        return None if strides is None else tuple([2 * s for s in strides])
+
+
+Lens: TypeAlias = Part | Transposed | Reshaped | Broadcasted | Component
 
 
 def c_strides(shape: Sequence[int]) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import ShapeMismatchError, TracedValueError
+from tracejit.base.errors import OperandTypeError, ShapeMismatchError, TracedValueError
 from tracejit.frontend import numpy_calls, views
 from tracejit.frontend.box import Box, call, copied
-from tracejit.frontend.indexing import assign
+from tracejit.frontend.indexing import assign, same_view
 from tracejit.frontend.numpy_calls import astype
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
@@ -99,6 +99,24 @@ def _buffer(self: Box) -> Any:
     )
 
 
+def _component(name: str) -> property:
+    """`z.real` and `z.imag`, which can be assigned to."""
+
+    def get(self: Box) -> Box:
+        return self.component(name)
+
+    def put(self: Box, value: Any) -> None:
+        part = self.component(name)
+        if self.aval.dtype.kind != "c" and name == "imag":
+            raise OperandTypeError("array does not have imaginary part to set")
+        if type(value) is Box and same_view(part, value):
+            return  # the second half of `z.real += v`, which has written already
+        part.require_writable()
+        assign(part, value)
+
+    return property(get, put)
+
+
 def _install() -> None:
     for name in _FUNCTIONS:
         setattr(Box, name, _method(getattr(np, name)))
@@ -135,8 +153,6 @@ def _install() -> None:
         "T": views.transpose,
         "mT": lambda self: views.swapaxes(self, -1, -2),
         "flat": views.flat,
-        "real": lambda self: self,
-        "imag": lambda self: call(np.zeros_like, self),
         "data": _buffer,
         "__array_interface__": _buffer,
     }
@@ -144,6 +160,8 @@ def _install() -> None:
         setattr(Box, name, method)
     for name, getter in attributes.items():
         setattr(Box, name, property(getter))
+    for name in ("real", "imag"):
+        setattr(Box, name, _component(name))
 
 
 _install()

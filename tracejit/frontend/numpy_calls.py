@@ -36,6 +36,7 @@ from tracejit.frontend.operators import outside, store
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
 from tracejit.ops import (
+    bits,
     numpy_linalg,
     numpy_products,
     numpy_reduce,
@@ -55,6 +56,7 @@ from tracejit.ops.promote import (
 )
 
 _PROGRAMS_COME_FROM = (
+    bits,
     numpy_linalg,
     numpy_products,
     numpy_reduce,
@@ -378,6 +380,12 @@ def asarray(
     return array(value, dtype, copy=copy, order=order)
 
 
+def _by_columns(box: Box) -> Box:
+    """A copy whose columns are contiguous, as `np.asfortranarray` makes."""
+    perm = tuple(range(box.aval.ndim))[::-1]
+    return copied(box.transposed(perm)).transposed(perm)
+
+
 def in_order(box: Box, order: Any) -> Box:
     """The array itself where it is laid out as asked for, else a copy."""
     strides = box.strides_in_elements
@@ -385,7 +393,8 @@ def in_order(box: Box, order: Any) -> Box:
     if order in (None, "K", "A") or strides == wanted or box.aval.ndim == 0:
         return box
     if order != "C":
-        raise unsupported(f"order={order!r}", "leave the order out")
+        same = strides is not None and strides[::-1] == c_strides(box.aval.shape[::-1])
+        return box if same else _by_columns(box)
     # Where the layout is not known, the reshape of it is: view or copy.
     return copied(box) if strides is not None else box.reshaped(box.aval.shape)
 
@@ -430,6 +439,7 @@ HANDLERS[np.asanyarray] = _as_it_is(np.asanyarray, asarray)
 HANDLERS[np.ascontiguousarray] = _as_it_is(
     np.ascontiguousarray, lambda x, dtype=None: asarray(x, dtype, "C")
 )
+HANDLERS[np.asfortranarray] = lambda x, dtype=None: asarray(x, dtype, "F")
 HANDLERS[np.array] = array
 HANDLERS[np.copy] = lambda x, order="K", subok=False: copied(asarray(x), order)
 if hasattr(np, "astype"):  # from NumPy 2.1 on
@@ -470,8 +480,6 @@ def linspace(
         made, *more = out if retstep else (out,)
         box = known_box(made, (num,) if made.ndim == 1 else None)
         return (box, *more) if retstep else box
-    if axis != 0:
-        raise unsupported("np.linspace(axis=…)", "np.moveaxis(np.linspace(…), 0, axis)")
     gaps = num - 1 if endpoint else num
     start, stop = (as_box(x) for x in (start, stop))
     step = (stop - start) / max(gaps, 1)
@@ -483,6 +491,7 @@ def linspace(
     if endpoint and num > 1:
         out[-1] = stop
     out = out if dtype is None else astype(out, dtype)
+    out = out if axis == 0 else HANDLERS[np.moveaxis](out, 0, axis)
     return (out, step) if retstep else out
 
 

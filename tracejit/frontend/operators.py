@@ -50,7 +50,10 @@ def apply(ufunc: np.ufunc, *args: Any, dtype: Any = None) -> Any:
     for a in args:
         if type(a) is Masked:
             whole = [a.whole(other) for other in args]
-            return Masked(apply(ufunc, *whole, dtype=dtype), a.mask)
+            out = apply(ufunc, *whole, dtype=dtype)
+            if isinstance(out, tuple):
+                return tuple([Masked(x, a.mask, True) for x in out])
+            return Masked(out, a.mask, True)
     if all(map(is_static, args)):
         values = [plain(a) for a in args]
         kwargs = {} if dtype is None else {"dtype": dtype}
@@ -237,7 +240,7 @@ _UNARY = {
     "abs": np.absolute,
     "invert": np.invert,
 }
-_NUMERIC = (Box, Masked, int, float, np.ndarray, np.generic)
+_NUMERIC = (Box, Masked, int, float, complex, np.ndarray, np.generic)
 
 
 def _coerced(other: Any) -> Any:

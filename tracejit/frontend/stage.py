@@ -21,6 +21,7 @@ from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
 from tracejit.frontend.decisions import concretize
 from tracejit.frontend.draws import Stacked, ordered
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.outside import is_outside
 from tracejit.frontend.places import Buffer, Place, Variable
 from tracejit.frontend.session import Advice, Restage, Session
@@ -165,7 +166,7 @@ def leaf_kind(leaf: Any) -> str | None:
         return "array"
     if isinstance(leaf, np.generic) and not isinstance(leaf, np.str_ | np.bytes_):
         return "scalar"
-    return "python" if type(leaf) is float else None
+    return "python" if type(leaf) in (float, complex) else None
 
 
 def _aval(leaf: Any, label: str) -> Aval:
@@ -214,7 +215,11 @@ def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeD
     atoms: list[Atom] = []
     others: dict[int, Any] = {}
     for k, leaf in enumerate(leaves):
-        if isinstance(leaf, Box | bool | int | float | np.generic | np.ndarray):
+        if type(leaf) is Masked:
+            leaf.refuse("a result needs to know")
+        if isinstance(
+            leaf, Box | bool | int | float | complex | np.generic | np.ndarray
+        ):
             box = as_box(leaf)
             kinds.append(box.kind)
             atoms.append(box.read())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracejit.base.errors import UnsupportedError
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
@@ -103,6 +104,12 @@ def bind(
     """Emit `prim(*args)`; its output Var, or a list of them for several outputs."""
     builder = current()
     inputs = prim.coerce(args)
+    if not prim.complex and any(a.aval.dtype.kind == "c" for a in inputs):
+        raise UnsupportedError(
+            f"{prim.name} of complex numbers is not supported",
+            builder.loc,
+            "compute with x.real and x.imag",
+        )
     avals = prim.out_avals(inputs, params, list(regions))
     outputs = [Var(a) for a in avals]
     for var, hint in zip(outputs, hints, strict=False):

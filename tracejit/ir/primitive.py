@@ -45,6 +45,7 @@ class Primitive:
     `effect` marks one that must stay though nothing reads it (a check).
     `updates` marks one that returns its first operand changed: its `impl` takes
     `inplace=`, whether it may overwrite that operand.
+    `complex` marks one whose rules hold for complex operands, too.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Primitive:
     effect: bool = field(default=False, kw_only=True)
     updates: bool = field(default=False, kw_only=True)
     single: bool = field(default=True, kw_only=True)
+    complex: bool = field(default=False, kw_only=True)
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -101,19 +103,25 @@ class Elementwise(Primitive):
     "bool", or a function of the operands' dtypes. `dtypes` are the NumPy kinds that
     it accepts, for all operands or for each. From these, `domain` (bounds for each
     operand) and `sample_params` come its samples.
+
+    One that is linear but not by a factor (`real`) has `transposes` instead of
+    partials: `transposes[k](ct, *inputs, **params)` is the cotangent of operand k.
     """
 
     partials: tuple[Callable[..., Any] | None, ...] = ()
     emit: str = field(default="", kw_only=True)
+    emit_complex: str = field(default="", kw_only=True)
     result: Any = field(default="same", kw_only=True)
     domain: Sequence[tuple[float, float]] = field(default=(), kw_only=True)
     dtypes: str | tuple[str, ...] = field(default="f", kw_only=True)
     arity: int = field(default=0, kw_only=True)
     sample_params: Sequence[dict[str, Any]] = field(default=({},), kw_only=True)
+    transposes: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
     kind: ClassVar[str] = "elementwise"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.complex |= any("c" in kinds for kinds in self.dtypes)
         if self.samples is None:
             self.samples = self._samples
 
@@ -141,9 +149,15 @@ class Elementwise(Primitive):
         """The scalar code on operands that are names or in parentheses.
 
         In `emit`, {0} {1} … are the operands, {dtype} is the name of the output's
-        dtype, {bits} its width, and the rest are the static params.
+        dtype, {bits} its width, and the rest are the static params. Where the output
+        is complex, `emit_complex` stands for it, or NumPy's function of the same name
+        for one of `math`.
         """
         known = {"dtype": dtype.name, "bits": 8 * dtype.itemsize}
+        if dtype.kind == "c" and self.emit_complex:
+            return self.emit_complex.format(*operands, **params | known)
+        if dtype.kind == "c" and self.emit.startswith("math."):
+            return f"np.{self.name}({', '.join(operands)})"
         return self.emit.format(*operands, **params | known)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -181,6 +195,8 @@ class Elementwise(Primitive):
         return [Aval(dtype, shape)]
 
     def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        if self.transposes:
+            return list(range(self.arity))
         return [k for k, p in enumerate(self.partials) if p is not None]
 
     def jvp(
@@ -194,11 +210,17 @@ class Elementwise(Primitive):
         total: Any = None
         if not y.aval.inexact:
             return [None]
+        if self.transposes:
+            pairs = zip(inputs, tangents, strict=True)
+            dots = [Literal(0, x.aval.dtype) if t is None else t for x, t in pairs]
+            return [bind(self, *dots, **params)]
         for partial, tangent in zip(self.partials, tangents, strict=True):
             if partial is None or tangent is None:
                 continue
-            tangent = cast_to(tangent, y.aval.dtype)
-            term = scale(partial(y, *inputs, **params), tangent)
+            slope = partial(y, *inputs, **params)
+            if not callable(slope):
+                tangent = cast_to(tangent, y.aval.dtype)
+            term = scale(slope, tangent)
             total = term if total is None else total + term
         return [total]
 
@@ -207,6 +229,8 @@ class Elementwise(Primitive):
 
         The partial of a linear operand reads neither that operand nor the output.
         """
+        if self.transposes:
+            return self.transposes[k]
         partial = self.partials[k]
         assert partial is not None
 
@@ -229,7 +253,9 @@ def _draw(
         drawn = rng.integers(math.ceil(lo), math.floor(hi), shape, endpoint=True)
         return np.asarray(drawn, f"{kind}8")
     real = np.asarray(rng.uniform(lo, hi, shape))
-    return real + 1j * rng.uniform(lo, hi, shape) if kind == "c" else real
+    if kind != "c":
+        return real
+    return np.asarray(real + 1j * np.asarray(rng.uniform(lo, hi, shape)))
 
 
 @dataclass(frozen=True)
@@ -264,9 +290,14 @@ def scale(partial: Any, tangent: Any) -> Any:
 
 
 def cast_to(atom: Any, dtype: np.dtype[Any]) -> Any:
-    """The atom itself where it has the dtype already."""
-    same = atom.aval.dtype == dtype
-    return atom if same else REGISTRY["cast"](atom, dtype=dtype)
+    """The atom itself where it has the dtype already; of a complex, the real part."""
+    if atom.aval.dtype == dtype:
+        return atom
+    if atom.aval.dtype.kind == "c" and dtype.kind != "c":
+        if dtype.kind == "b":
+            return REGISTRY["ne"](atom, 0)
+        return cast_to(REGISTRY["real"](atom), dtype)
+    return REGISTRY["cast"](atom, dtype=dtype)
 
 
 @dataclass(eq=False)
@@ -419,6 +450,7 @@ class Constant(Primitive):
 class Structured(Primitive):
     """Holds regions; subclasses in `ops.control` state all of its meanings."""
 
+    complex: bool = field(default=True, kw_only=True)
     kind: ClassVar[str] = "structured"
 
 

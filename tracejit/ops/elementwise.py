@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.builder import as_atom
-from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, elementwise
+from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, cast_to, elementwise
 from tracejit.ir.program import Arithmetic
 
 POSITIVE = (0.1, 3.0)
 UNIT = (-0.9, 0.9)
 STEP = (0.05, 0.45)  # between two jumps
 REAL = "fiu"
+HOLOMORPHIC = "fc"  # its partial is the complex derivative
+ARITHMETIC = "fiuc"
 ORDERED = "fiub"
 INTEGERS = "iub"
 
@@ -31,7 +33,7 @@ add = elementwise(
     lambda y, a, b: 1,
     lambda y, a, b: 1,
     emit="{0} + {1}",
-    dtypes=REAL,
+    dtypes=ARITHMETIC,
 )
 sub = elementwise(
     "sub",
@@ -39,7 +41,7 @@ sub = elementwise(
     lambda y, a, b: 1,
     lambda y, a, b: -1,
     emit="{0} - {1}",
-    dtypes=REAL,
+    dtypes=ARITHMETIC,
 )
 mul = elementwise(
     "mul",
@@ -47,7 +49,7 @@ mul = elementwise(
     lambda y, a, b: b,
     lambda y, a, b: a,
     emit="{0} * {1}",
-    dtypes=REAL,
+    dtypes=ARITHMETIC,
 )
 div = elementwise(
     "div",
@@ -55,11 +57,12 @@ div = elementwise(
     lambda y, a, b: 1 / b,
     lambda y, a, b: -(y / b),
     emit="{0} / {1}",
+    emit_complex="np.true_divide({0}, {1})",
     domain=((-2, 2), POSITIVE),
-    dtypes="f",
+    dtypes=HOLOMORPHIC,
     cost=3,
 )
-neg = elementwise("neg", np.negative, lambda y, x: -1, emit="-{0}", dtypes="fi")
+neg = elementwise("neg", np.negative, lambda y, x: -1, emit="-{0}", dtypes="fic")
 
 Arithmetic.operators.update(add=add, sub=sub, mul=mul, div=div, neg=neg)
 
@@ -117,8 +120,9 @@ pow_: Elementwise = elementwise(
     _pow_base,
     _pow_exponent,
     emit="_tj_pow({0}, {1})",
+    emit_complex="np.power({0}, {1})",
     domain=(POSITIVE, (0, 3)),
-    dtypes=REAL,
+    dtypes=ARITHMETIC,
     cost=20,
 )
 
@@ -149,7 +153,9 @@ def _integer_pow_samples(rng: np.random.Generator) -> list[Any]:
         for n in (0, 1, 2, 5, -1, -3)
         for shape in shapes
     ]
-    return [*real, *(((rng.integers(-3, 4, 5),), {"n": n}) for n in (0, 1, 2, 5))]
+    turned = [((x[0] * np.exp(2j),), params) for x, params in real]
+    whole = [((rng.integers(-3, 4, 5),), {"n": n}) for n in (0, 1, 2, 5)]
+    return [*real, *turned, *whole]
 
 
 integer_pow: Elementwise = elementwise(
@@ -157,7 +163,8 @@ integer_pow: Elementwise = elementwise(
     _integer_pow,
     _integer_pow_partial,
     emit="{0} ** {n}",
-    dtypes=REAL,
+    emit_complex="{dtype}(_tj_integer_pow({0}, {n}))",
+    dtypes=ARITHMETIC,
     samples=_integer_pow_samples,
     cost=2,
 )
@@ -167,6 +174,7 @@ sqrt: Elementwise = elementwise(
     lambda y, x: 0.5 / y,
     emit="math.sqrt({0})",
     domain=(POSITIVE,),
+    dtypes=HOLOMORPHIC,
     cost=3,
 )
 cbrt = elementwise(
@@ -190,22 +198,39 @@ hypot = elementwise(
 # Exponentials and logarithms --------------------------------------------------------
 
 exp: Elementwise = elementwise(
-    "exp", np.exp, lambda y, x: y, emit="math.exp({0})", cost=10
+    "exp", np.exp, lambda y, x: y, emit="math.exp({0})", dtypes=HOLOMORPHIC, cost=10
 )
 exp2 = elementwise(
-    "exp2", np.exp2, lambda y, x: math.log(2) * y, emit="math.exp2({0})", cost=10
+    "exp2",
+    np.exp2,
+    lambda y, x: math.log(2) * y,
+    emit="math.exp2({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 expm1 = elementwise(
-    "expm1", np.expm1, lambda y, x: y + 1, emit="math.expm1({0})", cost=10
+    "expm1",
+    np.expm1,
+    lambda y, x: y + 1,
+    emit="math.expm1({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 log: Elementwise = elementwise(
-    "log", np.log, lambda y, x: 1 / x, emit="math.log({0})", domain=(POSITIVE,), cost=10
+    "log",
+    np.log,
+    lambda y, x: 1 / x,
+    emit="math.log({0})",
+    dtypes=HOLOMORPHIC,
+    domain=(POSITIVE,),
+    cost=10,
 )
 log2 = elementwise(
     "log2",
     np.log2,
     lambda y, x: (1 / math.log(2)) / x,
     emit="math.log2({0})",
+    dtypes=HOLOMORPHIC,
     domain=(POSITIVE,),
     cost=10,
 )
@@ -214,6 +239,7 @@ log10 = elementwise(
     np.log10,
     lambda y, x: (1 / math.log(10)) / x,
     emit="math.log10({0})",
+    dtypes=HOLOMORPHIC,
     domain=(POSITIVE,),
     cost=10,
 )
@@ -222,6 +248,7 @@ log1p = elementwise(
     np.log1p,
     lambda y, x: 1 / (1 + x),
     emit="math.log1p({0})",
+    dtypes=HOLOMORPHIC,
     domain=(UNIT,),
     cost=10,
 )
@@ -238,18 +265,37 @@ logaddexp = elementwise(
 
 # Trigonometry -----------------------------------------------------------------------
 
-sin = elementwise("sin", np.sin, lambda y, x: cos(x), emit="math.sin({0})", cost=10)
+sin = elementwise(
+    "sin",
+    np.sin,
+    lambda y, x: cos(x),
+    emit="math.sin({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
+)
 cos: Elementwise = elementwise(
-    "cos", np.cos, lambda y, x: -sin(x), emit="math.cos({0})", cost=10
+    "cos",
+    np.cos,
+    lambda y, x: -sin(x),
+    emit="math.cos({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 tan = elementwise(
-    "tan", np.tan, lambda y, x: 1 + y * y, emit="math.tan({0})", domain=(UNIT,), cost=15
+    "tan",
+    np.tan,
+    lambda y, x: 1 + y * y,
+    emit="math.tan({0})",
+    dtypes=HOLOMORPHIC,
+    domain=(UNIT,),
+    cost=15,
 )
 arcsin = elementwise(
     "arcsin",
     np.arcsin,
     lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
     emit="math.asin({0})",
+    dtypes=HOLOMORPHIC,
     domain=(UNIT,),
     cost=10,
 )
@@ -258,11 +304,17 @@ arccos = elementwise(
     np.arccos,
     lambda y, x: -1 / sqrt((1 - x) * (1 + x)),
     emit="math.acos({0})",
+    dtypes=HOLOMORPHIC,
     domain=(UNIT,),
     cost=10,
 )
 arctan = elementwise(
-    "arctan", np.arctan, lambda y, x: 1 / (1 + x * x), emit="math.atan({0})", cost=10
+    "arctan",
+    np.arctan,
+    lambda y, x: 1 / (1 + x * x),
+    emit="math.atan({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 arctan2 = elementwise(
     "arctan2",
@@ -274,26 +326,52 @@ arctan2 = elementwise(
     cost=15,
 )
 sinh: Elementwise = elementwise(
-    "sinh", np.sinh, lambda y, x: cosh(x), emit="math.sinh({0})", cost=10
+    "sinh",
+    np.sinh,
+    lambda y, x: cosh(x),
+    emit="math.sinh({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 cosh: Elementwise = elementwise(
-    "cosh", np.cosh, lambda y, x: sinh(x), emit="math.cosh({0})", cost=10
+    "cosh",
+    np.cosh,
+    lambda y, x: sinh(x),
+    emit="math.cosh({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 tanh = elementwise(
-    "tanh", np.tanh, lambda y, x: 1 - y * y, emit="math.tanh({0})", cost=10
+    "tanh",
+    np.tanh,
+    lambda y, x: 1 - y * y,
+    emit="math.tanh({0})",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 arcsinh = elementwise(
     "arcsinh",
     np.arcsinh,
     lambda y, x: 1 / sqrt(1 + x * x),
     emit="math.asinh({0})",
+    dtypes=HOLOMORPHIC,
     cost=15,
 )
+
+
+def _arccosh_partial(y: Any, x: Any) -> Any:
+    # Left of the imaginary axis the root of the product has the other sign.
+    if x.aval.dtype.kind == "c":
+        return 1 / (sqrt(x - 1) * sqrt(x + 1))
+    return 1 / sqrt((x - 1) * (x + 1))
+
+
 arccosh = elementwise(
     "arccosh",
     np.arccosh,
-    lambda y, x: 1 / sqrt((x - 1) * (x + 1)),
+    _arccosh_partial,
     emit="math.acosh({0})",
+    dtypes=HOLOMORPHIC,
     domain=((1.1, 3.0),),
     cost=15,
 )
@@ -302,19 +380,34 @@ arctanh = elementwise(
     np.arctanh,
     lambda y, x: 1 / ((1 - x) * (1 + x)),
     emit="math.atanh({0})",
+    dtypes=HOLOMORPHIC,
     domain=(UNIT,),
     cost=15,
 )
 
 # Signs, rounding, choice of the larger ----------------------------------------------
 
+
+def _real_dtype(x: Any) -> Any:
+    return np.empty(0, x).real.dtype
+
+
+def _abs_partial(y: Any, x: Any) -> Any:
+    if x.aval.dtype.kind != "c":
+        return sign(x)
+    # The projection on the direction of x; at the origin the slope is 0.
+    direction = conj(x) / cast_to(select(eq(y, 0), 1, y), x.aval.dtype)
+    return lambda tangent: real(tangent * direction)
+
+
 abs_ = elementwise(
     "abs",
     np.abs,
-    lambda y, x: sign(x),
+    _abs_partial,
     emit="abs({0})",
     domain=(POSITIVE,),
-    dtypes=REAL,
+    result=_real_dtype,
+    dtypes=ARITHMETIC,
 )
 sign: Elementwise = elementwise("sign", np.sign, None, emit="np.sign({0})", dtypes=REAL)
 floor = elementwise("floor", np.floor, None, emit="np.floor({0})", domain=(STEP,))
@@ -366,7 +459,7 @@ minimum = elementwise(
 # Comparison and choice -------------------------------------------------------------
 
 
-def _comparison(name: str, ufunc: Any, symbol: str) -> Any:
+def _comparison(name: str, ufunc: Any, symbol: str, dtypes: str = ORDERED) -> Any:
     return elementwise(
         name,
         ufunc,
@@ -374,7 +467,7 @@ def _comparison(name: str, ufunc: Any, symbol: str) -> Any:
         None,
         emit=f"{{0}} {symbol} {{1}}",
         result="bool",
-        dtypes=ORDERED,
+        dtypes=dtypes,
     )
 
 
@@ -382,8 +475,8 @@ lt: Elementwise = _comparison("lt", np.less, "<")
 le: Elementwise = _comparison("le", np.less_equal, "<=")
 gt: Elementwise = _comparison("gt", np.greater, ">")
 ge: Elementwise = _comparison("ge", np.greater_equal, ">=")
-eq: Elementwise = _comparison("eq", np.equal, "==")
-ne = _comparison("ne", np.not_equal, "!=")
+eq: Elementwise = _comparison("eq", np.equal, "==", ORDERED + "c")
+ne = _comparison("ne", np.not_equal, "!=", ORDERED + "c")
 
 
 def _select_dtype(pred: Any, a: Any, b: Any) -> Any:
@@ -398,7 +491,7 @@ select: Elementwise = elementwise(
     lambda y, p, a, b: Mask(p, False),
     emit="_tj_select({0}, {1}, {2})",
     result=_select_dtype,
-    dtypes=("b", "fiub", "fiub"),
+    dtypes=("b", "fiubc", "fiubc"),
 )
 isnan = elementwise("isnan", np.isnan, None, emit="math.isnan({0})", result="bool")
 isinf = elementwise("isinf", np.isinf, None, emit="math.isinf({0})", result="bool")
@@ -464,6 +557,55 @@ shift_right = elementwise(
     dtypes="i",
 )
 
+# Complex numbers. Cotangents are transposed without conjugation: of a real function of
+# x + iy the cotangent is ∂x - i ∂y, and Re(ct * dz) is the change it stands for. ------
+
+
+def _complex_dtype(x: Any, *rest: Any) -> Any:
+    return np.result_type(x, np.complex64)
+
+
+def _complex(re: Any, im: Any) -> Any:
+    out = np.empty(np.shape(re) or np.shape(im), _complex_dtype(np.asarray(re).dtype))
+    out.real, out.imag = re, im
+    return out[()]
+
+
+complex_: Elementwise = elementwise(
+    "complex",
+    _complex,
+    emit="{dtype}(complex({0}, {1}))",
+    result=_complex_dtype,
+    arity=2,
+    transposes=(lambda ct, re, im: real(ct), lambda ct, re, im: -imag(ct)),
+)
+real: Elementwise = elementwise(
+    "real",
+    np.real,
+    emit="{0}.real",
+    result=_real_dtype,
+    dtypes="c",
+    arity=1,
+    transposes=(lambda ct, z: complex_(ct, 0),),
+)
+imag: Elementwise = elementwise(
+    "imag",
+    np.imag,
+    emit="{0}.imag",
+    result=_real_dtype,
+    dtypes="c",
+    arity=1,
+    transposes=(lambda ct, z: complex_(0, -ct),),
+)
+conj: Elementwise = elementwise(
+    "conj",
+    np.conj,
+    emit="{0}.conjugate()",
+    dtypes="c",
+    arity=1,
+    transposes=(lambda ct, z: conj(ct),),
+)
+
 # Casts ------------------------------------------------------------------------------
 
 
@@ -481,8 +623,11 @@ cast = elementwise(
     lambda y, x, dtype: 1,
     result=_cast_result,
     dtypes="fiub",
+    complex=True,
     emit="{dtype}({0})",
-    sample_params=tuple({"dtype": np.dtype(d)} for d in ("f8", "f4", "i8", "bool")),
+    sample_params=tuple(
+        {"dtype": np.dtype(d)} for d in ("f8", "f4", "i8", "b1", "c16")
+    ),
 )
 
 __all__ = [name for name in REGISTRY if name in globals()]

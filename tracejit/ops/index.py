@@ -103,6 +103,7 @@ getitem: Linear = Linear(
     accumulate={0: lambda acc, ct, x, *starts, **p: acc_slice(acc, ct, *starts, **p)},
     samples=_slices,
     cost=1,
+    complex=True,
 )
 
 setitem: Linear = Linear(
@@ -115,6 +116,7 @@ setitem: Linear = Linear(
     },
     samples=lambda rng: _slices(rng, lambda part: rng.normal(size=part)),
     updates=True,
+    complex=True,
 )
 
 acc_slice: Linear = Linear(
@@ -127,6 +129,7 @@ acc_slice: Linear = Linear(
     },
     samples=lambda rng: _slices(rng, lambda part: rng.normal(size=part)),
     updates=True,
+    complex=True,
 )
 
 # gather and the scatters: `axes` are those of x that are indexed, one index array each.
@@ -202,6 +205,7 @@ gather: Linear = Linear(
     accumulate={0: lambda acc, ct, x, *i, axes: scatter_add(acc, ct, *i, axes=axes)},
     samples=_scattered,
     cost=4,
+    complex=True,
 )
 
 scatter_set: Linear = Linear(
@@ -216,6 +220,7 @@ scatter_set: Linear = Linear(
     },
     samples=lambda rng: _scattered(rng, lambda part: rng.normal(size=part)),
     updates=True,
+    complex=True,
 )
 
 scatter_add: Linear = Linear(
@@ -228,4 +233,5 @@ scatter_add: Linear = Linear(
     },
     samples=lambda rng: _scattered(rng, lambda part: rng.normal(size=part)),
     updates=True,
+    complex=True,
 )

@@ -93,4 +93,5 @@ dot = Multilinear(
     (_dot_left, _dot_right),
     samples=_dot_samples,
     cost=20,
+    complex=True,
 )

@@ -9,15 +9,16 @@ table from a NumPy function to its program.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.errors import OperandTypeError, UnsupportedError
+from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
-from tracejit.ir.program import Atom, Literal
+from tracejit.ir.program import Atom, Literal, Var
 from tracejit.ops import (
     control,
     elementwise,
@@ -30,6 +31,7 @@ from tracejit.ops import (
 )
 from tracejit.ops.promote import (
     BOOL,
+    Weak,
     bound,
     broadcast_shapes,
     broadcast_to,
@@ -46,6 +48,33 @@ _DECLARES = (control, elementwise, index, linalg, reduce, shape, sort, special)
 
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+#: Those whose programs are right on complex operands, by name.
+ON_COMPLEX = set(
+    "all allclose angle any append array_equal average column_stack concatenate "
+    "convolve count_nonzero cross cumprod cumsum diag diagflat diagonal diff dot "
+    "dstack ediff1d einsum gradient hstack imag inner isclose iscomplex isreal kron "
+    "matmul matrix_power mean multi_dot nansum outer polyval prod real repeat roll "
+    "select stack std sum tensordot tile trace trapezoid tril triu var vdot vecdot "
+    "vstack where".split()
+)
+
+
+def require_complex(fn: Any, operands: Iterable[Any]) -> None:
+    """Refuse complex operands of a function whose program is for real ones."""
+    if fn.__name__ in ON_COMPLEX:
+        return
+    for x in operands:
+        atom = x.atom if isinstance(x, Weak) else x
+        aval = atom.aval if isinstance(atom, Var | Literal) else atom
+        if isinstance(aval, Aval) and aval.dtype.kind == "c":
+            name = f"{fn.__module__}.{fn.__name__}".replace("numpy", "np", 1)
+            raise UnsupportedError(
+                f"{name} of complex numbers is not supported",
+                current().loc,
+                "compose it of supported NumPy functions",
+            )
+
 
 #: The inline powers: `x ** n` by multiplication, as Numba and NumPy's x ** 2 do.
 MAX_INLINE_POWER = 16
@@ -118,8 +147,30 @@ ON_BOOLS = {
 _IDENTITIES_OF_INTEGERS = {"floor", "ceil", "trunc", "rint"}
 
 
+#: What tests of complex numbers ask of their two parts.
+_OF_PARTS = {"isnan": "logical_or", "isinf": "logical_or", "isfinite": "logical_and"}
+
+
+def _on_complex(name: str, *atoms: Atom) -> Atom:
+    z = atoms[0]
+    if name in _OF_PARTS:
+        return emit(
+            _OF_PARTS[name], emit(name, emit("real", z)), emit(name, emit("imag", z))
+        )
+    if name == "sign":
+        size = emit("abs", z)
+        zero = emit("eq", size, _like(0, size))
+        unit = emit("select", zero, _like(1, size), size)
+        return emit("div", z, convert(unit, z.aval.dtype))
+    return emit(name, *atoms)
+
+
 def _primitive(name: str, *atoms: Atom) -> Atom:
     dtype = atoms[0].aval.dtype
+    if name.startswith("logical"):
+        return emit(name, *[convert(x, BOOL) for x in atoms])
+    if dtype.kind == "c":
+        return _on_complex(name, *atoms)
     if dtype == BOOL:
         if name == "abs":
             return atoms[0]
@@ -151,19 +202,22 @@ def _negative_product(a: Atom, b: Atom) -> Atom:
 
 def _power(x: Atom, n: Atom) -> Atom:
     integers = x.aval.dtype.kind in "iu"
-    if isinstance(n, Literal) and float(n.value).is_integer():
-        power = int(n.value)
+    number = n.value if isinstance(n, Literal) else 0.5
+    if isinstance(number, complex) and not number.imag:
+        number = number.real
+    if not isinstance(number, complex) and float(number).is_integer():
+        power = int(number)
         if integers and power < 0:
             raise OperandTypeError(
                 "Integers to negative integer powers are not allowed.",
                 current().loc,
                 "a float base: x.astype(float) ** n",
             )
-        if abs(power) <= MAX_INLINE_POWER and not n.runtime:
+        if abs(power) <= MAX_INLINE_POWER and not n.runtime:  # type: ignore[union-attr]
             return emit("integer_pow", x, n=power)
     if integers and not isinstance(n, Literal):
         _require_no_negative(n)
-    if isinstance(n, Literal) and n.value == 0.5 and not integers:
+    if isinstance(n, Literal) and number == 0.5 and not integers:
         return emit("sqrt", x)
     return emit("pow", x, n)
 
@@ -209,6 +263,11 @@ def _logaddexp2(a: Atom, b: Atom) -> Atom:
     return emit("div", nats, ln2)
 
 
+def conjugate(x: Atom) -> Atom:
+    """`np.conjugate`: a real number is its own."""
+    return emit("conj", x) if x.aval.dtype.kind == "c" else x
+
+
 def _reciprocal(x: Atom) -> Atom:
     if x.aval.inexact:
         return emit("div", _like(1, x), x)
@@ -243,7 +302,7 @@ COMPOSED: dict[np.ufunc, Callable[..., Any]] = {
     np.power: _power,
     np.float_power: _power,
     np.positive: lambda x: x,
-    np.conjugate: lambda x: x,
+    np.conjugate: conjugate,
     np.square: lambda x: emit("integer_pow", x, n=2),
     np.fabs: lambda x: emit("abs", x),
     np.reciprocal: _reciprocal,
@@ -342,6 +401,35 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Any:
     return convert(x, dtype)
 
 
+def real(x: Any) -> Atom:
+    """The real part."""
+    x = strong(x)
+    return emit("real", x) if x.aval.dtype.kind == "c" else x
+
+
+def imag(x: Any) -> Atom:
+    """The imaginary part: zeros where there is none."""
+    x = strong(x)
+    if x.aval.dtype.kind == "c":
+        return emit("imag", x)
+    return broadcast_to(convert(0, x.aval.dtype), x.aval.shape)
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Atom:
+    """`np.angle`."""
+    z = strong(z)
+    z = z if z.aval.inexact else convert(z, np.float64)
+    out = apply(np.arctan2, imag(z), real(z))
+    return apply(np.rad2deg, out) if deg else out
+
+
+@implements(np.iscomplex)
+def iscomplex(x: Any) -> Atom:
+    """`np.iscomplex`: where there is an imaginary part."""
+    return apply(np.not_equal, imag(x), 0)
+
+
 @implements(np.nan_to_num)
 def nan_to_num(
     x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
@@ -403,5 +491,5 @@ def isclose(
 
 @implements(np.isreal)
 def isreal(x: Any) -> Atom:
-    """`np.isreal` of a real array."""
-    return apply(np.equal, apply(np.isnan, x), apply(np.isnan, x))
+    """`np.isreal`: where there is no imaginary part."""
+    return apply(np.equal, imag(x), 0)

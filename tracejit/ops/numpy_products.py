@@ -11,7 +11,7 @@ from tracejit.base.errors import ShapeMismatchError
 from tracejit.ir.builder import current
 from tracejit.ir.program import Atom
 from tracejit.ops import linalg
-from tracejit.ops.numpy_names import apply, emit, implements, unsupported
+from tracejit.ops.numpy_names import apply, conjugate, emit, implements, unsupported
 from tracejit.ops.numpy_reduce import normal_axis, sum_
 from tracejit.ops.numpy_shape import (
     diagonal,
@@ -115,13 +115,29 @@ def inner(a: Any, b: Any) -> Atom:
 def vdot(a: Any, b: Any) -> Atom:
     """`np.vdot`: of all elements."""
     a, b = (reshape(x, (x.aval.size,)) for x in (strong(a), strong(b)))
-    return contract(a, b, (0,), (0,))
+    return contract(conjugate(a), b, (0,), (0,))
 
 
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(a: Any, b: Any, axis: int = -1) -> Atom:
     """`np.vecdot`: along the last axes, elementwise in the others."""
-    return sum_(_multiply(a, b), axis)
+    return sum_(_multiply(conjugate(strong(a)), b), axis)
+
+
+@implements(getattr(np, "matvec", "np.matvec"))
+def matvec(a: Any, b: Any) -> Atom:
+    """`np.matvec`: matrices times vectors."""
+    b = strong(b)
+    out = matmul(a, expand_dims(b, b.aval.ndim))
+    return reshape(out, out.aval.shape[:-1])
+
+
+@implements(getattr(np, "vecmat", "np.vecmat"))
+def vecmat(a: Any, b: Any) -> Atom:
+    """`np.vecmat`: vectors times matrices."""
+    a = strong(a)
+    out = matmul(expand_dims(a, a.aval.ndim - 1), b)
+    return reshape(out, (*out.aval.shape[:-2], out.aval.shape[-1]))
 
 
 @implements(np.outer, np.linalg.outer)
@@ -148,18 +164,22 @@ def kron(a: Any, b: Any) -> Atom:
 def cross(
     a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None
 ) -> Atom:
-    """`np.cross` of vectors with three components, along the last axis."""
+    """`np.cross` of vectors with three components (or two: the third is 0)."""
     a, b = strong(a), strong(b)
-    last = {axisa, axisb, axisc, -1 if axis is None else axis} == {-1}
-    if not last or a.aval.shape[-1:] != (3,) or b.aval.shape[-1:] != (3,):
-        raise unsupported("np.cross but of 3-vectors along the last axis")
-
-    def rolled(x: Atom, first: int, second: int) -> Atom:
-        parts = [_along(x, (first + k) % 3) for k in range(3)]
-        return emit("concatenate", *parts, axis=x.aval.ndim - 1)
-
-    left = _multiply(rolled(a, 1, 0), rolled(b, 2, 0))
-    return apply(np.subtract, left, _multiply(rolled(a, 2, 0), rolled(b, 1, 0)))
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = _components_last(a, axisa), _components_last(b, axisb)
+    lead = broadcast_shapes(a.aval.shape[:-1], b.aval.shape[:-1])
+    flat = a.aval.shape[-1] == b.aval.shape[-1] == 2
+    parts = []
+    for k in (2,) if flat else (0, 1, 2):
+        parts += [_cross_component(a, b, k, lead)]
+    if flat:
+        return reshape(parts[0], lead)
+    out = emit("concatenate", *parts, axis=len(lead))
+    place = normal_axis(axisc, len(lead) + 1)
+    order = [*range(place), len(lead), *range(place, len(lead))]
+    return permuted(out, order)
 
 
 def _along(x: Atom, k: int) -> Atom:
@@ -168,6 +188,29 @@ def _along(x: Atom, k: int) -> Atom:
     starts = [0] * (ndim - 1) + [k]
     sizes = (*x.aval.shape[:-1], 1)
     return emit("getitem", x, *starts, sizes=sizes, steps=(1,) * ndim)
+
+
+def _components_last(x: Atom, axis: int) -> Atom:
+    axis = normal_axis(axis, x.aval.ndim)
+    if x.aval.shape[axis] not in (2, 3):
+        raise ShapeMismatchError(
+            "incompatible dimensions for cross product (dimension must be 2 or 3)",
+            current().loc,
+        )
+    rest = [k for k in range(x.aval.ndim) if k != axis]
+    return permuted(x, (*rest, axis))
+
+
+def _cross_component(a: Atom, b: Atom, k: int, lead: tuple[int, ...]) -> Atom:
+    """One component: a difference of two products, where there are both."""
+    i, j = (k + 1) % 3, (k + 2) % 3
+
+    def product(m: int, n: int) -> Any:
+        if m >= a.aval.shape[-1] or n >= b.aval.shape[-1]:
+            return np.dtype(result_type(a, b)).type(0)
+        return broadcast_to(_multiply(_along(a, m), _along(b, n)), (*lead, 1))
+
+    return strong(apply(np.subtract, product(i, j), product(j, i)))
 
 
 @implements(np.tensordot, np.linalg.tensordot)
@@ -201,12 +244,13 @@ Named = tuple[Atom, str]
 
 
 @implements(np.einsum)
-def einsum(*args: Any, optimize: Any = True, **options: Any) -> Atom:
+def einsum(*args: Any, optimize: Any = True, dtype: Any = None, **options: Any) -> Atom:
     """`np.einsum`, pair by pair in the order that `np.einsum_path` finds."""
+    options = {k: v for k, v in options.items() if k not in ("order", "casting")}
     if options:
         raise unsupported(f"np.einsum({', '.join(options)}=…)")
     atoms, inputs, output = subscripts(args)
-    dtype = result_type(*atoms)
+    dtype = result_type(*atoms) if dtype is None else np.dtype(dtype)
     work = [
         _own_diagonals(convert(x, dtype), names)
         for x, names in zip(atoms, inputs, strict=True)

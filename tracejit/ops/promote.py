@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import (
+    CastingError,
     OperandTypeError,
     ShapeMismatchError,
     UnsupportedDTypeError,
@@ -26,6 +27,7 @@ from tracejit.ir.program import Atom, Literal, Var
 BOOL = np.dtype(bool)
 INT = np.dtype(np.int64)
 FLOAT = np.dtype(np.float64)
+COMPLEX = np.dtype(np.complex128)
 _WEAK_TYPES = {"b": BOOL, "i": int, "u": int, "f": float, "c": complex}
 
 
@@ -73,7 +75,7 @@ def _own(number: Any) -> np.dtype[Any]:
 
 def is_supported(dtype: np.dtype[Any]) -> bool:
     """Whether compiled programs know arrays of this dtype."""
-    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
+    return dtype.kind in "biu" or dtype.char in "fdFD"
 
 
 def supported(dtype: Any) -> np.dtype[Any]:
@@ -84,7 +86,7 @@ def supported(dtype: Any) -> np.dtype[Any]:
     raise UnsupportedDTypeError(
         f"arrays of dtype {dtype} are not supported",
         current().loc,
-        "convert to float32, float64, an integer dtype or bool first",
+        "convert to float32, float64, complex64, complex128, an integer dtype or bool",
     )
 
 
@@ -92,6 +94,12 @@ def convert(operand: Any, dtype: Any) -> Atom:
     """The operand as an Atom of this dtype; a number becomes a Literal of it."""
     dtype = np.dtype(dtype)
     atom = strong(operand)
+    if atom.aval.dtype.kind == "c" and dtype.kind in "fiu":
+        raise CastingError(
+            f"a cast from {atom.aval.dtype} to {dtype} discards the imaginary part",
+            current().loc,
+            "take the part that is meant: x.real, x.imag or np.abs(x)",
+        )
     if not isinstance(atom, Literal):
         return keep_interval(cast_to(atom, dtype), atom)
     if atom.aval.dtype == dtype:

@@ -49,6 +49,7 @@ sum_ = Linear(
     _reduced,
     {0: lambda ct, x, axes: _spread(ct, x, axes)},
     samples=_samples,
+    complex=True,
 )
 
 # max and min: the tangent is the mean over those that attain the extremum.
@@ -129,6 +130,7 @@ prod = Nonlinear(
     _reduced,
     tangent=_prod_tangent,
     samples=_samples,
+    complex=True,
 )
 
 # Scans --------------------------------------------------------------------------------
@@ -159,6 +161,7 @@ cumsum: Linear = Linear(
     same_shape,
     {0: lambda ct, x, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse)},
     samples=scan_samples,
+    complex=True,
 )
 
 
@@ -178,6 +181,7 @@ cumprod: Nonlinear = Nonlinear(
     same_shape,
     tangent=_cumprod_tangent,
     samples=scan_samples,
+    complex=True,
 )
 
 
@@ -220,6 +224,7 @@ recur: Nonlinear = Nonlinear(
     active=(0, 1),
     samples=_recur_samples,
     cost=2,
+    complex=True,
 )
 
 # Without derivative -------------------------------------------------------------------

@@ -48,6 +48,7 @@ broadcast: Linear = Linear(
         ((rng.normal(size=(3, 4)),), {"shape": (3, 2, 4), "axes": (0, 2)}),
     ],
     cost=0,
+    complex=True,
 )
 
 # reshape(x; shape): C order.
@@ -62,6 +63,7 @@ reshape: Linear = Linear(
         ((rng.normal(size=()),), {"shape": (1, 1)}),
     ],
     cost=0,
+    complex=True,
 )
 
 # transpose(x; perm): output axis k is x's axis perm[k].
@@ -81,6 +83,7 @@ transpose: Linear = Linear(
         ((rng.normal(size=(2, 3, 4)),), {"perm": (2, 0, 1)}),
     ],
     cost=0,
+    complex=True,
 )
 
 # flip(x; axes)
@@ -92,6 +95,7 @@ flip: Linear = Linear(
     {0: lambda ct, x, axes: flip(ct, axes=axes)},
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"axes": (1,)})],
     cost=0,
+    complex=True,
 )
 
 # concatenate(*xs; axis): every operand is linear (key -1).
@@ -122,6 +126,7 @@ concatenate: Linear = Linear(
         ((rng.normal(size=(2, 1)), rng.normal(size=(2, 3))), {"axis": 1}),
     ],
     cost=0,
+    complex=True,
 )
 
 # pad(x, value; lo, hi): lo[k] copies of the number `value` before axis k, hi[k] after.
@@ -174,6 +179,7 @@ pad: Linear = Linear(
         ((rng.normal(size=(0,)), np.float64(2)), {"lo": (1,), "hi": (1,)}),
     ],
     cost=0,
+    complex=True,
 )
 
 # iota(; size, dtype): 0, 1, … size - 1.
@@ -184,6 +190,7 @@ iota = Constant(
     lambda size, dtype: Aval(np.dtype(dtype), (size,)),
     samples=lambda rng: [((), {"size": 4, "dtype": np.dtype("int64")})],
     cost=0,
+    complex=True,
 )
 
 # empty(; shape, dtype): room that is written before it is read, as tapes are. The
@@ -195,4 +202,5 @@ empty = Constant(
     lambda shape, dtype: Aval(np.dtype(dtype), tuple(shape)),
     samples=lambda rng: [((), {"shape": (2, 3), "dtype": np.dtype("float64")})],
     cost=0,
+    complex=True,
 )
