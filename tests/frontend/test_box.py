@@ -384,7 +384,7 @@ def test_arrays_of_other_things_stay_plain():
         return x
 
     assert_as_numpy(fn, V)
-    for dtype in (numpy.float16, numpy.longdouble, complex):
+    for dtype in (numpy.float16, numpy.longdouble, numpy.clongdouble):
         with pytest.raises(errors.UnsupportedDTypeError):
             stage(lambda x, dtype=dtype: x + np.ones(3, dtype), V)
 
@@ -419,7 +419,7 @@ def test_concretize_hook():
         assert x[:n].shape == (2,)
         x[x > 0] *= 2.0  # needs no number of elements
         with pytest.raises(Again):
-            np.plain.sum(x[x > 0])
+            np.plain.sort(x[x > 0])
         assert dispatch(np.plain.arange)(n).shape == (2,)
 
 

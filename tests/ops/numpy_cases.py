@@ -22,9 +22,9 @@ class Routine:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def smooth(*expressions: str, **refused: str) -> Routine:
+def smooth(*expressions: str, refused: dict[str, str] | None = None) -> Routine:
     """A value and its derivatives."""
-    return Routine(list(expressions))
+    return Routine(list(expressions), refused=refused or {})
 
 
 def constant(*expressions: str) -> Routine:
@@ -32,13 +32,13 @@ def constant(*expressions: str) -> Routine:
     return Routine(constant=list(expressions))
 
 
-def refused(**by_expression: str) -> Routine:
-    return Routine(refused=by_expression)
-
-
 _DATA = "its shape depends on data"
 _MEMORY = "a traced array has no memory to look at"
 _COMPLEX = "complex numbers come later"
+_LOOP = "no program for this ufunc: a loop"
+_OWNER = "other names may share its memory"
+_VALUE = "Python needs the values"
+_YET = "not there yet"
 
 CREATION = {
     "np.array": smooth(
@@ -259,7 +259,9 @@ INDEXING = {
         "z = x.copy(); np.putmask(z, z > 0, y); return z",
         "z = x.copy(); np.putmask(z, km, 2.0); return z * x",
     ),
-    "np.choose": smooth("np.choose([0, 1, 0, 1, 1], [x, y])", "np.choose(k5 % 2, [x, y])"),
+    "np.choose": smooth(
+        "np.choose([0, 1, 0, 1, 1], [x, y])", "np.choose(k5 % 2, [x, y])"
+    ),
     "np.compress": smooth(
         "np.compress(km, x)", "np.compress([True, False, True], A, axis=0)"
     ),
@@ -275,7 +277,9 @@ INDEXING = {
         "np.piecewise(a, [a < 0, a >= 0], [lambda t: -t, lambda t: t * 2])",
     ),
     "np.where": smooth(
-        "np.where(x > 0, x, y)", "np.where(km, x, 0.0)", "x[np.where(km)]",
+        "np.where(x > 0, x, y)",
+        "np.where(km, x, 0.0)",
+        "x[np.where(km)]",
         "np.where(a > 0, a, b)",
     ),
     "np.nonzero": Routine(
@@ -304,7 +308,9 @@ INDEXING = {
 
 SORTING = {
     "np.sort": smooth(
-        "np.sort(x)", "np.sort(A, axis=0)", "np.sort(A, axis=None)",
+        "np.sort(x)",
+        "np.sort(A, axis=0)",
+        "np.sort(A, axis=None)",
         "np.sort(T, 1, kind='stable')",
     ),
     "np.argsort": Routine(
@@ -316,7 +322,8 @@ SORTING = {
     "np.argpartition": smooth("x[np.argpartition(x, 2)][2]"),
     "np.msort": Routine(),
     "np.searchsorted": constant(
-        "np.searchsorted(k5, x)", "np.searchsorted(np.sort(x), y)",
+        "np.searchsorted(k5, x)",
+        "np.searchsorted(np.sort(x), y)",
         "np.searchsorted(np.sort(x), 0.3, side='right')",
         "np.searchsorted(x, y, sorter=np.argsort(x))",
     ),
@@ -340,54 +347,70 @@ SORTING = {
         refused={"np.intersect1d(x, y)": _DATA},
     ),
     "np.argmax": constant(
-        "np.argmax(x)", "np.argmax(A, axis=1)", "np.argmax(A, axis=0, keepdims=True)",
+        "np.argmax(x)",
+        "np.argmax(A, axis=1)",
+        "np.argmax(A, axis=0, keepdims=True)",
     ),
     "np.argmin": constant("np.argmin(x)", "np.argmin(A, axis=-1)"),
     "np.nanargmax": constant("np.nanargmax(np.where(km, np.nan, x))"),
     "np.nanargmin": constant("np.nanargmin(np.where(KM, np.nan, A), axis=1)"),
-    "np.count_nonzero": constant("np.count_nonzero(x > 0)", "np.count_nonzero(A, axis=1)"),
+    "np.count_nonzero": constant(
+        "np.count_nonzero(x > 0)", "np.count_nonzero(A, axis=1)"
+    ),
 }
 
 STATISTICS = {
     "np.mean": smooth(
-        "np.mean(x)", "np.mean(A, axis=0)", "np.mean(T, axis=(0, 2), keepdims=True)",
-        "np.mean(x, where=km)", "np.mean(A, dtype=np.float64)",
+        "np.mean(x)",
+        "np.mean(A, axis=0)",
+        "np.mean(T, axis=(0, 2), keepdims=True)",
+        "np.mean(x, where=km)",
+        "np.mean(A, dtype=np.float64)",
         "z = np.zeros(4); np.mean(A, axis=0, out=z); return z",
     ),
     "np.average": smooth(
-        "np.average(x)", "np.average(x, weights=y ** 2)",
+        "np.average(x)",
+        "np.average(x, weights=y ** 2)",
         "np.average(A, axis=0, weights=x[:3] ** 2)",
         "np.average(x, weights=y ** 2, returned=True)",
         "np.average(A, axis=1, keepdims=True)",
     ),
     "np.median": smooth(
-        "np.median(x)", "np.median(A)", "np.median(A, axis=1)",
+        "np.median(x)",
+        "np.median(A)",
+        "np.median(A, axis=1)",
         "np.median(T, axis=(0, 1), keepdims=True)",
     ),
     "np.percentile": smooth(
-        "np.percentile(x, 30)", "np.percentile(A, [25, 50, 75], axis=0)",
-        "np.percentile(x, 40, method='lower')", "np.percentile(x, 40, method='higher')",
+        "np.percentile(x, 30)",
+        "np.percentile(A, [25, 50, 75], axis=0)",
+        "np.percentile(x, 40, method='lower')",
+        "np.percentile(x, 40, method='higher')",
         "np.percentile(x, 40, method='midpoint')",
         "np.percentile(x, 40, method='nearest')",
         "np.percentile(x, 40, method='median_unbiased')",
         "np.percentile(x, 40, method='hazen')",
     ),
     "np.quantile": smooth(
-        "np.quantile(x, 0.3)", "np.quantile(A, [0.0, 1.0], axis=1, keepdims=True)",
+        "np.quantile(x, 0.3)",
+        "np.quantile(A, [0.0, 1.0], axis=1, keepdims=True)",
         "np.quantile(x, 0.3, method='weibull')",
     ),
     "np.nanmedian": smooth("np.nanmedian(np.where(km, np.nan, x))"),
     "np.nanpercentile": smooth("np.nanpercentile(np.where(km, np.nan, x), 30)"),
     "np.nanquantile": smooth("np.nanquantile(np.where(KM, np.nan, A), 0.4, axis=1)"),
     "np.var": smooth(
-        "np.var(x)", "np.var(A, axis=0, ddof=1)", "np.var(x, where=km)",
+        "np.var(x)",
+        "np.var(A, axis=0, ddof=1)",
+        "np.var(x, where=km)",
         "np.var(A, axis=(0, 1), keepdims=True)",
     ),
     "np.std": smooth("np.std(x)", "np.std(A, axis=1, ddof=1, keepdims=True)"),
     "np.nansum": smooth("np.nansum(np.where(KM, np.nan, A), axis=0)"),
     "np.nanprod": smooth("np.nanprod(np.where(KM, np.nan, A), axis=0)"),
     "np.nanmean": smooth(
-        "np.nanmean(np.where(KM, np.nan, A), axis=1)", "np.nanmean(np.where(KM, np.nan, A))"
+        "np.nanmean(np.where(KM, np.nan, A), axis=1)",
+        "np.nanmean(np.where(KM, np.nan, A))",
     ),
     "np.nanvar": smooth("np.nanvar(np.where(KM, np.nan, A), axis=1)"),
     "np.nanstd": smooth("np.nanstd(np.where(KM, np.nan, A), ddof=1)"),
@@ -397,13 +420,23 @@ STATISTICS = {
     "np.nancumprod": smooth("np.nancumprod(np.where(KM, np.nan, A), axis=1)"),
     "np.ptp": smooth("np.ptp(x)", "np.ptp(A, axis=0)"),
     "np.max": smooth(
-        "np.max(x)", "np.max(A, axis=1)", "np.max(x, initial=9.0)",
-        "np.max(A, axis=0, where=KM, initial=-9.0)", "np.amax(x)",
+        "np.max(x)",
+        "np.max(A, axis=1)",
+        "np.max(x, initial=9.0)",
+        "np.max(A, axis=0, where=KM, initial=-9.0)",
+        "np.amax(x)",
     ),
-    "np.min": smooth("np.min(x)", "np.min(T, axis=(0, 2), keepdims=True)", "np.amin(x)"),
+    "np.min": smooth(
+        "np.min(x)", "np.min(T, axis=(0, 2), keepdims=True)", "np.amin(x)"
+    ),
     "np.cov": smooth(
-        "np.cov(A)", "np.cov(x, y)", "np.cov(A, rowvar=False)", "np.cov(A, bias=True)",
-        "np.cov(x)", "np.cov(A, ddof=0)", "np.cov(A, fweights=[1, 2, 1, 3])",
+        "np.cov(A)",
+        "np.cov(x, y)",
+        "np.cov(A, rowvar=False)",
+        "np.cov(A, bias=True)",
+        "np.cov(x)",
+        "np.cov(A, ddof=0)",
+        "np.cov(A, fweights=[1, 2, 1, 3])",
         "np.cov(A, aweights=x[:4] ** 2)",
     ),
     "np.corrcoef": smooth("np.corrcoef(x, y)", "np.corrcoef(A)"),
@@ -414,8 +447,10 @@ STATISTICS = {
             "np.histogram(x, bins=[-2.0, 0.0, 0.5, 2.0], weights=y)[0]",
             "np.histogram(x, bins=3)[1]",
         ],
-        constant=["np.histogram(x, bins=4, range=(-2, 2))[0]",
-                  "np.histogram(x, bins=4, range=(-2, 2), density=True)[0]"],
+        constant=[
+            "np.histogram(x, bins=4, range=(-2, 2))[0]",
+            "np.histogram(x, bins=4, range=(-2, 2), density=True)[0]",
+        ],
         refused={"np.histogram(x, bins='auto')[0]": _DATA},
     ),
     "np.histogram2d": smooth(

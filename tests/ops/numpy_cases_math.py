@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.ops.numpy_cases import _COMPLEX, _MEMORY, Routine, constant, smooth
+from tests.ops.numpy_cases import (
+    _COMPLEX,
+    _DATA,
+    _LOOP,
+    _MEMORY,
+    _OWNER,
+    _VALUE,
+    _YET,
+    Routine,
+    constant,
+    smooth,
+)
 
 _ONE = (
     "negative positive absolute fabs sign rint floor ceil trunc exp exp2 expm1 sin cos "
@@ -28,18 +39,25 @@ UFUNCS: dict[str, Routine] = {
     "np.arccosh": smooth("np.arccosh(x ** 2 + 1.1)"),
     **{f"np.{f}": smooth(f"np.{f}(x, y)", f"np.{f}(A, 0.7)") for f in _TWO},
     **{f"np.{f}": smooth(f"np.{f}(x, y ** 2 + 0.5)") for f in _DIVISION},
-    "np.power": smooth("np.power(x ** 2 + 0.1, y)", "np.power(x, 3)", "x ** 2.5 if 0 else x ** 4"),
-    "np.float_power": smooth("np.float_power(x ** 2 + 0.1, y)", "np.float_power(k5 + 1, a)"),
+    "np.power": smooth(
+        "np.power(x ** 2 + 0.1, y)", "np.power(x, 3)", "x ** 2.5 if 0 else x ** 4"
+    ),
+    "np.float_power": smooth(
+        "np.float_power(x ** 2 + 0.1, y)", "np.float_power(k5 + 1, a)"
+    ),
     "np.divmod": smooth("np.divmod(x, 0.7)", "divmod(y, 0.7)[1]"),
     "np.modf": smooth("np.modf(x)"),
     "np.frexp": smooth("np.frexp(x)[0]", "np.frexp(x)"),
     "np.ldexp": smooth("np.ldexp(x, 3)", "np.ldexp(x, k5 - 2)"),
-    "np.nextafter": constant("np.nextafter(x, y)"),
+    "np.nextafter": smooth("np.nextafter(x, y)"),
     "np.spacing": constant("np.spacing(x)"),
     "np.heaviside": smooth("np.heaviside(x, 0.5)"),
     "np.clip": smooth(
-        "np.clip(x, -0.5, 0.5)", "np.clip(x, None, 0.5)", "np.clip(x, y, None)",
-        "np.clip(x, a_min=0.1, a_max=2.0)", "np.clip(A, -1, B)",
+        "np.clip(x, -0.5, 0.5)",
+        "np.clip(x, None, 0.5)",
+        "np.clip(x, y, None)",
+        "np.clip(x, a_min=0.1, a_max=2.0)",
+        "np.clip(A, -1, B)",
         "z = x.copy(); np.clip(z, 0, 1, out=z); return z",
         "np.clip(x, max=0.5)",
     ),
@@ -59,12 +77,14 @@ UFUNCS: dict[str, Routine] = {
     "np.logical_not": constant("np.logical_not(x > 0)", "np.logical_not(x)"),
     **{f"np.{f}": constant(f"np.{f}(np.rint(x * x).astype(int), k5)") for f in _BITS},
     "np.invert": constant("np.invert(x > 0)", "~np.rint(x).astype(int)"),
-    "np.bitwise_count": constant("np.bitwise_count(np.rint(x * 9).astype(int))"),
+    "np.bitwise_count": Routine(
+        refused={"np.bitwise_count(np.rint(x * 9).astype(int))": _YET}
+    ),
     **{f"np.{f}": constant(f"np.{f}(x)") for f in _TESTS},
     "np.isclose": constant("np.isclose(x, x + 1e-9)", "np.isclose(x, y, atol=0.5)"),
     "np.allclose": constant("np.allclose(x, x + 1e-9)", "np.allclose(x, y)"),
     "np.array_equal": constant("np.array_equal(x, y)", "np.array_equal(x, A)"),
-    "np.array_equiv": constant("np.array_equiv(x, x[None])"),
+    "np.array_equiv": constant("np.array_equiv(x, x[None])", "np.array_equiv(x, S)"),
     "np.iscomplexobj": smooth("x * (2 if np.iscomplexobj(x) else 3)"),
     "np.isscalar": smooth("x * (2 if np.isscalar(x) else 3)"),
 }
@@ -82,12 +102,15 @@ OPTIONS = {
     ),
     "where=": smooth(
         "z = np.ones(5); np.sqrt(x, out=z, where=x > 0); return z",
-        "np.sum(A, axis=0, where=KM)", "np.add(x, y, where=km, out=np.zeros(5))",
+        "np.sum(A, axis=0, where=KM)",
+        "np.add(x, y, where=km, out=np.zeros(5))",
         "np.divide(x, y, out=np.zeros_like(x), where=y != 0)",
-        "np.prod(x, where=x > 0)", "np.mean(A, axis=1, where=A > -1)",
+        "np.prod(x, where=x > 0)",
+        "np.mean(A, axis=1, where=A > -1)",
     ),
     "dtype=": constant(
-        "np.add(x, y, dtype=np.float32)", "np.sum(x, dtype=np.float32)",
+        "np.add(x, y, dtype=np.float32)",
+        "np.sum(x, dtype=np.float32)",
         "np.mean(k5, dtype=np.float32) * x.astype(np.float32)",
     ),
     "casting=": smooth("np.add(x, y, casting='unsafe')"),
@@ -95,8 +118,12 @@ OPTIONS = {
 
 REDUCTIONS = {
     "np.sum": smooth(
-        "np.sum(x)", "np.sum(T, axis=(0, -1))", "np.sum(A, axis=1, keepdims=True)",
-        "np.sum(x, initial=a)", "np.sum([a, b])", "np.sum(A, 0, where=A > 0)",
+        "np.sum(x)",
+        "np.sum(T, axis=(0, -1))",
+        "np.sum(A, axis=1, keepdims=True)",
+        "np.sum(x, initial=a)",
+        "np.sum([a, b])",
+        "np.sum(A, 0, where=A > 0)",
     ),
     "np.prod": smooth("np.prod(x)", "np.prod(A, axis=0)", "np.prod(x, initial=2.0)"),
     "np.cumsum": smooth("np.cumsum(x)", "np.cumsum(A, axis=0)", "np.cumsum(A)"),
@@ -108,24 +135,39 @@ REDUCTIONS = {
     "np.any": constant("np.any(x > 1)", "np.any(A > 0, axis=0, keepdims=True)"),
     "np.all": constant("np.all(x > 1)", "np.all(A > -1, axis=1)"),
     "ufunc.reduce": smooth(
-        "np.add.reduce(A)", "np.multiply.reduce(A, axis=1)", "np.maximum.reduce(x)",
-        "np.add.reduce(A, axis=None, keepdims=True)", "np.minimum.reduce([x, y])",
-        "np.add.reduce(x, initial=2.0, where=km)", "np.subtract.reduce(A)",
-        "np.logaddexp.reduce(x)", "np.hypot.reduce(A, axis=1)", "np.divide.reduce(y)",
+        "np.add.reduce(A)",
+        "np.multiply.reduce(A, axis=1)",
+        "np.maximum.reduce(x)",
+        "np.add.reduce(A, axis=None, keepdims=True)",
+        "np.minimum.reduce([x, y])",
+        "np.add.reduce(x, initial=2.0, where=km)",
+        "np.subtract.reduce(A)",
+        "np.logaddexp.reduce(x)",
+        "np.hypot.reduce(A, axis=1)",
+        "np.divide.reduce(y)",
         "np.fmax.reduce(x)",
     ),
     "ufunc.accumulate": smooth(
-        "np.add.accumulate(x)", "np.multiply.accumulate(A, axis=1)",
-        "np.maximum.accumulate(x)", "np.minimum.accumulate(A, axis=0)",
-        "np.subtract.accumulate(x)", "np.logaddexp.accumulate(x)",
+        "np.add.accumulate(x)",
+        "np.multiply.accumulate(A, axis=1)",
+        "np.maximum.accumulate(x)",
+        "np.minimum.accumulate(A, axis=0)",
+        "np.subtract.accumulate(x)",
+        "np.divide.accumulate(x)",
+        refused={"np.logaddexp.accumulate(x)": _LOOP, "np.power.reduce(x)": _LOOP},
     ),
     "ufunc.reduceat": smooth(
-        "np.add.reduceat(x, [0, 2, 4])", "np.add.reduceat(A, [0, 2], axis=1)",
-        "np.multiply.reduceat(x, [0, 3, 1])", "np.maximum.reduceat(x, [0, 2])",
+        "np.add.reduceat(x, [0, 2, 4])",
+        "np.add.reduceat(A, [0, 2], axis=1)",
+        "np.multiply.reduceat(x, [0, 3, 1])",
+        "np.maximum.reduceat(x, [0, 2])",
     ),
     "ufunc.outer": smooth(
-        "np.add.outer(x, y)", "np.subtract.outer(A, x)", "np.multiply.outer(x, a)",
-        "np.maximum.outer(x, y)", "np.power.outer(x ** 2 + 0.1, [1.0, 2.0])",
+        "np.add.outer(x, y)",
+        "np.subtract.outer(A, x)",
+        "np.multiply.outer(x, a)",
+        "np.maximum.outer(x, y)",
+        "np.power.outer(x ** 2 + 0.1, [1.0, 2.0])",
     ),
     "ufunc.at": smooth(
         "z = np.zeros(3); np.add.at(z, k5 % 3, x); return z",
@@ -140,9 +182,14 @@ REDUCTIONS = {
 }
 
 PRODUCTS = {
-    "np.dot": smooth("np.dot(x, y)", "np.dot(S, A.T)", "np.dot(A, x[:4])", "np.dot(a, x)"),
+    "np.dot": smooth(
+        "np.dot(x, y)", "np.dot(S, A.T)", "np.dot(A, x[:4])", "np.dot(a, x)"
+    ),
     "np.matmul": smooth(
-        "np.matmul(S, S)", "np.matmul(T, S)", "A @ S", "x[:3] @ A",
+        "np.matmul(S, S)",
+        "np.matmul(T, S)",
+        "A @ S",
+        "x[:3] @ A",
         "np.matmul(T, np.swapaxes(T, 1, 2))",
     ),
     "np.inner": smooth("np.inner(x, y)", "np.inner(A, B)"),
@@ -152,23 +199,33 @@ PRODUCTS = {
     "np.vecmat": smooth("np.vecmat(x[:3], T)"),
     "np.outer": smooth("np.outer(x, y)", "np.outer(A, x)"),
     "np.tensordot": smooth(
-        "np.tensordot(A, S, 1)", "np.tensordot(T, T, ([0, 1], [0, 1]))",
-        "np.tensordot(x, y, 0)", "np.tensordot(T, A, axes=((1, 2), (0, 1)))",
+        "np.tensordot(A, S, 1)",
+        "np.tensordot(T, T, ([0, 1], [0, 1]))",
+        "np.tensordot(x, y, 0)",
+        "np.tensordot(T, A, axes=((1, 2), (0, 1)))",
     ),
     "np.einsum": smooth(
-        "np.einsum('ij,jk->ik', A, S)", "np.einsum('ii', S)", "np.einsum('ij->j', A)",
-        "np.einsum('i,j', x, y)", "np.einsum('...ij,...j->...i', T, x[:4])",
-        "np.einsum(A, [0, 1], x[:4], [1])", "np.einsum('ij,ij', A, B)",
-        "np.einsum('ij,jk,kl->il', A, S, S, optimize=True)", "np.einsum('ij->ji', A)",
-        "np.einsum('ii->i', S)", "np.einsum('ijk,jk->', T, A, optimize='optimal')",
+        "np.einsum('ij,jk->ik', A, S)",
+        "np.einsum('ii', S)",
+        "np.einsum('ij->j', A)",
+        "np.einsum('i,j', x, y)",
+        "np.einsum('...ij,...j->...i', T, x[:4])",
+        "np.einsum(A, [0, 1], x[:4], [1])",
+        "np.einsum('ij,ij', A, B)",
+        "np.einsum('ij,jk,kl->il', A, S, S, optimize=True)",
+        "np.einsum('ij->ji', A)",
+        "np.einsum('ii->i', S)",
+        "np.einsum('ijk,jk->', T, A, optimize='optimal')",
         "z = np.zeros(3); np.einsum('ij,j->i', A, x[:4], out=z); return z",
         "np.einsum('ij,jk', A, S, dtype=float)",
     ),
     "np.einsum_path": smooth("x * len(np.einsum_path('i,i', x, y)[0])"),
     "np.kron": smooth("np.kron(x, y)", "np.kron(A, S)", "np.kron(A, x)"),
     "np.cross": smooth(
-        "np.cross(x[:3], y[:3])", "np.cross(T[:, :, :3], y[:3])",
-        "np.cross(A, B, axis=0)", "np.cross(A.T, B, axisa=1, axisb=0, axisc=0)",
+        "np.cross(x[:3], y[:3])",
+        "np.cross(T[:, :, :3], y[:3])",
+        "np.cross(A, B, axis=0)",
+        "np.cross(A.T, B, axisa=1, axisb=0, axisc=0)",
         "np.cross(A[:, :3], y[:3])",
     ),
     "np.trace": smooth("np.trace(S)", "np.trace(T, 1, 1, 2)", "np.trace(A, offset=-1)"),
@@ -176,80 +233,120 @@ PRODUCTS = {
 
 SERIES = {
     "np.diff": smooth(
-        "np.diff(x)", "np.diff(A, axis=0)", "np.diff(x, n=2)", "np.diff(x, prepend=0.0)",
-        "np.diff(A, prepend=0.0, append=A[:, :1])", "np.diff(x, n=0)",
+        "np.diff(x)",
+        "np.diff(A, axis=0)",
+        "np.diff(x, n=2)",
+        "np.diff(x, prepend=0.0)",
+        "np.diff(A, prepend=0.0, append=A[:, :1])",
+        "np.diff(x, n=0)",
     ),
-    "np.ediff1d": smooth("np.ediff1d(A)", "np.ediff1d(x, to_begin=a, to_end=[1.0, 2.0])"),
+    "np.ediff1d": smooth(
+        "np.ediff1d(A)", "np.ediff1d(x, to_begin=a, to_end=[1.0, 2.0])"
+    ),
     "np.gradient": smooth(
-        "np.gradient(x)", "np.gradient(A)", "np.gradient(x, 0.5)",
-        "np.gradient(x, edge_order=2)", "np.gradient(x, k5 ** 1.5)",
-        "np.gradient(A, 0.5, axis=1)", "np.gradient(A, 0.5, [0.0, 1.0, 3.0, 4.0])",
-        "np.gradient(x, k5 ** 1.5, edge_order=2)", "np.gradient(y, np.cumsum(x ** 2 + 1))",
+        "np.gradient(x)",
+        "np.gradient(A)",
+        "np.gradient(x, 0.5)",
+        "np.gradient(x, edge_order=2)",
+        "np.gradient(x, k5 ** 1.5)",
+        "np.gradient(A, 0.5, axis=1)",
+        "np.gradient(A, 0.5, [0.0, 1.0, 3.0, 4.0])",
+        "np.gradient(x, k5 ** 1.5, edge_order=2)",
+        "np.gradient(y, np.cumsum(x ** 2 + 1))",
         "np.gradient(T, 1.0, 2.0, axis=(1, 2), edge_order=2)",
     ),
     "np.trapezoid": smooth(
-        "np.trapezoid(x)", "np.trapezoid(x, dx=0.1)", "np.trapezoid(y, x)",
-        "np.trapezoid(A, axis=0)", "np.trapezoid(A, B, axis=0)", "np.trapezoid(A, x[:4])",
+        "np.trapezoid(x)",
+        "np.trapezoid(x, dx=0.1)",
+        "np.trapezoid(y, x)",
+        "np.trapezoid(A, axis=0)",
+        "np.trapezoid(A, B, axis=0)",
+        "np.trapezoid(A, x[:4])",
     ),
     "np.interp": smooth(
         "np.interp(x, [-1.0, 0.0, 1.0], [2.0, 0.5, 3.0])",
-        "np.interp(0.3, np.cumsum(x ** 2), y)", "np.interp(a, k5, x)",
+        "np.interp(0.3, np.cumsum(x ** 2), y)",
+        "np.interp(a, k5, x)",
         "np.interp(x, [-1.0, 0.0, 1.0], y[:3], left=0.0, right=a)",
-        "np.interp(A, np.sort(x), y)", "np.interp(x * 9, k5, y, period=5.0)",
+        "np.interp(A, np.sort(x), y)",
+        "np.interp(x * 9, k5, y, period=5.0)",
     ),
     "np.convolve": smooth(
-        "np.convolve(x, y)", "np.convolve(x, y[:2], 'same')",
-        "np.convolve(x, y[:3], mode='valid')", "np.convolve(x[:2], y)",
+        "np.convolve(x, y)",
+        "np.convolve(x, y[:2], 'same')",
+        "np.convolve(x, y[:3], mode='valid')",
+        "np.convolve(x[:2], y)",
     ),
     "np.correlate": smooth(
-        "np.correlate(x, y)", "np.correlate(x, y[:2], 'full')",
+        "np.correlate(x, y)",
+        "np.correlate(x, y[:2], 'full')",
         "np.correlate(x[:2], y, 'same')",
     ),
     "np.poly": smooth("np.poly(x)"),
-    "np.polyval": smooth("np.polyval(x, a)", "np.polyval([1.0, a, 2.0], A)", "np.polyval(x, y)"),
+    "np.polyval": smooth(
+        "np.polyval(x, a)", "np.polyval([1.0, a, 2.0], A)", "np.polyval(x, y)"
+    ),
     "np.polyder": smooth("np.polyder(x)", "np.polyder(x, 2)"),
     "np.polyint": smooth("np.polyint(x)", "np.polyint(x, 2)", "np.polyint(x, k=a)"),
     "np.polyadd": smooth("np.polyadd(x, y[:3])"),
     "np.polysub": smooth("np.polysub(x[:2], y)"),
     "np.polymul": smooth("np.polymul(x, y[:3])"),
-    "np.polydiv": smooth("np.polydiv(x, y[:3])[0]"),
+    "np.polydiv": Routine(refused={"np.polydiv(x, y[:3])[0]": _DATA}),
     "np.polynomial": smooth(
-        "np.polynomial.polynomial.polyval(a, x)", "np.polynomial.polynomial.polyval(y, x)",
-        "np.polynomial.chebyshev.chebval(x, y)", "np.polynomial.legendre.legval(x, y)",
-        "np.polynomial.hermite.hermval(x, y)", "np.polynomial.laguerre.lagval(x, y)",
-        "np.polynomial.polynomial.polyvander(x, 3)", "np.polynomial.polynomial.polyder(x)",
-        "np.polynomial.polynomial.polyadd(x, y)", "np.polynomial.polynomial.polymul(x, y)",
+        "np.polynomial.polynomial.polyval(a, x)",
+        "np.polynomial.polynomial.polyval(y, x)",
+        "np.polynomial.chebyshev.chebval(x, y)",
+        "np.polynomial.legendre.legval(x, y)",
+        "np.polynomial.hermite.hermval(x, y)",
+        "np.polynomial.laguerre.lagval(x, y)",
+        "np.polynomial.polynomial.polyvander(x, 3)",
+        "np.polynomial.polynomial.polyder(x)",
+        refused={"np.polynomial.polynomial.polymul(x, y)": _DATA},
     ),
-    "np.fft": Routine(refused={
-        "np.fft.fft(x)": _COMPLEX, "np.fft.rfft(x)": _COMPLEX, "np.fft.fft2(A)": _COMPLEX,
-        "np.fft.ifft(x)": _COMPLEX,
-    }),
+    "np.fft": Routine(
+        refused={
+            "np.fft.fft(x)": _COMPLEX,
+            "np.fft.rfft(x)": _COMPLEX,
+            "np.fft.fft2(A)": _COMPLEX,
+            "np.fft.ifft(x)": _COMPLEX,
+        }
+    ),
     "np.fft.fftfreq": smooth("np.fft.fftfreq(5, 0.1) * x", "np.fft.rfftfreq(9) * x"),
     "np.fft.fftshift": smooth("np.fft.fftshift(x)", "np.fft.ifftshift(A, axes=0)"),
     "np.hamming": smooth(
-        "np.hamming(5) * x", "np.hanning(5) * x", "np.bartlett(5) * x",
-        "np.blackman(5) * x", "np.kaiser(5, 2.0) * x",
+        "np.hamming(5) * x",
+        "np.hanning(5) * x",
+        "np.bartlett(5) * x",
+        "np.blackman(5) * x",
+        "np.kaiser(5, 2.0) * x",
     ),
 }
 
 METHODS = {
     "ndarray.shape": smooth(
-        "z = A.copy(); z.shape = (4, 3); return z @ A", "x * A.shape[0]",
+        "z = A.copy(); z.shape = (4, 3); return z @ A",
+        "x * A.shape[0]",
         "z = np.zeros(6); z.shape = 2, 3; z[0] = x[:3]; return z",
     ),
     "ndarray.flat": smooth(
-        "A.flat[5] * a", "z = A.copy(); z.flat[::2] = 1.0; return z * A",
-        "sum(A.flat)", "z = np.zeros((2, 3)); z.flat = x[:3]; return z",
-        "z = np.zeros((2, 3)); z.flat[[1, 4]] = x[:2]; return z", "A.flat[2:7]",
+        "A.flat[5] * a",
+        "z = A.copy(); z.flat[::2] = 1.0; return z * A",
+        "sum(A.flat)",
+        "z = np.zeros((2, 3)); z.flat = x[:3]; return z",
+        "z = np.zeros((2, 3)); z.flat[[1, 4]] = x[:2]; return z",
+        "A.flat[2:7]",
     ),
     "ndarray.T": smooth("A.T @ A", "T.mT"),
     "ndarray.real": smooth("x.real * 2"),
     "ndarray.imag": constant("x.imag"),
-    "ndarray.item": smooth("x.item(2) * x", "A.item(1, 2)", "A.item((1, 2))", "a * x[:1].item()"),
+    "ndarray.item": smooth(
+        "x.item(2) * x", "A.item(1, 2)", "A.item((1, 2))", "a * x[:1].item()"
+    ),
     "ndarray.tolist": smooth("sum(x.tolist())", "np.array(A.tolist())"),
     "ndarray.fill": smooth("z = np.zeros(5); z.fill(a); return z * x"),
     "ndarray.sort": smooth(
-        "z = x.copy(); z.sort(); return z", "z = A.copy(); z.sort(axis=0); return z * A",
+        "z = x.copy(); z.sort(); return z",
+        "z = A.copy(); z.sort(axis=0); return z * A",
         "z = A.copy(); z[1].sort(); return z",
     ),
     "ndarray.argsort": smooth("x[x.argsort()]", "x[(-x).argsort()[:2]]"),
@@ -259,23 +356,32 @@ METHODS = {
     "ndarray.put": smooth("z = x.copy(); z.put([0, 1], [a, b]); return z"),
     "ndarray.take": smooth("x.take([0, 2])", "A.take([1], axis=1)"),
     "ndarray.compress": smooth("x.compress(km)", "A.compress([1, 0, 1], axis=0)"),
-    "ndarray.choose": smooth("k5.choose([x] * 5)", "(x > 0).astype(int).choose([x, y])"),
+    "ndarray.choose": smooth(
+        "k5.choose([x] * 5)", "(x > 0).astype(int).choose([x, y])"
+    ),
     "ndarray.repeat": smooth("x.repeat(2)"),
     "ndarray.diagonal": smooth("S.diagonal()", "S.diagonal(1)"),
     "ndarray.trace": smooth("S.trace()", "S.trace(1)"),
     "ndarray.dot": smooth("A.dot(S)", "x.dot(y)"),
     "ndarray.nonzero": smooth("x[km.nonzero()]"),
     "ndarray.astype": smooth(
-        "x.astype(float, copy=False) * 2", "x.astype('float64')",
+        "x.astype(float, copy=False) * 2",
+        "x.astype('float64')",
         "x.astype(np.float64, order='C', casting='safe')",
     ),
     "ndarray.copy": smooth("z = x.copy(); z[0] = a; return z * x"),
-    "ndarray.reshape": smooth("A.reshape(4, 3)", "A.reshape((2, -1))", "A.reshape(-1, order='F')"),
-    "ndarray.resize": smooth("z = x.copy(); z.resize((2, 2), refcheck=False); return z"),
+    "ndarray.reshape": smooth(
+        "A.reshape(4, 3)", "A.reshape((2, -1))", "A.reshape(-1, order='F')"
+    ),
+    "ndarray.resize": Routine(
+        refused={"z = x.copy(); z.resize(3, refcheck=False); return z": _OWNER}
+    ),
     "ndarray.ravel": smooth("A.ravel()", "A.flatten()", "A.T.flatten('F')"),
     "ndarray.squeeze": smooth("A[None].squeeze()"),
     "ndarray.swapaxes": smooth("T.swapaxes(0, 1)"),
-    "ndarray.transpose": smooth("T.transpose(1, 0, 2)", "A.transpose()", "T.transpose((1, 2, 0))"),
+    "ndarray.transpose": smooth(
+        "T.transpose(1, 0, 2)", "A.transpose()", "T.transpose((1, 2, 0))"
+    ),
     "ndarray.sum": smooth("x.sum()", "A.sum(axis=0)", "A.sum(0, keepdims=True)"),
     "ndarray.prod": smooth("x.prod()"),
     "ndarray.mean": smooth("A.mean(axis=1)", "A.mean(1)"),
@@ -294,17 +400,23 @@ METHODS = {
     "ndarray.size": smooth("x / x.size", "x * A.ndim", "x * A.nbytes", "x * len(A)"),
     "ndarray.dtype": smooth("x * np.finfo(x.dtype).eps", "x * x.dtype.itemsize"),
     "ndarray.flags": smooth("x * (2 if x.flags.c_contiguous else 3)"),
-    "ndarray.strides": smooth("x * A.strides[0]"),
+    "ndarray.strides": constant("x * A.strides[0]"),
     "ndarray.view": Routine(
         smooth=["x.view() * 2"], refused={"x.view(np.int64)": _MEMORY}
     ),
     "ndarray.base": smooth("x * (2 if x[1:].base is not None else 3)"),
-    "ndarray.tobytes": Routine(refused={
-        "x.tobytes()": _MEMORY, "x.tofile('nothing')": _MEMORY, "x.data": _MEMORY,
-        "x.ctypes": _MEMORY, "x.byteswap()": _MEMORY, "x.dumps()": _MEMORY,
-    }),
+    "ndarray.tobytes": Routine(
+        refused={
+            "x.tobytes()": _MEMORY,
+            "x.tofile('nothing')": _MEMORY,
+            "x.data": _MEMORY,
+            "x.ctypes": _MEMORY,
+            "x.byteswap()": _MEMORY,
+            "x.dumps()": _MEMORY,
+        }
+    ),
     "ndarray.__iter__": smooth("sum(r @ r for r in A)", "np.stack([t * t for t in x])"),
-    "ndarray.__contains__": constant("np.where(0.5 in x, 1, 2)"),
+    "ndarray.__contains__": Routine(refused={"np.where(0.5 in x, 1, 2)": _VALUE}),
     "A[mask] = …": smooth(
         "z = x.copy(); z[z > 0] = 0.0; return z * x",
         "z = np.zeros(5); z[x > 0] = x[x > 0]; return z",
@@ -314,33 +426,58 @@ METHODS = {
         "z = A.copy(); z[A < 0] = -B[A < 0]; return z",
     ),
     "A[mask]": Routine(
-        smooth=["x[km]", "A[KM]", "np.sum(x[x > 0])", "x[x > 0].sum()", "np.mean(x[x > 0])",
-                "np.max(x[x > 0])", "np.prod(x[x > 0])", "np.sum(np.sin(A[A > 0]) ** 2)"],
-        constant=["len(x[km]) * np.sign(x)", "np.count_nonzero(x[x > 0] > 1)", "x[x > 0].size"],
-        refused={"x[x > 0]": _MEMORY.replace(_MEMORY, "its shape depends on data")},
+        smooth=[
+            "x[km]",
+            "A[KM]",
+            "np.sum(x[x > 0])",
+            "x[x > 0].sum()",
+            "np.mean(x[x > 0])",
+            "np.max(x[x > 0])",
+            "np.prod(x[x > 0])",
+            "np.sum(np.sin(A[A > 0]) ** 2)",
+        ],
+        constant=[
+            "len(x[km]) * np.sign(x)",
+            "np.count_nonzero(x[x > 0] > 1)",
+            "x[x > 0].size",
+        ],
+        refused={"x[x > 0]": _DATA, "np.sort(x[x > 0])": _DATA},
     ),
     "A[…, i, newaxis]": smooth(
-        "A[..., 1, None]", "T[:, ::-1, [0, 2]]", "T[0, :, 1:][..., ::2]",
-        "A[[0, 2], [1, 3]]", "A[:, k3]", "z = A.copy(); z[[0, 2]] += 1.0; return z * A",
+        "A[..., 1, None]",
+        "T[:, ::-1, [0, 2]]",
+        "T[0, :, 1:][..., ::2]",
+        "A[[0, 2], [1, 3]]",
+        "A[:, k3]",
+        "z = A.copy(); z[[0, 2]] += 1.0; return z * A",
     ),
 }
 
 STATE = {
     "np.errstate": smooth("with np.errstate(all='ignore'): z = x / y\n return z"),
-    "np.seterr": smooth("old = np.seterr(all='ignore'); z = np.log(x * x); np.seterr(**old); return z"),
-    "np.finfo": smooth("x + np.finfo(float).eps", "np.maximum(x, np.finfo(x.dtype).tiny)"),
+    "np.seterr": smooth(
+        "old = np.seterr(all='ignore'); z = np.log(x * x); np.seterr(**old); return z"
+    ),
+    "np.finfo": smooth(
+        "x + np.finfo(float).eps", "np.maximum(x, np.finfo(x.dtype).tiny)"
+    ),
     "np.iinfo": smooth("x * (np.iinfo(np.int8).max)"),
-    "np.testing": Routine(refused={
-        "np.testing.assert_allclose(x, y)": "Python needs the values",
-        "np.testing.assert_array_equal(x, y)": "Python needs the values",
-    }),
-    "np.random": smooth(
-        "x * np.random.RandomState(0).normal(size=5)", "x * np.random.default_rng(0).random(5)",
+    "np.testing": Routine(
+        refused={
+            "np.testing.assert_allclose(x, y)": _VALUE,
+            "np.testing.assert_array_equal(x, y)": _VALUE,
+        }
+    ),
+    "np.random": constant(
+        "x * np.random.RandomState(0).normal(size=5)",
+        "x * np.random.default_rng(0).random(5)",
         "np.random.default_rng(3).permutation(5) * x",
     ),
-    "np.result_type": smooth("x.astype(np.result_type(x, np.float32))", "x * np.can_cast(int, float)"),
+    "np.result_type": smooth(
+        "x.astype(np.result_type(x, np.float32))", "x * np.can_cast(int, float)"
+    ),
     "np.issubdtype": smooth("x * (2 if np.issubdtype(x.dtype, np.floating) else 3)"),
     "np.array_repr": Routine(),
-    "np.save": Routine(refused={"np.save('nothing', x)": "Python needs the values"}),
+    "np.save": Routine(refused={"np.save('nothing', x)": _VALUE}),
 }
 STATE = {name: r for name, r in STATE.items() if r != Routine()}

@@ -11,14 +11,17 @@ import numpy as np
 from tracejit.frontend import (
     builtin_calls,
     indexing,
+    layout,
     methods,
     numpy_calls,
     operators,
+    padding,
     parts,
     picking,
     series,
     sorting,
     statistics,
+    ufunc_methods,
 )
 from tracejit.frontend.box import (
     C_ORDER,
@@ -34,14 +37,17 @@ from tracejit.frontend.scipy_calls import scipy_handler
 _HANDLERS_COME_FROM = (
     builtin_calls,
     indexing,
+    layout,
     methods,
     numpy_calls,
     operators,
+    padding,
     parts,
     picking,
     series,
     sorting,
     statistics,
+    ufunc_methods,
 )
 
 __all__ = [

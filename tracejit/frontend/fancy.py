@@ -31,7 +31,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.lens import Part, c_ordered
-from tracejit.frontend.masked import Masked
+from tracejit.frontend.masked import Masked, same_value
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom
 from tracejit.ops.numpy_names import emit, where
@@ -149,7 +149,7 @@ def gather(box: Box, entries: list[Any]) -> Any:
     masks = [k for k, e in enumerate(entries) if type(e) is Box and _is_mask(e)]
     if masks == [0] and all(e == slice(None) for e in entries[1:]):
         _require_fit(entries[0], box, 0)
-        return Masked(copied(box), entries[0])
+        return Masked(copied(box), copied(entries[0]))
     entries = _settle(entries)
     if box.known and all(map(_static_entry, entries)):
         return from_plain(box.array[tuple(_plain_entry(e) for e in entries)])
@@ -232,7 +232,8 @@ def _write_masked(box: Box, entries: list[Any], masks: list[int], value: Any) ->
     _require_fit(mask, box, lead)
     shape = box.aval.shape
     if type(value) is Masked:
-        if value.mask.read() is not mask.read() or value.values.aval.shape != shape:
+        same = same_value(value.mask.read(), mask.read())
+        if not same or value.values.aval.shape != shape:
             value.refuse("elements picked by another mask may be more or fewer")
         new = convert(value.values.read(), box.aval.dtype)
         box.write(_chosen(mask, new, box, lead))

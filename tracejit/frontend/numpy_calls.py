@@ -287,6 +287,16 @@ def _dtype(dtype: Any) -> Any:
 # The contents of np.empty are arbitrary: zeros are as good, and the same every time.
 HANDLERS[np.empty] = _maker(np.zeros)
 HANDLERS[np.zeros] = _maker(np.zeros)
+
+
+def ndarray(shape: Any, dtype: Any = float, buffer: Any = None, **options: Any) -> Box:
+    """`np.ndarray(shape)`: room, as by `np.empty`."""
+    if buffer is not None or options.keys() - {"order"}:
+        raise unsupported("np.ndarray(buffer=…)", "np.frombuffer, or a view")
+    return HANDLERS[np.empty](shape, dtype)
+
+
+HANDLERS[np.ndarray] = ndarray
 HANDLERS[np.ones] = _maker(np.ones)
 
 

@@ -26,7 +26,15 @@ from tracejit.frontend.masked import Masked
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops import numpy_names
-from tracejit.ops.promote import BOOL, INT, Weak, broadcast_to, convert, shape_text
+from tracejit.ops.promote import (
+    BOOL,
+    INT,
+    Weak,
+    broadcast_to,
+    convert,
+    shape_text,
+    strong,
+)
 
 # Python computes with bools as with ints; these are not arithmetic.
 _LOGIC = {
@@ -166,7 +174,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
             )
         return apply(ufunc, *args, dtype=dtype)
     if len(outs) > 1:
-        raise numpy_names.unsupported(f"np.{ufunc.__name__} with several out=")
+        return _call_with_outs(ufunc, args, outs, mask)
     return _call_with_out(ufunc, args, outs[0], mask, casting)
 
 
@@ -184,6 +192,21 @@ def _call_with_out(
         atom = numpy_names.where(operand(mask), atom, out.read())
     store(out, atom, f"ufunc {ufunc.__name__!r} output", casting)
     return out
+
+
+def _call_with_outs(ufunc: np.ufunc, args: Any, outs: Any, mask: Any) -> Any:
+    """`np.divmod(a, b, out=(q, r))`; what has no array is made anew."""
+    if mask is not True:
+        raise numpy_names.unsupported(f"np.{ufunc.__name__}(where=…)")
+    results = []
+    for found, out in zip(apply(ufunc, *args), outs, strict=True):
+        if out is not None:
+            if type(out) is not Box:
+                raise outside(out)
+            out.require_writable()
+            store(out, strong(operand(found)), f"ufunc {ufunc.__name__!r} output")
+        results.append(found if out is None else out)
+    return tuple(results)
 
 
 def outside(out: Any) -> Exception:

@@ -115,13 +115,6 @@ def resize(a: Any, new_shape: Any) -> Any:
     return box[known_box(index)]
 
 
-def _resize_in_place(self: Box, *shape: Any, refcheck: bool = True) -> None:
-    raise unsupported("x.resize()", "x = np.resize(x, shape), or a slice")
-
-
-Box.resize = _resize_in_place
-
-
 @library(np.block, arrays=0)
 def block(arrays: Any) -> Any:
     """`np.block`: joined along the last axis first."""
@@ -159,7 +152,6 @@ def extract(condition: Any, arr: Any) -> Any:
 
 
 HANDLERS[np.extract] = extract
-Box.compress = lambda self, condition, axis=None: compress(condition, self, axis)
 
 
 @library(np.choose, arrays=1)
@@ -175,9 +167,6 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     stacked = call(np.stack, boxes)
     key = grid(reshape(index, (1, *index.aval.shape)), 0)
     return stacked[key][0]
-
-
-Box.choose = lambda self, choices, mode="raise": choose(self, choices, mode)
 
 
 # Replacing ----------------------------------------------------------------------------
@@ -202,7 +191,6 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 
 HANDLERS[np.put] = put
-Box.put = put
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:

@@ -1,4 +1,4 @@
-"""NumPy's functions that pick elements by indices, and the methods of ufuncs."""
+"""NumPy's functions that pick elements by indices."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError
-from tracejit.frontend import fancy
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
-    as_box,
     call,
     has_box,
     is_static,
     known_box,
     plain,
 )
-from tracejit.frontend.indexing import expand, getitem
+from tracejit.frontend.indexing import getitem
 from tracejit.frontend.numpy_calls import asarray, on_plain, put_out
-from tracejit.frontend.operators import apply, outside
+from tracejit.frontend.operators import outside
 from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import ravel
 from tracejit.ops.numpy_names import unsupported
@@ -143,61 +141,3 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {
 }
 for _fn, _program in _PROGRAMS.items():
     HANDLERS[_fn] = _on_boxes(_fn, _program)
-
-
-# Methods of ufuncs: np.add.reduce and its like ----------------------------------------
-
-_REDUCTIONS: dict[np.ufunc, Any] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
-}
-_SCANS: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
-
-
-def _reduce(ufunc: np.ufunc, x: Any, axis: Any = 0, *args: Any, **kwargs: Any) -> Any:
-    return call(_REDUCTIONS[ufunc], x, axis, *args, **kwargs)
-
-
-def _accumulate(ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any) -> Any:
-    return call(_SCANS[ufunc], x, axis, **kwargs)
-
-
-def _outer(ufunc: np.ufunc, a: Any, b: Any) -> Any:
-    a, b = asarray(a), asarray(b)
-    return apply(ufunc, a.reshaped(a.aval.shape + (1,) * b.aval.ndim), b)
-
-
-def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
-    """`np.add.at`: every mention of a cell counts."""
-    if type(x) is not Box:
-        raise outside(x)
-    x.require_writable()
-    entries = expand(key, x.aval.ndim)
-    if not any(map(fancy.is_array, entries)):
-        x[key] = apply(ufunc, getitem(x, key), value)
-        return
-    value = as_box(value)
-    fancy.scatter(x, entries, -value if ufunc is np.subtract else value, "scatter_add")
-
-
-_METHODS: dict[str, tuple[Callable[..., Any], Any]] = {
-    "reduce": (_reduce, _REDUCTIONS),
-    "accumulate": (_accumulate, _SCANS),
-    "outer": (_outer, None),
-    "at": (_at, {np.add, np.subtract}),
-}
-
-
-def ufunc_method(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
-    """A method of a ufunc on boxes."""
-    program, ufuncs = _METHODS.get(method, (None, None))
-    if program is None or (ufuncs is not None and ufunc not in ufuncs):
-        raise unsupported(f"np.{ufunc.__name__}.{method}", "a loop")
-    return program(ufunc, *args, **kwargs)
-
-
-HANDLERS["ufunc method"] = ufunc_method

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError, ShapeMismatchError
+from tracejit.frontend import methods
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
@@ -435,6 +436,10 @@ def histogram2d(
     both = [bins, bins] if shared else bins
     out, edges = histogramdd([x, y], both, range, density, weights)
     return out, edges[0], edges[1]
+
+
+#: Its methods come first: here they are replaced.
+_METHODS_OF = methods
 
 
 # Methods ------------------------------------------------------------------------------

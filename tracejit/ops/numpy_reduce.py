@@ -22,7 +22,14 @@ from tracejit.ops.numpy_names import (
     unsupported,
     where,
 )
-from tracejit.ops.promote import BOOL, broadcast_to, computed, convert, strong
+from tracejit.ops.promote import (
+    BOOL,
+    broadcast_shapes,
+    broadcast_to,
+    computed,
+    convert,
+    strong,
+)
 
 _DECLARES = (reduce,)
 
@@ -170,6 +177,17 @@ def array_equal(a: Any, b: Any) -> Any:
     """`np.array_equal`."""
     a, b = strong(a), strong(b)
     if a.aval.shape != b.aval.shape:
+        return False
+    return all_(apply(np.equal, a, b))
+
+
+@implements(np.array_equiv)
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """`np.array_equiv`: equal after broadcasting."""
+    a, b = strong(a1), strong(a2)
+    try:
+        broadcast_shapes(a.aval.shape, b.aval.shape)
+    except ShapeMismatchError:
         return False
     return all_(apply(np.equal, a, b))
 

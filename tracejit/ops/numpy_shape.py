@@ -336,10 +336,10 @@ def pad(
 ) -> Atom:
     """`np.pad` with a constant, or by what is there."""
     x = strong(x)
-    widths = _sides(pad_width, x.aval.ndim, "pad_width")
+    widths = sides(pad_width, x.aval.ndim, "pad_width")
     if mode != "constant" and mode not in _BORDERS:
         raise unsupported(f"np.pad(mode={mode!r})", "np.concatenate of the parts")
-    values = _sides(constant_values, x.aval.ndim, "constant_values")
+    values = sides(constant_values, x.aval.ndim, "constant_values")
     for k, (lo, hi) in enumerate(widths):
         lo, hi = known_int(lo, "np.pad"), known_int(hi, "np.pad")
         if mode == "constant":
@@ -349,7 +349,7 @@ def pad(
     return x
 
 
-def _sides(value: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
+def sides(value: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
     """One number, a pair, or a pair for each axis: as a pair for each axis."""
     if not isinstance(value, tuple | list):
         return [(value, value)] * ndim
@@ -386,31 +386,9 @@ def _edge(x: Atom, axis: int, lo: int, hi: int) -> Atom:
     return _joined([spread(0, lo), x, spread(n - 1, hi)], axis)
 
 
-def _mirror(x: Atom, axis: int, lo: int, hi: int, skip: int) -> Atom:
-    """The array seen in mirrors at its ends, which themselves count unless skipped."""
-    n = x.aval.shape[axis]
-    if max(lo, hi) > n - skip:
-        raise unsupported("np.pad by more than the array in a mirror")
-    left = emit("flip", part(x, axis, skip, lo), axes=(axis,))
-    right = emit("flip", part(x, axis, n - hi - skip, hi), axes=(axis,))
-    return _joined([left, x, right], axis)
-
-
-def _around(x: Atom, axis: int, lo: int, hi: int) -> Atom:
-    n = x.aval.shape[axis]
-    if max(lo, hi) > n:
-        raise unsupported("np.pad(mode='wrap') by more than the array")
-    return _joined([part(x, axis, n - lo, lo), x, part(x, axis, 0, hi)], axis)
-
-
 def _joined(parts: list[Atom], axis: int) -> Atom:
     parts = [p for p in parts if p.aval.shape[axis]]
     return parts[0] if len(parts) == 1 else emit("concatenate", *parts, axis=axis)
 
 
-_BORDERS = {
-    "edge": _edge,
-    "wrap": _around,
-    "reflect": lambda x, axis, lo, hi: _mirror(x, axis, lo, hi, 1),
-    "symmetric": lambda x, axis, lo, hi: _mirror(x, axis, lo, hi, 0),
-}
+_BORDERS = {"edge": _edge}

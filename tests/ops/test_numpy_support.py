@@ -1,0 +1,100 @@
+"""The table of support holds: values, derivatives, compiled code, refusals.
+
+`python -m tests.support` compiles every routine; here it is one of four.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+import tracejit
+from tests.ops.numpy_table import ROUTINES, arguments, function
+from tests.support import ROOT, document
+from tracejit.base.errors import TracejitError
+from tracejit.base.pytree import flatten
+from tracejit.testing import check_grads
+
+SMOOTH = [text for r in ROUTINES.values() for text in r.smooth]
+VALUES = SMOOTH + [text for r in ROUTINES.values() for text in r.constant]
+REFUSED = [text for r in ROUTINES.values() for text in r.refused]
+
+#: Compiled by the tests; the others by the command.
+SOME = [name for name in ROUTINES if zlib.crc32(name.encode()) % 4 == 0]
+
+
+def given(text):
+    """The arguments of an expression, each time anew."""
+    return [np.array(v) if np.ndim(v) else v for v in arguments(text).values()]
+
+
+def assert_same(got, want, tolerance=1e-12):
+    """Structure, dtypes, shapes and values."""
+    got, want = flatten(got)[0], flatten(want)[0]
+    assert len(got) == len(want)
+    for mine, theirs in zip(got, want, strict=True):
+        mine, theirs = np.asarray(mine), np.asarray(theirs)
+        assert (mine.dtype, mine.shape) == (theirs.dtype, theirs.shape)
+        np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_value_is_numpys(text):
+    fn = function(text)
+    with np.errstate(all="ignore"):
+        want = fn(*given(text))
+    assert_same(tracejit.jit(fn, backend="numpy")(*given(text)), want)
+
+
+@pytest.mark.parametrize("text", SMOOTH)
+def test_derivatives_are_differences(text):
+    with np.errstate(all="ignore"):
+        check_grads(function(text), given(text), order=2, backend="numpy")
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_refused_by_an_error_of_ours(text):
+    with pytest.raises(TracejitError):
+        tracejit.jit(function(text), backend="numpy")(*given(text))
+
+
+def check_compiled(name):
+    """All expressions of a routine in one kernel, with their gradient."""
+    routine = ROUTINES[name]
+    texts = routine.smooth or routine.constant
+    if not texts:
+        return
+    fn, args = function(*texts), list(arguments(*texts).values())
+
+    def weighted(*xs):
+        out = fn(*xs)
+        total = 0.0
+        for k, y in enumerate(flatten(out)[0]):
+            total = total + np.sum(np.sin(np.asarray(y) + k))
+        return total, out
+
+    def run(backend):
+        places = tuple(range(len(args)))
+        gradient = tracejit.value_and_grad(
+            weighted, argnums=places, has_aux=True, backend=backend
+        )
+        return gradient(*[np.array(v) if np.ndim(v) else v for v in args])
+
+    if routine.smooth:
+        assert_same(run("numba"), run("numpy"), 1e-10)
+    else:
+        here, there = (tracejit.jit(fn, backend=b)(*args) for b in ("numba", "numpy"))
+        assert_same(here, there, 1e-10)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_compiled_is_interpreted(name):
+    with np.errstate(all="ignore"):
+        check_compiled(name)
+
+
+def test_the_document_is_up_to_date():
+    text = (ROOT / "SUPPORT.md").read_text(encoding="utf-8")
+    assert text == document(), "run `python -m tests.support`"

@@ -1,0 +1,93 @@
+"""`python -m tests.support`: writes SUPPORT.md from the table of NumPy's routines.
+
+The tests hold what it says; they compile a part of the routines, to be quick. With
+`--compile` this command compiles all of them and compares with the interpreter.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.ops.numpy_cases import Routine
+from tests.ops.numpy_table import KNOWN, ROUTINES, SECTIONS
+
+ROOT = Path(__file__).parent.parent
+
+_HEAD = """\
+# What of NumPy is supported
+
+Written by `python -m tests.support`; do not edit. Every line stands for expressions in
+`tests/ops/numpy_cases*.py`, which the tests hold against NumPy (value, dtype, shape),
+against numeric differences (gradient and second order), and compiled against
+interpreted.
+
+*gradient*: **yes**, or **0** where the derivative is zero everywhere that it exists.
+*why not*: expressions that raise an error of tracejit's, and the reason. Arrays that do
+not depend on traced values are NumPy's own: any function works on them.
+"""
+
+
+def row(name: str, routine: Routine) -> str:
+    """One line of a table."""
+    works = bool(routine.smooth or routine.constant)
+    value = "yes" if works else "no"
+    slope = "yes" if routine.smooth else "0" if works else "no"
+    reasons = "; ".join(f"`{text}`: {why}" for text, why in routine.refused.items())
+    cells = [f"`{name}`", value, slope, slope, value, reasons.replace("|", "\\|")]
+    return f"| {' | '.join(cells)} |"
+
+
+def counts() -> dict[str, int]:
+    """How many routines and expressions there are, by what is true of them."""
+    table = ROUTINES.values()
+    return {
+        "routines": len(table),
+        "with a gradient": sum(bool(r.smooth) for r in table),
+        "constant": sum(bool(r.constant) and not r.smooth for r in table),
+        "refused altogether": sum(not r.smooth and not r.constant for r in table),
+        "expressions": sum(len(r.smooth) + len(r.constant) for r in table),
+        "expressions refused": sum(len(r.refused) for r in table),
+    }
+
+
+def document() -> str:
+    """The text of SUPPORT.md."""
+    lines = [_HEAD]
+    lines.append(", ".join(f"{n} {what}" for what, n in counts().items()) + ".\n")
+    lines.append("Known arrays in expressions:\n")
+    lines += [f"- `{name} = {text}`" for name, text in KNOWN.items()]
+    for title, routines in SECTIONS.items():
+        lines += [f"\n## {title}\n"]
+        lines += ["| routine | value | gradient | second order | compiled | why not |"]
+        lines += ["|---|---|---|---|---|---|"]
+        lines += [row(name, routine) for name, routine in routines.items()]
+    return "\n".join(lines) + "\n"
+
+
+def compile_all() -> int:
+    """Compile every routine; how many differ from the interpreter."""
+    # The tests import this module.
+    from tests.ops.test_numpy_support import check_compiled
+
+    failed = 0
+    for name in ROUTINES:
+        try:
+            check_compiled(name)
+        except Exception as error:
+            failed += 1
+            print(f"{name}: {type(error).__name__}: {error}")
+    print(
+        f"{len(ROUTINES) - failed} of {len(ROUTINES)} routines compile as they should"
+    )
+    return failed
+
+
+def main() -> int:
+    (ROOT / "SUPPORT.md").write_text(document(), encoding="utf-8")
+    print(", ".join(f"{n} {what}" for what, n in counts().items()))
+    return 1 if "--compile" in sys.argv and compile_all() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
