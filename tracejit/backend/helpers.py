@@ -14,6 +14,7 @@ import numpy as np
 
 from tracejit.backend import matrix_helpers, sort_helpers
 from tracejit.backend.names import DTYPES
+from tracejit.ops.scalars import SCALARS
 
 
 def _tj_add(total: Any, value: Any) -> Any:
@@ -125,6 +126,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
     }
     | matrix_helpers.HELPERS
     | sort_helpers.HELPERS
+    | SCALARS
 )
 
 

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from tracejit.backend import blas, helpers, numba_lapack, numba_math
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.ops import scalars
 
 
 def _combining(by: Callable[..., Any]) -> Any:
@@ -183,8 +184,9 @@ _INTRINSICS = {
 
 def _compiled_helpers() -> dict[str, Any]:
     """The helpers as Numba functions, which see each other by name."""
-    seen: dict[str, Any] = {**helpers.plain_globals(), **_INTRINSICS}
-    for name, f in helpers.HELPERS.items():
+    seen: dict[str, Any] = {**helpers.plain_globals(), **scalars.NAMES, **_INTRINSICS}
+    own = {k: f for k, f in scalars.NAMES.items() if isinstance(f, FunctionType)}
+    for name, f in (own | helpers.HELPERS).items():
         if name not in _INTRINSICS:
             copy = FunctionType(f.__code__, seen, name)
             seen[name] = njit(error_model="numpy")(copy)
