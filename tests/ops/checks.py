@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-import tracejit.ops.factor
 import tracejit.ops.bits
+import tracejit.ops.complex_parts
+import tracejit.ops.factor
 import tracejit.ops.index
 import tracejit.ops.linalg
 import tracejit.ops.sort

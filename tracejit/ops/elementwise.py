@@ -388,7 +388,8 @@ arctanh = elementwise(
 # Signs, rounding, choice of the larger ----------------------------------------------
 
 
-def _real_dtype(x: Any) -> Any:
+def real_dtype(x: Any) -> Any:
+    """The dtype of the parts of numbers of a dtype."""
     return np.empty(0, x).real.dtype
 
 
@@ -396,8 +397,9 @@ def _abs_partial(y: Any, x: Any) -> Any:
     if x.aval.dtype.kind != "c":
         return sign(x)
     # The projection on the direction of x; at the origin the slope is 0.
-    direction = conj(x) / cast_to(select(eq(y, 0), 1, y), x.aval.dtype)
-    return lambda tangent: real(tangent * direction)
+    size = cast_to(select(eq(y, 0), 1, y), x.aval.dtype)
+    direction = REGISTRY["conj"](x) / size
+    return lambda tangent: REGISTRY["real"](tangent * direction)
 
 
 abs_ = elementwise(
@@ -406,7 +408,7 @@ abs_ = elementwise(
     _abs_partial,
     emit="abs({0})",
     domain=(POSITIVE,),
-    result=_real_dtype,
+    result=real_dtype,
     dtypes=ARITHMETIC,
 )
 sign: Elementwise = elementwise("sign", np.sign, None, emit="np.sign({0})", dtypes=REAL)
@@ -555,55 +557,6 @@ shift_right = elementwise(
     emit="({0} >> ({1} if 0 <= {1} < {bits} else {dtype}({bits} - 1)))",
     domain=((-20, 20), (0, 5)),
     dtypes="i",
-)
-
-# Complex numbers. Cotangents are transposed without conjugation: of a real function of
-# x + iy the cotangent is ∂x - i ∂y, and Re(ct * dz) is the change it stands for. ------
-
-
-def _complex_dtype(x: Any, *rest: Any) -> Any:
-    return np.result_type(x, np.complex64)
-
-
-def _complex(re: Any, im: Any) -> Any:
-    out = np.empty(np.shape(re) or np.shape(im), _complex_dtype(np.asarray(re).dtype))
-    out.real, out.imag = re, im
-    return out[()]
-
-
-complex_: Elementwise = elementwise(
-    "complex",
-    _complex,
-    emit="{dtype}(complex({0}, {1}))",
-    result=_complex_dtype,
-    arity=2,
-    transposes=(lambda ct, re, im: real(ct), lambda ct, re, im: -imag(ct)),
-)
-real: Elementwise = elementwise(
-    "real",
-    np.real,
-    emit="{0}.real",
-    result=_real_dtype,
-    dtypes="c",
-    arity=1,
-    transposes=(lambda ct, z: complex_(ct, 0),),
-)
-imag: Elementwise = elementwise(
-    "imag",
-    np.imag,
-    emit="{0}.imag",
-    result=_real_dtype,
-    dtypes="c",
-    arity=1,
-    transposes=(lambda ct, z: complex_(0, -ct),),
-)
-conj: Elementwise = elementwise(
-    "conj",
-    np.conj,
-    emit="{0}.conjugate()",
-    dtypes="c",
-    arity=1,
-    transposes=(lambda ct, z: conj(ct),),
 )
 
 # Casts ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Literal, Var
 from tracejit.ops import (
+    complex_parts,
     control,
     elementwise,
     index,
@@ -36,6 +37,7 @@ from tracejit.ops.promote import (
     broadcast_shapes,
     broadcast_to,
     convert,
+    dtype_spec,
     interval_of,
     loop_dtypes,
     result_type,
@@ -44,7 +46,17 @@ from tracejit.ops.promote import (
 )
 
 # Their import declares the primitives that are looked up by name below.
-_DECLARES = (control, elementwise, index, linalg, reduce, shape, sort, special)
+_DECLARES = (
+    complex_parts,
+    control,
+    elementwise,
+    index,
+    linalg,
+    reduce,
+    shape,
+    sort,
+    special,
+)
 
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -333,11 +345,37 @@ def apply(ufunc: np.ufunc, *operands: Any, dtype: Any = None) -> Any:
     """`ufunc(*operands)`: an Atom, or a tuple of them where it has several results."""
     if not known_ufunc(ufunc):
         raise unsupported(f"np.{ufunc.__name__}")
+    if ufunc in COMPARISONS:
+        operands = _comparable(operands)
     dtypes = loop_dtypes(ufunc, *operands)
     if dtype is not None:
         # NumPy picks the loop that makes this dtype: the same for all operands here.
         dtypes = (np.dtype(dtype),) * len(dtypes)
     return _emit_ufunc(ufunc, operands, dtypes)
+
+
+COMPARISONS = {
+    *(np.less, np.less_equal, np.greater, np.greater_equal),
+    *(np.equal, np.not_equal),
+}
+
+
+def _comparable(operands: Any) -> Any:
+    """Operands where a number of Python's may be out of the other one's range.
+
+    NumPy compares them as they are: no small integer is above 300.
+    """
+    numbers = [op for op in operands if dtype_spec(op) is int]
+    others = [op for op in operands if dtype_spec(op) is not int]
+    if len(numbers) != 1 or dtype_spec(others[0]).kind not in "iu":
+        return operands
+    number, dtype = strong(numbers[0]), dtype_spec(others[0])
+    info = np.iinfo(dtype)
+    fits = isinstance(number, Literal) and info.min <= number.value <= info.max
+    if fits or dtype == np.int64:
+        return operands
+    wide = np.float64 if dtype == np.uint64 else np.int64
+    return [convert(strong(op), wide) for op in operands]
 
 
 def _emit_ufunc(ufunc: np.ufunc, operands: Any, dtypes: Any) -> Any:
