@@ -148,3 +148,124 @@ def match_on_traced_values(x):
                 total += k * x[i] ** 2
         total *= 1.1
     return total
+
+
+# Generators -------------------------------------------------------------------------
+
+
+def positive(x):
+    for i in range(len(x)):
+        if x[i] > 0:
+            yield i, x[i] * 2
+        elif i % 2:
+            yield i, -x[i]
+
+
+@case(X)
+def generators_that_decide(x):
+    total, last = 0.0, 0.0
+    for i, v in positive(x):
+        half = v / 2
+        total += i * half
+        if v > 0.5:
+            last = v
+    return total, last, sum(v for _, v in positive(x)), sum(map(float, x))
+
+
+@case(X)
+def generator_left_early(x):
+    def halves(v):
+        try:
+            while True:
+                v = v * 0.5
+                if v > 1.0:
+                    v = v - 0.25
+                yield v
+        finally:
+            v = 0.0
+
+    steps = 0
+    for v in halves(x[0] ** 2 + 9):
+        steps += 1
+        if v < 0.01:
+            break
+    return v, steps, first_above(x, 0.2)
+
+
+def first_above(x, limit):
+    for i, v in positive(x):
+        if v > limit:
+            return i
+    return -1
+
+
+@case(X)
+def generator_and_consumer_take_turns(x):
+    state = x.copy()
+
+    def steps():
+        for i in range(len(state) - 1):
+            if state[i] > 0:
+                state[i + 1] += state[i]
+            yield state
+
+    seen = 0.0
+    for s in steps():
+        seen += s.sum()
+        s *= 0.9
+    return seen, state
+
+
+@case(X)
+def generator_of_one_buffer(x):
+    def moving():
+        buffer = np.zeros(2)
+        for i in range(len(x) - 1):
+            buffer[:] = x[i : i + 2]
+            yield buffer
+
+    everything = list(moving())
+    return sum(b[0] * b[1] for b in moving()), everything[0], len(everything)
+
+
+@case(X)
+def generators_of_generators(x):
+    def inner(v):
+        yield v
+        yield from (v * k for k in range(1, 3))
+
+    def outer():
+        for i in range(len(x)):
+            yield from inner(x[i] if x[i] > 0 else 0.0)
+        return None
+
+    a, b, *rest = outer()
+    pairs = [(k, v) for k, v in zip(range(3), outer(), strict=False)]
+    flat = np.fromiter((v + 1 for v in outer()), float)
+    return sum(outer(), 1.0), a + b + len(rest), pairs[2][1], flat, max(outer())
+
+
+@case(X)
+def generator_expressions_that_decide(x):
+    n = len(x)
+    a = sum(x[i] * x[j] for i in range(n) for j in range(i) if x[j] > 0)
+    b = sum(u if u > v else v for u, v in zip(x, x[::-1], strict=False))
+    total = 0.0
+    for v in (u * u for u in x if u < 0.5):
+        total += v
+    return a, b, total, tuple(v * 2 for v in x)
+
+
+@case(X)
+def generator_loops_stay_in_order(x):
+    out = []
+
+    def walk():
+        for i in range(3):
+            out.append(i)
+            yield i
+
+    for i in walk():
+        out.append(10 * i)
+        x = x + len(out)
+    return x, np.array(out)

@@ -509,3 +509,35 @@ def test_a_counter_that_is_read_is_not_counted_once():
 
     with pytest.raises(OutsideStoreError, match=r"Problem\.calls"):
         stage(Problem().f, (X,))
+
+
+# Generators ---------------------------------------------------------------------------
+
+
+def test_the_loops_of_generators_stay_loops():
+    def halves(x):
+        for i in range(len(x)):
+            yield x[i] / 2
+
+    def f(x):
+        total = 0.0
+        for v in halves(x):
+            total += v
+        return total + sum(v * v for v in x)
+
+    short, long = stage(f, (X,)), stage(f, (np.ones(1000),))
+    assert len(primitives(short)) == len(primitives(long))
+    assert primitives(long).count("for") == 2
+
+
+def test_pulled_generators_decide_nothing():
+    def positive(x):
+        for v in x:
+            if v > 0:
+                yield v
+
+    def f(x):
+        return next(positive(x))
+
+    with pytest.raises(TracedValueError):
+        stage(f, (X,))

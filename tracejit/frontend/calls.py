@@ -9,16 +9,19 @@ import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.errors import ImpureCallError, StagingError
 from tracejit.frontend import draws, trips
-from tracejit.frontend.box import Box, from_plain
+from tracejit.frontend.box import Box, from_plain, has_box
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.functions import has_source, is_lifted, lifted
+from tracejit.frontend.generators import Generator
+from tracejit.frontend.lift import Meta
+from tracejit.frontend.loops import for_
 from tracejit.frontend.outside import (
     attribute,
     imported,
@@ -27,11 +30,13 @@ from tracejit.frontend.outside import (
     iter_,
     plain_range,
 )
-from tracejit.frontend.places import Contents
+from tracejit.frontend.places import Contents, Frame
 from tracejit.frontend.session import session
-from tracejit.frontend.state import set_attr
+from tracejit.frontend.state import binary, set_attr
 
 CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
+#: The variables of `sum`: the total goes from round to round.
+SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
 _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
 
 
@@ -56,7 +61,7 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
         return _method(fn, args, kwargs)
     handler = dispatch(fn)
     if handler is not None:
-        return handler(*map(_argument, args), **kwargs)
+        return handler(*map(_whole, args), **kwargs)
     if isinstance(fn, functools.partial):
         return call(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
     if isinstance(fn, type):
@@ -86,9 +91,16 @@ def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
     wrapped = getattr(fn, "py_func", None)
     if isinstance(wrapped, FunctionType):
         return call(wrapped, *args, **kwargs)
-    if is_library(fn.__module__) or not has_source(fn):
+    own = is_library(fn.__module__) and not _stageable(fn, args, kwargs)
+    if own or not has_source(fn):
         return _foreign(fn, args, kwargs)
     return lifted(fn)(*args, **kwargs)
+
+
+def _stageable(fn: FunctionType, args: Any, kwargs: Any) -> bool:
+    """Whether a library's function, written in Python, is to compute with boxes."""
+    root = (fn.__module__ or "").partition(".")[0]
+    return root in ("numpy", "scipy") and has_box(*args, *kwargs.values())
 
 
 def _method(fn: MethodType, args: Any, kwargs: Any) -> Any:
@@ -129,6 +141,11 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
 def _argument(value: Any) -> Any:
     """An argument of a function that is not lifted."""
     return plain_range(imported(value))
+
+
+def _whole(value: Any) -> Any:
+    """An argument of a function that consumes all of an iterator."""
+    return value.collect() if isinstance(value, Generator) else _argument(value)
 
 
 def _callback(fn: Any) -> Any:
@@ -228,10 +245,28 @@ def _next(iterator: Any, *default: Any) -> Any:
 
 def _lister(cls: type) -> Callable[..., Any]:
     def make(*args: Any, **kwargs: Any) -> Any:
-        args = tuple([iter_(a) for a in args])
+        args = tuple([_elements(a) for a in args])
         return session().make(cls(*args, **kwargs))
 
     return make
+
+
+def _elements(values: Any) -> Any:
+    """What to iterate over, all of it."""
+    return values.collect() if isinstance(values, Generator) else iter_(values)
+
+
+def _sum(values: Any, start: Any = 0) -> Any:
+    if not isinstance(values, Generator) or not values.can_push(False):
+        return dispatch(sum)(_argument(values), _argument(start))  # type: ignore[misc]
+    frame = Frame()
+    frame.total = start
+
+    def add(value: Any) -> None:
+        frame.total = binary("add", frame.total, value)
+
+    for_(frame, values, add, SUMMING)
+    return frame.total
 
 
 def _sorted(values: Any, **kwargs: Any) -> Any:
@@ -239,7 +274,7 @@ def _sorted(values: Any, **kwargs: Any) -> Any:
         key = kwargs["key"]
         kwargs["key"] = lambda v: call(key, v)
     handler = dispatch(sorted)
-    return session().make((handler or sorted)(iter_(values), **kwargs))
+    return session().make((handler or sorted)(_elements(values), **kwargs))
 
 
 def attr(obj: Any, name: str) -> Any:
@@ -276,7 +311,11 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     sorted: _sorted,
     np.random.default_rng: _default_rng,
     iter: lambda values, *more: iter(iter_(values), *more),
-    tuple: lambda values=(): tuple(iter_(values)),
+    tuple: lambda values=(): tuple(_elements(values)),
+    sum: _sum,
+    np.fromiter: lambda values, dtype, count=-1: call(
+        np.array, list(_elements(values))[: None if count < 0 else count], dtype
+    ),
 }
 for _fn in (
     *(getattr(builtins, name) for name in _IMPURE),

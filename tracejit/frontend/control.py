@@ -9,6 +9,8 @@ from tracejit.base.errors import FenceError, TracejitError
 from tracejit.frontend import branches, calls, loops, matches, outside, state
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
+from tracejit.frontend.generators import Generator
+from tracejit.frontend.lift import NO_META
 from tracejit.frontend.outside import imported
 from tracejit.frontend.places import Frame
 from tracejit.frontend.session import Raised, Restage, session
@@ -59,6 +61,18 @@ def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any
     return matches.as_instance(value, cls, count, names, calls.attr, type_of)
 
 
+def genexp(source: Any, lazy: Any, each: Any) -> Generator:
+    """A generator expression over `source`."""
+
+    def push(emit: Any) -> None:
+        def emit_all(value: Any) -> None:
+            emit(value)
+
+        each(emit_all, source)
+
+    return Generator(lambda: lazy(source), push, whole=True)
+
+
 def made(obj: Any) -> Any:
     """A list, set or dict that was written down."""
     return session().make(obj)
@@ -78,6 +92,9 @@ HOOKS.update(
         "not": branches.not_,
         "none_of": branches.none_of,
         "compare": branches.compare,
+        "generator": Generator,
+        "genexp": genexp,
+        "no_meta": NO_META,
         "sequence": lambda value, *how: matches.as_sequence(imported(value), *how),
         "mapping_parts": lambda value, *how: matches.as_mapping(imported(value), *how),
         "class": as_instance,

@@ -6,15 +6,18 @@ Each becomes a call of a hook, or stays. `lift` does the statements.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.frontend.generators import EMIT
 from tracejit.frontend.jumps import NONE_OF
 from tracejit.frontend.matches import CLASS, MAPPING, SEQUENCE
 from tracejit.frontend.scopes import Scope, scope_of
 
 #: Names of hooks in lifted code start with this.
 HOOK = "_tj_"
+EMITTER = HOOK + EMIT[1:]
 
 BINARY = {
     ast.Add: "add",
@@ -46,7 +49,7 @@ COMPARISONS = {
 
 
 #: Hooks that earlier rewritings call, by names of theirs.
-INTRINSICS = {name: name[1:] for name in (NONE_OF, SEQUENCE, MAPPING, CLASS)}
+INTRINSICS = {name: name[1:] for name in (NONE_OF, SEQUENCE, MAPPING, CLASS, EMIT)}
 
 
 def hook(name: str) -> ast.expr:
@@ -72,6 +75,20 @@ def load(name: str) -> ast.Name:
 def store(name: str) -> ast.Name:
     """A plain variable, assigned."""
     return ast.Name(name, ast.Store())
+
+
+def _function(params: Sequence[str], value: ast.expr) -> ast.Lambda:
+    args = [ast.arg(p) for p in params]
+    return ast.Lambda(ast.arguments([], args, None, [], [], None, []), value)
+
+
+def _is_simple(target: ast.expr) -> bool:
+    """Whether an assignment to a target is what passing arguments is."""
+    if isinstance(target, ast.Name):
+        return True
+    return isinstance(target, ast.Tuple | ast.List) and all(
+        isinstance(t, ast.Name) for t in target.elts
+    )
 
 
 class Expressions(ast.NodeTransformer):
@@ -136,24 +153,56 @@ class Expressions(ast.NodeTransformer):
         node.body = self.visit(node.body)
         return node
 
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
+        """Pulled, it runs as Python does; pushed, it is a nest of loops."""
+        first = node.generators[0].iter
+        simple = all(_is_simple(part.target) for part in node.generators)
+        if not simple or any(isinstance(n, ast.NamedExpr) for n in ast.walk(node)):
+            return self.comprehension(node)
+        pushed, name = copy.deepcopy(node), self.temporary()
+        source = call_hook("iter", self.visit(first))
+        lazy = self.inner(node, lambda n: self._pulled(n, load(name)))
+        each = self.inner(pushed, lambda n: self._pushed(n, load(name)))
+        new = call_hook(
+            "genexp", source, _function([name], lazy), _function([EMITTER, name], each)
+        )
+        return self.made(node, new)
+
+    def _pushed(self, node: ast.GeneratorExp, source: ast.expr) -> ast.expr:
+        loops = []
+        for k, part in enumerate(node.generators):
+            values = source if k == 0 else self.visit(part.iter)
+            loops.append((part.target, values, [self.test(t) for t in part.ifs]))
+        body: ast.expr = ast.Call(hook(EMIT[1:]), [self.visit(node.elt)], [])
+        meta, frame = hook("no_meta"), call_hook("frame")
+        for target, values, tests in reversed(loops):
+            for test in reversed(tests):
+                then = _function([], body)
+                body = call_hook("if", frame, test, then, text(None), meta)
+            names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+            run = _function(names, body)
+            if not isinstance(target, ast.Name):
+                item = self.temporary()
+                parts = ast.Starred(call_hook("iter", load(item)), ast.Load())
+                run = _function([item], ast.Call(run, [parts], []))
+            body = call_hook("for", frame, values, run, meta)
+        return body
+
     def comprehension(self, node: Any) -> Any:
         """A list, set, dict or generator expression: it runs as Python does."""
         first = self.visit(node.generators[0].iter)
+        return self.made(node, self.inner(node, lambda n: self._pulled(n, first)))
 
-        def rewrite(node: Any) -> Any:
-            for k, part in enumerate(node.generators):
-                part.iter = call_hook(
-                    "iter", first if k == 0 else self.visit(part.iter)
-                )
-                ast.copy_location(part.iter, first)
-                part.ifs = [self.visit(test) for test in part.ifs]
-            if isinstance(node, ast.DictComp):
-                node.key, node.value = self.visit(node.key), self.visit(node.value)
-            else:
-                node.elt = self.visit(node.elt)
-            return node
-
-        return self.made(node, self.inner(node, rewrite))
+    def _pulled(self, node: Any, first: ast.expr) -> Any:
+        for k, part in enumerate(node.generators):
+            values = first if k == 0 else self.visit(part.iter)
+            part.iter = ast.copy_location(call_hook("iter", values), node)
+            part.ifs = [self.visit(test) for test in part.ifs]
+        if isinstance(node, ast.DictComp):
+            node.key, node.value = self.visit(node.key), self.visit(node.value)
+        else:
+            node.elt = self.visit(node.elt)
+        return node
 
     def made(self, node: ast.AST, new: ast.expr) -> ast.expr:
         """A new list, set, dict or generator, which the hooks are told of."""
@@ -164,7 +213,7 @@ class Expressions(ast.NodeTransformer):
 
     visit_Set = visit_List  # type: ignore[assignment]
     visit_Dict = visit_List  # type: ignore[assignment]
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
+    visit_ListComp = visit_SetComp = visit_DictComp = comprehension
 
     # Logic ------------------------------------------------------------------------
 

@@ -18,11 +18,13 @@ frame; calls, attributes, items and everything read from outside go through hook
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 from tracejit.frontend.expressions import (
     BINARY,
+    EMITTER,
     HOOK,
     Expressions,
     call_hook,
@@ -30,10 +32,11 @@ from tracejit.frontend.expressions import (
     store,
     text,
 )
+from tracejit.frontend.generators import is_generator, yields_to_calls
 from tracejit.frontend.jumps import jumps_to_flags
 from tracejit.frontend.liveness import annotate
 from tracejit.frontend.matches import matches_to_branches
-from tracejit.frontend.scopes import COMPREHENSIONS, arguments, scope_of
+from tracejit.frontend.scopes import arguments, scope_of
 
 #: Names of thunks in lifted code start with this.
 THUNK = "_tj_of_"
@@ -47,12 +50,14 @@ class Meta:
     the flags that end the loop early.
     """
 
-    def __init__(self, node: ast.stmt):
-        self.line, self.col = node.lineno, node.col_offset
+    def __init__(self, node: object = None):
         self.live: frozenset[str] = frozenset(getattr(node, "live", ()))
         self.head: frozenset[str] = frozenset(getattr(node, "head", ()))
         self.again: frozenset[str] = frozenset(getattr(node, "again", ()))
         self.exits: tuple[str, ...] = tuple(getattr(node, "exits", ()))
+
+
+NO_META = Meta()
 
 
 class Lifter(Expressions):
@@ -62,10 +67,31 @@ class Lifter(Expressions):
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """A `def`, decorators and defaults aside."""
-        saved = self.scope, self.native
         matches_to_branches(node)
+        return self._generator(node) if is_generator(node) else self._plain(node, False)
+
+    def _generator(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """A function of the same parameters that gives both forms of a generator."""
+        lazy, each = copy.deepcopy(node), copy.deepcopy(node)
+        can_push = yields_to_calls(each)
+        self.names.append(node.name)
+        parts = [self.thunk("lazy", self._plain(lazy, True).body, node)]
+        forms: list[ast.expr] = [load(self.thunk_name("lazy")), text(None)]
+        if can_push:
+            body = self._plain(each, False).body
+            parts.append(self.thunk("each", body, node, EMITTER))
+            forms[1] = load(self.thunk_name("each"))
+        self.names.pop()
+        result = ast.Return(call_hook("generator", *forms))
+        node.body = [*parts, result]
+        node.args, node.returns = lazy.args, None
+        return ast.fix_missing_locations(node)
+
+    def _plain(self, node: ast.FunctionDef, native: bool) -> ast.FunctionDef:
+        """`native`: its statements stay Python's, as no function can hold a `yield`."""
+        saved = self.scope, self.native
         self.scope = scope = scope_of(node, self.scope, self.depth)
-        self.native = _is_generator(node)
+        self.native = native
         self.depth += 1
         self.names.append(node.name)
         first = arguments(node)
@@ -407,16 +433,3 @@ class Lifter(Expressions):
         name = self.thunk_name(part)
         node = ast.FunctionDef(name, args, body, [], None, None, type_params=[])  # type: ignore
         return ast.copy_location(node, where)
-
-
-def _is_generator(node: ast.FunctionDef) -> bool:
-    own = ast.Lambda, ast.FunctionDef, ast.ClassDef, *COMPREHENSIONS
-
-    def search(part: ast.AST) -> bool:
-        if isinstance(part, ast.Yield | ast.YieldFrom):
-            return True
-        if isinstance(part, own) and part is not node:
-            return False
-        return any(search(child) for child in ast.iter_child_nodes(part))
-
-    return search(node)

@@ -29,13 +29,15 @@ from tracejit.frontend.branches import (
     branch,
     merge_of,
     none_of,
+    not_,
     put,
     traced,
     truth,
 )
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
+from tracejit.frontend.generators import Generator, log_changes
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import counts_once, iter_
+from tracejit.frontend.outside import counts_once, iter_, require_new
 from tracejit.frontend.places import (
     UNDEFINED,
     Frame,
@@ -259,6 +261,9 @@ class Loop:
 
 def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> None:
     """`for … in values: body(…)`."""
+    if isinstance(values, Generator) and values.can_push(bool(meta.exits)):
+        _push(frame, values, body, meta)
+        return
     trips = trips_of(values)
     if trips is None:
         _unroll(frame, iter_(values), body, meta, None)
@@ -287,6 +292,21 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
     _unroll(frame, trips, body, meta, cause)
 
 
+def _push(
+    frame: Frame, values: Generator, body: Callable[[Any], Any], meta: Meta
+) -> None:
+    """Run the body wherever the generator yields."""
+    require_new(values)
+
+    def emit(value: Any) -> Any:
+        before = dict(frame.__dict__)
+        body(value)
+        log_changes(frame, before, meta.head)
+        return not_(none_of(*_flags(frame, meta)))
+
+    values.push(emit)
+
+
 @contextmanager
 def _attempt(frame: Frame, key: Any) -> Iterator[None]:
     """Stage the loop `key` in the block; when that fails, nothing has changed."""
@@ -308,8 +328,7 @@ _GIVES_UP = (Restage, FenceError, UnrollLimitError)
 
 def _key(body: Callable[..., Any]) -> Any:
     """A name of the loop's place in the source."""
-    code = body.__code__
-    return code.co_filename, code.co_firstlineno, code.co_name
+    return body.__code__
 
 
 def _unstageable(what: str, cause: Exception | None) -> Exception:
