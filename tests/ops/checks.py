@@ -15,6 +15,7 @@ import numpy as np
 import tracejit.ops.bits
 import tracejit.ops.complex_parts
 import tracejit.ops.factor
+import tracejit.ops.fourier
 import tracejit.ops.index
 import tracejit.ops.linalg
 import tracejit.ops.sort

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backend import matrix_helpers, sort_helpers
+from tracejit.backend import fft_helpers, matrix_helpers, sort_helpers
 from tracejit.backend.names import DTYPES
 from tracejit.ops.scalars import SCALARS
 
@@ -126,6 +126,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
     }
     | matrix_helpers.HELPERS
     | sort_helpers.HELPERS
+    | fft_helpers.HELPERS
     | SCALARS
 )
 

@@ -37,6 +37,7 @@ from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
 from tracejit.ops import (
     bits,
+    numpy_fourier,
     numpy_linalg,
     numpy_products,
     numpy_reduce,
@@ -57,6 +58,7 @@ from tracejit.ops.promote import (
 
 _PROGRAMS_COME_FROM = (
     bits,
+    numpy_fourier,
     numpy_linalg,
     numpy_products,
     numpy_reduce,
@@ -494,13 +496,17 @@ def linspace(
     start, stop = (as_box(x) for x in (start, stop))
     step = (stop - start) / max(gaps, 1)
     ndim = max(start.aval.ndim, stop.aval.ndim)
-    counts = known_box(np.arange(num, dtype=float), (num,)).reshaped(
+    counts = known_box(np.arange(num, dtype=step.aval.dtype), (num,)).reshaped(
         (num,) + (1,) * ndim
     )
     out = start + counts * step
     if endpoint and num > 1:
         out[-1] = stop
-    out = out if dtype is None else astype(out, dtype)
+    if dtype is not None:
+        whole = np.dtype(dtype).kind in "iu"
+        out = astype(
+            HANDLERS["ufunc"](np.floor, "__call__", out) if whole else out, dtype
+        )
     out = out if axis == 0 else HANDLERS[np.moveaxis](out, 0, axis)
     return (out, step) if retstep else out
 

@@ -65,7 +65,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 ON_COMPLEX = set(
     "all allclose angle any append array_equal average column_stack concatenate "
     "convolve count_nonzero cross cumprod cumsum diag diagflat diagonal diff dot "
-    "dstack ediff1d einsum gradient hstack imag inner isclose iscomplex isreal kron "
+    "dstack ediff1d einsum fft fft2 fftn fftshift gradient hfft hstack ifft ifft2 "
+    "ifftn ifftshift imag inner irfft irfft2 irfftn isclose iscomplex isreal kron "
     "matmul matrix_power mean multi_dot nansum outer polyval prod real repeat roll "
     "select stack std sum tensordot tile trace trapezoid tril triu var vdot vecdot "
     "vstack where".split()
@@ -332,8 +333,8 @@ COMPOSED: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
-#: Ufuncs of scipy.special that are primitives, by name: SciPy is never imported.
-SPECIAL = {"erf": "erf", "erfc": "erfc", "gammaln": "lgamma"}
+#: Ufuncs of scipy.special, by name, as SciPy is not imported; see `scipy_special`.
+SPECIAL: dict[str, Callable[..., Any]] = {}
 
 
 def known_ufunc(ufunc: np.ufunc) -> bool:
@@ -386,12 +387,11 @@ def _emit_ufunc(ufunc: np.ufunc, operands: Any, dtypes: Any) -> Any:
         atoms = [
             a if isinstance(a, Literal) else broadcast_to(a, common) for a in atoms
         ]
-    program = COMPOSED.get(ufunc)
+    program = COMPOSED.get(ufunc) or SPECIAL.get(ufunc.__name__)
     if program:
         out = program(*atoms)
     else:
-        name = PRIMITIVES.get(ufunc) or SPECIAL[ufunc.__name__]
-        out = _primitive(name, *atoms)
+        out = _primitive(PRIMITIVES[ufunc], *atoms)
     if isinstance(out, tuple):
         return tuple(map(convert, out, dtypes[ufunc.nin :]))
     return convert(out, dtypes[-1])
@@ -500,9 +500,11 @@ def round_(x: Any, decimals: int = 0) -> Atom:
     """`np.round`: half to even, scaled by a power of ten as NumPy does."""
     x = strong(x)
     if not x.aval.inexact:
-        if decimals < 0:
-            raise unsupported("np.round of integers to negative decimals")
-        return x
+        if decimals >= 0:
+            return x
+        tens = 10.0**-decimals
+        whole = apply(np.rint, apply(np.divide, x, tens))
+        return convert(apply(np.multiply, whole, tens), x.aval.dtype)
     if decimals == 0:
         return apply(np.rint, x)
     shift = convert(10.0 ** abs(decimals), x.aval.dtype)

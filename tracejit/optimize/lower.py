@@ -12,7 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 from tracejit.ir.program import Program
-from tracejit.optimize import array_rules, control_rules, matrix_rules, sort_rules
+from tracejit.optimize import (
+    array_rules,
+    control_rules,
+    fft_rules,
+    matrix_rules,
+    sort_rules,
+)
 from tracejit.optimize.expand import expand
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
@@ -25,7 +31,7 @@ from tracejit.optimize.registers import (
 from tracejit.optimize.windows import slide_all
 
 RULES = array_rules.RULES | control_rules.RULES | matrix_rules.RULES
-RULES |= sort_rules.RULES
+RULES |= sort_rules.RULES | fft_rules.RULES
 
 
 def lower(program: Program, *, blas: bool = True) -> Kernel:
