@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from dataclasses import dataclass
+import io
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -269,3 +273,157 @@ def generator_loops_stay_in_order(x):
         out.append(10 * i)
         x = x + len(out)
     return x, np.array(out)
+
+
+# Objects of the user's --------------------------------------------------------------
+
+
+class Vector:
+    def __init__(self, d):
+        self.d = d
+
+    def __len__(self):
+        return len(self.d)
+
+    def __neg__(self):
+        for i in range(len(self.d)):
+            if self.d[i] > 0:
+                self.d[i] *= -1
+        return self
+
+    def __abs__(self):
+        return sum(v if v > 0 else -v for v in self.d)
+
+    def __float__(self):
+        return float(self.d[0] if self.d[0] > 0 else self.d[1])
+
+    def __contains__(self, v):
+        return any(p > v for p in self.d)
+
+    def __iter__(self):
+        for v in self.d:
+            if v > 0:
+                yield v
+            else:
+                yield 0.0
+
+    def __divmod__(self, k):
+        return (k, 1.0) if self.d[0] > 0 else (k, 2.0)
+
+
+@case(X)
+def special_methods(x):
+    v = Vector(x.copy())
+    total = float(v) + abs(v) + len(v) + sum(v) + divmod(v, 3)[1]
+    for part in v:
+        total += part**2
+    if 0.5 in v:
+        total += 1
+    return total, (-v).d
+
+
+class Scaled:
+    def __init__(self, s):
+        self.s = s
+
+    def __enter__(self):
+        self.old = self.s
+        if self.s > 0:
+            self.s = self.s * 2
+        return self
+
+    def __exit__(self, *error):
+        self.s = self.old if self.s < 10 else 0.0
+        return False
+
+
+@case(X)
+def context_managers(x):
+    with Scaled(x[0]) as a, np.errstate(all="ignore"), Scaled(2.0):
+        y = a.s * x
+        if y[0] > 0:
+            y = y + 1
+    return y, a.s
+
+
+@dataclass
+class Layer:
+    w: np.ndarray
+    scale: float = 1.0
+    seen: list = field(default_factory=list)
+
+    def __post_init__(self):
+        if self.scale > 0:
+            self.scale = self.scale * 2
+        self.seen.append(self.scale)
+
+
+@case(X)
+def dataclasses_with_post_init(x):
+    layer = Layer(x, x[0])
+    layer.seen.append(1.0)
+    return layer.w * layer.scale, sum(layer.seen)
+
+
+class Plain:
+    pass
+
+
+@case(X)
+def new_objects_may_hold_traced_values(x):
+    p = Plain()
+    p.x = x
+    groups = defaultdict(list)
+    for i in range(4):
+        groups[i % 2].append(x[i])
+    rows = [[0.0] * 2 for _ in range(2)]
+    rows[1][0] = x[0]
+    part = [x[0], x[1], x[2]][1:]
+    part.append(1.0)
+    double = part.copy()
+    double.append(x[3])
+    return p.x.sum() + sum(groups[1]), np.array(rows), sum(part), sum(double)
+
+
+# Errors, text and numbers -----------------------------------------------------------
+
+
+@case(X)
+def errors_that_plain_python_raises(x):
+    try:
+        n = len(x[0])
+    except TypeError:
+        n = 1
+    try:
+        y = x + np.ones(len(x) + 1)
+    except ValueError as error:
+        y = x * len(error.args)
+    finally:
+        n += 1
+    with contextlib.suppress(IndexError):
+        n += x[100]
+    return y * n
+
+
+@case(X)
+def text_of_traced_values(x):
+    old = "%s is %5.2f" % (x, x[1])  # noqa: UP031
+    lines = [f"{x[0]:8.3f}", old, f"{x.sum():>10}", f"{x[0]:5.1f}"]
+    print(*lines, file=io.StringIO())
+    return x * len(lines), x.__class__ is np.ndarray
+
+
+@case(X)
+def best_by_a_key(x):
+    points = [(x[k], float(k)) for k in range(4)]
+    low = min(points, key=lambda p: p[0])
+    high, where = max(points, key=lambda p: p[0] ** 2)
+    same = max([1, 3, 2], key=lambda k: k % 3)
+    return low[1], high, where, same, any([x[0] > 0, x[1] > 0]), all(v < 9 for v in x)
+
+
+@case(0.75, -3.5)
+def more_of_math(a, b):
+    near = math.isclose(a, b) or math.isclose(a, a + 1e-12)
+    parts = math.dist([a, b], [1.0, 2.0]), math.modf(b), math.ldexp(a, 3)
+    return near, parts, math.erf(a), math.erfc(b), math.gamma(a), math.lgamma(a)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -541,3 +542,25 @@ def test_pulled_generators_decide_nothing():
 
     with pytest.raises(TracedValueError):
         stage(f, (X,))
+
+
+def test_try_catches_nothing_that_a_branch_decides():
+    def f(x):
+        try:
+            if x[0] > 100:
+                x = x + np.ones(3)
+        except ValueError:
+            x = x * 2
+        return x
+
+    with pytest.raises(FenceError, match="depends on traced data"):
+        stage(f, (X,))
+
+    def g(x):
+        with contextlib.suppress(KeyError):
+            if x[0] > 100:
+                x = {}["k"]
+        return x
+
+    with pytest.raises(FenceError, match="depends on traced data"):
+        stage(g, (X,))

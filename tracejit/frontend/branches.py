@@ -80,6 +80,9 @@ class Branch:
                     self.value = run()
                 except Raised:
                     self.diverges = True
+                except Exception as error:
+                    trace.escaped = error
+                    raise
                 changed = watch.changes()
                 self.changes = {k: (p, p.get()) for k, p in changed.items()}
                 self.effects = trace.effects[begun:]
@@ -120,7 +123,7 @@ class Branch:
             try:
                 for place, value in self.changes.values():
                     if isinstance(place, Buffer):
-                        place.set(value)
+                        place.restore(value)
                 yield
             finally:
                 trace.undo_to(mark)

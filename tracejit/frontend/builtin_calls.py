@@ -37,7 +37,8 @@ from tracejit.frontend.numpy_calls import python_number
 from tracejit.frontend.operators import apply
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
-from tracejit.ops import numpy_names
+from tracejit.ops import numpy_names, special
+from tracejit.ops.control import Failure, check
 from tracejit.ops.promote import (
     BOOL,
     COMPLEX,
@@ -107,9 +108,23 @@ def int_(x: Any, *base: Any) -> Any:
     if is_static(x):
         return int(plain(x))
     atom = _scalar(x, "Python scalars")
+    if atom.aval.inexact:
+        _require_finite(atom)
     out = box_of(keep_interval(convert(atom, INT), atom), "python")
     out.linear = x.linear
     return out
+
+
+def _require_finite(atom: Any) -> None:
+    """What Python finds out when it converts, the program does, too."""
+    loc = current_trace().builder.loc
+    for name, error, what in (
+        ("isnan", ValueError, "NaN"),
+        ("isinf", OverflowError, "infinity"),
+    ):
+        ok = numpy_names.emit("logical_not", numpy_names.emit(name, atom))
+        text = f"cannot convert float {what} to integer"
+        check(ok, error=Failure(error, (text,), loc))
 
 
 @handles(bool)
@@ -369,6 +384,47 @@ def log(x: Any, *base: Any) -> Any:
 
 def _to_base(out: Any, *base: Any) -> Any:
     return out / math.log(base[0]) if base else out
+
+
+def _special(primitive: Any) -> Callable[[Any], Any]:
+    return lambda x: box_of(primitive(strong(operand(float_(x)))), "python")
+
+
+for _fn, _primitive in (
+    (math.erf, special.erf),
+    (math.erfc, special.erfc),
+    (math.gamma, special.gamma),
+    (math.lgamma, special.lgamma),
+):
+    HANDLERS[_fn] = _handler(_fn, _special(_primitive))
+
+
+@handles(math.isclose)
+def isclose(a: Any, b: Any, *, rel_tol: float = 1e-09, abs_tol: float = 0.0) -> Any:
+    """`math.isclose`."""
+    largest = apply(np.maximum, abs_(float_(a)), abs_(float_(b)))
+    bound = apply(np.maximum, rel_tol * largest, abs_tol)
+    near = abs_(a - b) <= bound
+    return bool_(apply(np.logical_or, a == b, near & np.isfinite(largest)))
+
+
+@handles(math.dist)
+def dist(p: Any, q: Any) -> Any:
+    """`math.dist`: the distance of two points."""
+    return hypot(*[a - b for a, b in zip(p, q, strict=True)])
+
+
+@handles(math.ldexp)
+def ldexp(x: Any, n: Any) -> Any:
+    """`math.ldexp(x, n)`."""
+    return float_(x) * 2.0**n
+
+
+@handles(math.modf)
+def modf(x: Any) -> Any:
+    """`math.modf(x)`: fraction and whole, both of the sign of x."""
+    whole = apply(np.trunc, float_(x))
+    return apply(np.copysign, float_(x) - whole, float_(x)), whole
 
 
 @handles(math.hypot)

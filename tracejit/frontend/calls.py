@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import functools
 import io
+import math
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
@@ -17,6 +19,8 @@ import numpy as np
 from tracejit.base.errors import ImpureCallError, StagingError
 from tracejit.frontend import draws, trips
 from tracejit.frontend.box import Box, from_plain, has_box
+from tracejit.frontend.branches import choose, traced, truth
+from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.functions import has_source, is_lifted, lifted
 from tracejit.frontend.generators import Generator
@@ -28,11 +32,12 @@ from tracejit.frontend.outside import (
     is_library,
     is_outside,
     iter_,
+    own_iterator,
     plain_range,
 )
 from tracejit.frontend.places import Contents, Frame
 from tracejit.frontend.session import session
-from tracejit.frontend.state import binary, set_attr
+from tracejit.frontend.state import binary, set_attr, users_method
 
 CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
 #: The variables of `sum`: the total goes from round to round.
@@ -49,6 +54,10 @@ def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
 def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(fn, FunctionType):
         return _function(fn, args, kwargs)
+    if args and type(args[0]) is not Box and _hashable(fn) and fn in _METHODS:
+        method = users_method(args[0], _METHODS[fn])
+        if method is not None:
+            return call(method, *args)
     staged_call = getattr(type(fn), "__tracejit_call__", None)
     if staged_call is not None:  # a transform: its program joins this one
         return staged_call(fn, *args, **kwargs)
@@ -116,26 +125,49 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
     if plain and not is_library(cls.__module__) and not issubclass(cls, BaseException):
         obj = session().make(cls.__new__(cls))
         if is_dataclass(cls) and not has_source(init):
-            init(obj, *args, **kwargs)  # generated: it stores its arguments
+            _generated_init(obj, init, args, kwargs)
         else:
             call(init, obj, *args, **kwargs)
         return obj
     args = tuple([_callback(_argument(a)) for a in args])
     obj = cls(*args, **kwargs)
-    return session().make(obj) if isinstance(obj, CONTAINERS) else obj
+    own = cls.__module__ and not is_library(cls.__module__)
+    return session().make(obj) if own or isinstance(obj, CONTAINERS) else obj
+
+
+def _generated_init(obj: Any, init: Any, args: Any, kwargs: Any) -> None:
+    """The `__init__` of a dataclass stores its arguments; what it calls is lifted."""
+    after = users_method(obj, "__post_init__")
+    if after is not None and hasattr(obj, "__dict__"):
+
+        def post_init(*rest: Any) -> None:
+            del obj.__dict__["__post_init__"]
+            call(after, obj, *rest)
+
+        obj.__dict__["__post_init__"] = post_init
+    init(obj, *args, **kwargs)
+    for part in fields(obj):
+        if part.default_factory is not MISSING and part.name not in kwargs:
+            made = getattr(obj, part.name)
+            if not is_outside(made):
+                session().make(made)
 
 
 def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     name = fn.__name__
     if name in _READING:
-        target = imported(owner)
-        return getattr(target, name)(*args, **kwargs)
+        found = getattr(imported(owner), name)(*args, **kwargs)
+        return session().make(found) if name in ("copy", "union") else found
     if not is_outside(owner) or name in ("pop", "popitem", "popleft", "setdefault"):
         imported(owner)
     session().record(Contents(owner))
-    if name == "sort" and isinstance(kwargs.get("key"), FunctionType):
-        kwargs["key"] = _callback(kwargs["key"])
-    return fn(*args, **kwargs)
+    if name == "sort":
+        if isinstance(kwargs.get("key"), FunctionType):
+            kwargs["key"] = _callback(kwargs["key"])
+        elif has_box(*owner):
+            dispatch(sorted)(owner, **kwargs)  # type: ignore[misc]
+    result = fn(*args, **kwargs)
+    return session().make(result) if isinstance(result, CONTAINERS) else result
 
 
 def _argument(value: Any) -> Any:
@@ -253,10 +285,12 @@ def _lister(cls: type) -> Callable[..., Any]:
 
 def _elements(values: Any) -> Any:
     """What to iterate over, all of it."""
+    values = own_iterator(values)
     return values.collect() if isinstance(values, Generator) else iter_(values)
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
+    values = own_iterator(values)
     if not isinstance(values, Generator) or not values.can_push(False):
         return dispatch(sum)(_argument(values), _argument(start))  # type: ignore[misc]
     frame = Frame()
@@ -269,6 +303,49 @@ def _sum(values: Any, start: Any = 0) -> Any:
     return frame.total
 
 
+def _truth(stop: bool) -> Callable[[Any], Any]:
+    """`any` (which stops at a true value) and `all` (at a false one)."""
+
+    def program(values: Any) -> Any:
+        if isinstance(values, Box):
+            return dispatch(any if stop else all)(values)  # type: ignore[misc]
+        found: Any = not stop
+        for value in iter_(values):
+            value = truth(value)
+            if not traced(value) and value is stop:
+                return stop
+            if traced(value):
+                join = np.logical_or if stop else np.logical_and
+                found = join(found, value) if traced(found) else value
+        return found
+
+    return program
+
+
+def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
+    """`max` and `min` by a key, which may be traced."""
+
+    def program(*args: Any, **kwargs: Any) -> Any:
+        key = kwargs.get("key")
+        if key is None:
+            return dispatch(fn)(*map(_whole, args), **kwargs)  # type: ignore[misc]
+        values = list(_elements(args[0] if len(args) == 1 else args))
+        if not values:
+            return fn((), **kwargs)
+        best = values[0], call(key, values[0])
+        for value in values[1:]:
+            new = value, call(key, value)
+            better = truth(binary(symbol, new[1], best[1]))
+            best = choose(better, partial(_given, new), partial(_given, best))
+        return best[0]
+
+    return program
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
 def _sorted(values: Any, **kwargs: Any) -> Any:
     if kwargs.get("key") is not None:
         key = kwargs["key"]
@@ -279,6 +356,8 @@ def _sorted(values: Any, **kwargs: Any) -> Any:
 
 def attr(obj: Any, name: str) -> Any:
     """`obj.name`; properties of the user's classes are lifted."""
+    if type(obj) is Box and name == "__class__":
+        return type_of(obj)
     if type(obj) is not Box:
         found = getattr(type(obj), name, None)
         if isinstance(found, property) and isinstance(found.fget, FunctionType):
@@ -296,6 +375,20 @@ def _default_rng(*args: Any, **kwargs: Any) -> Any:
     return np.random.default_rng(*args, **kwargs)
 
 
+#: Builtins that are a method of their first argument.
+_METHODS = {
+    len: "__len__",
+    abs: "__abs__",
+    float: "__float__",
+    int: "__int__",
+    bool: "__bool__",
+    round: "__round__",
+    next: "__next__",
+    reversed: "__reversed__",
+    divmod: "__divmod__",
+    math.floor: "__floor__",
+    math.ceil: "__ceil__",
+}
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     **trips.HANDLERS,
     print: _print,
@@ -313,6 +406,10 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     iter: lambda values, *more: iter(iter_(values), *more),
     tuple: lambda values=(): tuple(_elements(values)),
     sum: _sum,
+    any: _truth(True),
+    all: _truth(False),
+    max: _extremum(max, "gt"),
+    min: _extremum(min, "lt"),
     np.fromiter: lambda values, dtype, count=-1: call(
         np.array, list(_elements(values))[: None if count < 0 else count], dtype
     ),

@@ -5,7 +5,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tracejit.base.errors import FenceError, TracejitError
+from tracejit.base.errors import (
+    AxisRangeError,
+    CastingError,
+    FenceError,
+    IndexRangeError,
+    MatrixShapeError,
+    OperandTypeError,
+    ReadOnlyError,
+    ShapeMismatchError,
+    TracejitError,
+)
 from tracejit.frontend import branches, calls, loops, matches, outside, state
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
@@ -16,6 +26,17 @@ from tracejit.frontend.places import Frame
 from tracejit.frontend.session import Raised, Restage, session
 from tracejit.ir.program import walk
 from tracejit.ops.control import Failure, check
+
+#: Errors that plain Python or NumPy raises at the same place.
+PYTHONS_OWN = (
+    AxisRangeError,
+    CastingError,
+    IndexRangeError,
+    MatrixShapeError,
+    OperandTypeError,
+    ReadOnlyError,
+    ShapeMismatchError,
+)
 
 
 def raise_(error: Any, cause: Any = None) -> None:
@@ -34,8 +55,11 @@ def raise_(error: Any, cause: Any = None) -> None:
 def caught() -> None:
     """An `except` clause begins: what is ours passes through it."""
     exception = sys.exc_info()[1]
-    if isinstance(exception, TracejitError | Raised | Restage):
-        raise exception
+    if exception is session().escaped:
+        raise _uncatchable() from exception
+    ours = isinstance(exception, TracejitError | Raised | Restage)
+    if ours and not isinstance(exception, PYTHONS_OWN):
+        raise exception  # type: ignore[misc]
 
 
 def try_begins() -> int:
@@ -49,11 +73,38 @@ def try_ends(mark: int) -> None:
     for eqn in trace.builder.stack[-1][mark:]:
         inner = [e for region in eqn.regions for e in walk(region)]
         if any(e.prim is check for e in [eqn, *inner]):
-            raise FenceError(
-                "`try` cannot catch an error that depends on traced data",
-                trace.builder.loc,
-                "test for the case with `if`, or leave `try` out",
-            )
+            raise _uncatchable()
+
+
+def _uncatchable() -> FenceError:
+    return FenceError(
+        "`try` cannot catch an error that depends on traced data",
+        session().builder.loc,
+        "test for the case with `if`, or leave `try` out",
+    )
+
+
+class Context:
+    """A context manager in a `with` of lifted code."""
+
+    def __init__(self, manager: Any):
+        self.manager = manager
+
+    def _run(self, name: str, *args: Any) -> Any:
+        method = state.users_method(self.manager, name)
+        if method is not None:
+            return calls.call(method, self.manager, *args)
+        return getattr(self.manager, name)(*args)
+
+    def __enter__(self) -> Any:
+        return self._run("__enter__")
+
+    def __exit__(self, cls: Any, error: Any, traceback: Any) -> Any:
+        handled = self._run("__exit__", cls, error, traceback)
+        if handled and error is session().escaped:
+            raise _uncatchable() from error
+        ours = isinstance(error, TracejitError | Raised | Restage)
+        return handled and (not ours or isinstance(error, PYTHONS_OWN))
 
 
 def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any:
@@ -99,6 +150,8 @@ HOOKS.update(
         "mapping_parts": lambda value, *how: matches.as_mapping(imported(value), *how),
         "class": as_instance,
         "binary": state.binary,
+        "unary": state.unary,
+        "context": Context,
         "call": calls.call,
         "attr": calls.attr,
         "item": state.get_item,

@@ -34,6 +34,11 @@ BINARY = {
     ast.BitOr: "or_",
     ast.BitXor: "xor",
 }
+UNARY: dict[type[ast.unaryop], str] = {
+    ast.USub: "neg",
+    ast.UAdd: "pos",
+    ast.Invert: "invert",
+}
 COMPARISONS = {
     ast.Lt: "lt",
     ast.LtE: "le",
@@ -251,7 +256,10 @@ class Expressions(ast.NodeTransformer):
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         if isinstance(node.op, ast.Not):
             return self.test(node)
-        return self.generic_visit(node)  # type: ignore[return-value]
+        if isinstance(node.operand, ast.Constant):
+            return self.generic_visit(node)  # type: ignore[return-value]
+        new = call_hook("unary", text(UNARY[type(node.op)]), self.visit(node.operand))
+        return ast.copy_location(new, node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         symbol = text(BINARY[type(node.op)])

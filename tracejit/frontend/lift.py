@@ -319,7 +319,7 @@ class Lifter(Expressions):
     def visit_With(self, node: ast.With) -> ast.stmt:
         before: list[ast.stmt] = []
         for item in node.items:
-            item.context_expr = self.visit(item.context_expr)
+            item.context_expr = call_hook("context", self.visit(item.context_expr))
             if item.optional_vars is not None:
                 name = self.temporary()
                 before += self.bind(item.optional_vars, load(name))

@@ -37,7 +37,7 @@ from tracejit.frontend.branches import (
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.generators import Generator, log_changes
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import counts_once, iter_, require_new
+from tracejit.frontend.outside import counts_once, iter_, own_iterator, require_new
 from tracejit.frontend.places import (
     UNDEFINED,
     Frame,
@@ -261,6 +261,7 @@ class Loop:
 
 def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> None:
     """`for … in values: body(…)`."""
+    values = own_iterator(values)
     if isinstance(values, Generator) and values.can_push(bool(meta.exits)):
         _push(frame, values, body, meta)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -305,7 +306,12 @@ def item(obj: Any, key: Any) -> Any:
     if isinstance(obj, dict) and isinstance(key, Box):
         key = plain(key)
     if not is_outside(obj):
+        if isinstance(obj, defaultdict) and key not in obj:
+            session().record(Contents(obj))
+            return session().make(obj[key])
         value = obj[key]
+        if isinstance(value, list) and isinstance(key, slice):
+            return session().make(value)
         return loose(value) if isinstance(value, np.ndarray) else value
     if isinstance(key, slice) or not isinstance(obj, list | tuple | dict):
         return imported(obj)[key]
@@ -373,13 +379,19 @@ def require_new(iterator: Any) -> None:
         )
 
 
+def own_iterator(values: Any) -> Any:
+    """What an object of the user's gives to iterate over; others as they are."""
+    run = getattr(type(values), "__iter__", None)
+    if isinstance(run, FunctionType) and not is_library(type(values).__module__):
+        return session().call(run, values)
+    return values
+
+
 def iter_(values: Any) -> Iterable[Any]:
     """What to iterate over in place of `values`."""
     if isinstance(values, np.ndarray):
         values = loose(values)
-    run = getattr(type(values), "__iter__", None)
-    if isinstance(run, FunctionType) and not is_library(type(values).__module__):
-        return session().call(run, values)
+    values = own_iterator(values)
     if isinstance(values, list | tuple) and not is_outside(values):
         arrays = any(isinstance(v, np.ndarray) for v in values)
         return (

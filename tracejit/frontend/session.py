@@ -127,6 +127,8 @@ class Session(Trace):
     #: Boxes on captured arrays, by key.
     boxes: dict[Any, Any] = field(default_factory=dict)
     unrolled: int = 0
+    #: The last error that left a staged branch or loop, which may not be run.
+    escaped: BaseException | None = None
     #: The call hook, for rooms below it.
     call: Callable[..., Any] = lambda fn, *args, **kwargs: fn(*args, **kwargs)
 

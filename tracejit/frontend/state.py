@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from types import FunctionType
 from typing import Any
 
@@ -105,13 +106,30 @@ def get_item(obj: Any, key: Any) -> Any:
     return item(obj, plain_range(key))
 
 
+def unary(symbol: str, x: Any) -> Any:
+    """`-x`, `+x` and `~x`; a user's operators are lifted."""
+    method = users_method(x, f"__{symbol}__")
+    if method is not None:
+        return session().call(method, x)
+    return getattr(operator, symbol)(x)
+
+
 def binary(symbol: str, a: Any, b: Any) -> Any:
     """`a + b`, `a < b`, `a in b` and their like; a user's operators are lifted."""
     if symbol in ("in_", "not_in"):
-        found = operator.contains(imported(b), a)
+        method = users_method(b, "__contains__")
+        found = (
+            operator.contains(imported(b), a)
+            if method is None
+            else session().call(method, b, a)
+        )
+        if isinstance(found, Box):
+            return found if symbol == "in_" else np.logical_not(found)
         return found if symbol == "in_" else not found
     if symbol in ("is_", "is_not"):
         return identical(a, b) if symbol == "is_" else not identical(a, b)
+    if type(a) is str and symbol == "mod":
+        return formatted(a, b)
     if type(a) in _NUMBERS and type(b) in _NUMBERS:
         return getattr(operator, symbol)(a, b)
     name = symbol.strip("_")
@@ -121,7 +139,16 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
             result = session().call(method, obj, other)
             if result is not NotImplemented:
                 return result
-    return getattr(operator, symbol)(a, b)
+    result = getattr(operator, symbol)(a, b)
+    return session().make(result) if isinstance(result, _CONTAINERS) else result
+
+
+def formatted(pattern: str, values: Any) -> str:
+    """`pattern % values`: of traced values it shows what they are."""
+    parts = values if isinstance(values, tuple) else (values,)
+    if any(isinstance(v, Box) for v in parts):
+        pattern = re.sub(r"%[-+ #0]*\d*(\.\d+)?[diouxXeEfFgG]", "%s", pattern)
+    return pattern % values
 
 
 def identical(a: Any, b: Any) -> bool:
