@@ -7,7 +7,10 @@ from typing import Any
 
 from tracejit.frontend.box import HANDLERS, has_box
 from tracejit.frontend.numpy_calls import handler_of
+from tracejit.ops import scipy_special
 from tracejit.ops.scipy_linalg import SCIPY
+
+_PROGRAMS_COME_FROM = (scipy_special,)
 
 #: Options that say how to compute, not what.
 _MANNER = {

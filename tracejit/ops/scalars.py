@@ -46,6 +46,8 @@ def gamma(x: float) -> float:
         return np.copysign(np.inf, x)
     if x < 0 and x == np.floor(x):
         return np.nan
+    if np.abs(x) < 1e-300:
+        return 1 / x
     return np.inf if x > 171.7 else math.gamma(x)
 
 
@@ -73,8 +75,23 @@ def polygamma(n: int, x: float) -> float:
     if x <= 0 and x == np.floor(x):
         return np.inf
     s = n + 1.0
+    if x > 0:
+        total = hurwitz(s, x)
+    else:
+        # The terms of negative base are those of another sum, with a sign.
+        last = -x - np.floor(-x)
+        total = hurwitz(s, 1 - last)
+        below = hurwitz(s, last) - hurwitz(s, 1 - x)
+        total += below if n % 2 else -below
+    return total * math.gamma(s) * (1 if n % 2 else -1)
+
+
+def hurwitz(s: float, x: float) -> float:
+    """ζ(s, x) = Σ (x + k)^-s, for x > 0."""
+    if x == np.inf:
+        return 0.0
     total = 0.0
-    while x < 12 + n:
+    while x < 11 + s:
         total += x**-s
         x += 1
     # Euler and Maclaurin: ∫ + 1/2 + Σ B_2k / (2k)! s (s+1) … x^-(s+2k-1)
@@ -93,8 +110,7 @@ def polygamma(n: int, x: float) -> float:
     term *= (s + 9) * (s + 10) * w
     total -= term * 691 / 1307674368000
     term *= (s + 11) * (s + 12) * w
-    total += term / 74724249600
-    return total * math.gamma(s) * (1 if n % 2 else -1)
+    return total + term / 74724249600
 
 
 def _stirling(x: float) -> float:
@@ -216,7 +232,7 @@ def bessel_j(n: int, x: float) -> float:
     if x < 0:
         sign, x = (-1.0 if n % 2 else 1.0), -x
     if x != x or x == np.inf:
-        return x if x != x else 0.0
+        return np.nan
     if x >= 25 and x >= n * n:
         p, q = _hankel(n, x)
         # cos and sin of x - (2n + 1) π / 4, the multiple of π taken out exactly.
