@@ -209,8 +209,10 @@ class Expressions:
             return self.leaf(shape)
         if r < 0.6 or not shape:
             return self.elementwise(shape, depth)
-        return self.vector(shape[0], depth) if len(shape) == 1 else self.matrix(
-            shape, depth
+        return (
+            self.vector(shape[0], depth)
+            if len(shape) == 1
+            else self.matrix(shape, depth)
         )
 
     def smaller(self, shape: Shape) -> Shape:

@@ -48,7 +48,7 @@ INPUTS = (
 class Writer(Expressions):
     """Writes one program: `make()` returns the arguments of `f`."""
 
-    def __init__(self, seed: int, single: float = 0.1):
+    def __init__(self, seed: int, single: float = 0.05):
         super().__init__(random.Random(seed))
         self.lines: list[str] = []
         self.names = 0
@@ -59,7 +59,9 @@ class Writer(Expressions):
             self.n = 0
         self.helpers = [h for h in HELPERS if self.chance(0.4)] if self.n else []
         makers = self.inputs(single)
-        self.header = HEADER + "".join(HELPERS[h].lstrip() + "\n\n" for h in self.helpers)
+        self.header = HEADER + "".join(
+            HELPERS[h].lstrip() + "\n\n" for h in self.helpers
+        )
         self.header += "def make():\n    rng = np.random.default_rng(%d)\n" % seed
         self.header += f"    return {', '.join(makers)}\n\n\n"
         for _ in range(self.random.randint(3, 8)):
@@ -197,7 +199,7 @@ class Writer(Expressions):
         m = self.name("m")
         saved = self.counters
         self.emit(indent, f"{m} = 0")
-        self.emit(indent, f"while {m} < 3 and {self.condition(1)}:")
+        self.emit(indent, f"while {m} < 3 and ({self.condition(1)}):")
         self.emit(indent + 1, f"{m} += 1")
         self.counters = {**saved, m: 4}
         self.block(indent + 1, depth - 1)
@@ -262,7 +264,13 @@ class Writer(Expressions):
         if a.ndim == 1:
             ways += ["[:, None]", ".reshape(-1, 1)", ".ravel()", ".copy()", "[None]"]
         if a.ndim == 2:
-            ways += ["[:, 1:]", "[:, ::-1]", ".reshape(-1)", ".ravel()", ".swapaxes(0, 1)"]
+            ways += [
+                "[:, 1:]",
+                "[:, ::-1]",
+                ".reshape(-1)",
+                ".ravel()",
+                ".swapaxes(0, 1)",
+            ]
             if a.size:
                 ways += [f"[:, {self.index(a.shape[1])}]", "[0]", "[-1]", "[1:, :1]"]
                 ways += [f"[{self.index(a.shape[0])}]"]
@@ -332,7 +340,9 @@ class Writer(Expressions):
         elif a.ndim and a.shape[0] > 1:
             i, j = self.index(a.shape[0]), self.index(a.shape[0])
             if a.ndim == 1:
-                self.emit(indent, f"{name}[{i}], {name}[{j}] = {name}[{j}], {name}[{i}]")
+                self.emit(
+                    indent, f"{name}[{i}], {name}[{j}] = {name}[{j}], {name}[{i}]"
+                )
             else:
                 self.emit(indent, f"{name}[[0, 1]] = {name}[[1, 0]]")
         else:

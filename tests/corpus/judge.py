@@ -73,7 +73,7 @@ def compare(
     args = make()
     value, pull = vjp(fn, *args, backend=backend)
     got = flatten(value)[0]
-    check_values(got, expected)
+    check_values(got, expected, single)
     rng = np.random.default_rng(1)
     cts = [
         rng.normal(size=y.shape) * np.ones((), y.dtype)
@@ -104,18 +104,23 @@ def compare(
     return numeric
 
 
-def check_values(got: list[Any], expected: list[np.ndarray]) -> None:
-    """Shape, dtype and numbers as NumPy has them."""
+def check_values(got: list[Any], expected: list[np.ndarray], single: bool) -> None:
+    """Shape, dtype and numbers as NumPy has them.
+
+    A number that one path makes in single and another in double precision is of one
+    dtype in a program: in programs that mix them, which of the two is not compared.
+    """
     if len(got) != len(expected):
         raise Mismatch(f"{len(got)} results instead of {len(expected)}")
     for k, (mine, want) in enumerate(zip(got, expected, strict=True)):
         mine = np.asarray(mine)
-        if (mine.shape, mine.dtype) != (want.shape, want.dtype):
+        floats = single and mine.dtype.kind == want.dtype.kind == "f"
+        if mine.shape != want.shape or not (floats or mine.dtype == want.dtype):
             raise Mismatch(
                 f"result {k} is {mine.dtype}{mine.shape}, not {want.dtype}{want.shape}"
             )
         size = max(1.0, float(np.max(np.abs(want), initial=0.0)))
-        rtol = 1e-9 if want.dtype.kind != "f" else 2e4 * float(np.finfo(want.dtype).eps)
+        rtol = 1e-3 if single else 1e-9
         if not np.allclose(mine, want, rtol=rtol, atol=rtol * size):
             raise Mismatch(f"result {k} is {mine!r}, not {want!r}")
 
@@ -167,8 +172,8 @@ def check_slope(line: Line, ours: float) -> bool:
     bent = abs(near_up + near_down - 2 * middle) / h
     bent_more = abs(up + down - 2 * middle) / h
     smooth = abs(coarse - fine) < 0.1 * line.rtol**0.5 * size
-    # The second difference over h is a jump in slope at a kink, and O(h) elsewhere.
-    if not np.isfinite(best) or not smooth or bent > 0.75 * bent_more + line.rtol:
+    # Halving the step halves the second difference at a kink, and quarters it elsewhere.
+    if not np.isfinite(best) or not smooth or bent > 0.37 * bent_more + line.rtol:
         return False
     if abs(coarse - fine) / 3 > line.rtol * size:
         return False

@@ -6,13 +6,17 @@ import ast
 import importlib.util
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 from tests.corpus.judge import UNFIT, Verdict, judge
 
 _count = itertools.count()
+
+#: Makes a syntax tree smaller in one place.
+Edit = Callable[[], object]
 
 
 def load(text: str, folder: Path) -> ModuleType:
@@ -36,19 +40,23 @@ def judge_text(text: str, backend: str = "numpy") -> Verdict:
         return judge(module.f, module.make, backend, "float32" in text)
 
 
-def shrink(text: str, backend: str = "numpy", trials: int = 400) -> str:
+def shrink(text: str, backend: str = "numpy", trials: int = 1500) -> str:
     """A smaller program with the same verdict, cause included."""
     wanted = symptom(judge_text(text, backend))
-    smaller = True
-    while smaller and trials > 0:
-        smaller = False
-        for candidate in reductions(text):
-            trials -= 1
-            if trials < 0:
-                break
-            if symptom(judge_text(candidate, backend)) == wanted:
-                text, smaller = candidate, True
-                break
+    before = ""
+    while before != text:
+        before = text
+        for kind in (_statements, _expressions):
+            k = 0
+            while trials > 0:
+                candidate = reduction(text, kind, k)
+                if candidate is None:
+                    break
+                trials -= 1
+                if symptom(judge_text(candidate, backend)) == wanted:
+                    text = candidate
+                else:
+                    k += 1
     return text
 
 
@@ -58,53 +66,60 @@ def symptom(verdict: Verdict) -> tuple[str, str]:
     return verdict.kind, " ".join(words[:3] if verdict.kind != "wrong" else words[:1])
 
 
-def reductions(text: str) -> Iterator[str]:
-    """The program with one statement less, or one expression made simpler."""
-    count = sum(1 for _ in sites(ast.parse(text)))
-    for k in range(count - 1, -1, -1):
-        tree = ast.parse(text)
-        site = next(itertools.islice(sites(tree), k, None))
-        site()
-        try:
-            yield ast.unparse(ast.fix_missing_locations(tree))
-        except Exception:
-            continue
+def reduction(text: str, kind: Callable[..., Iterator[Edit]], k: int) -> str | None:
+    """The program after the k-th edit of a kind, None when there are not as many."""
+    tree = ast.parse(text)
+    edit = next(itertools.islice(kind(tree), k, None), None)
+    if edit is None:
+        return None
+    edit()
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def sites(tree: ast.Module) -> Iterator[object]:
-    """Thunks that each make the tree smaller in one place."""
-    f = next(d for d in tree.body if isinstance(d, ast.FunctionDef) and d.name == "f")
+def _function(tree: ast.Module) -> ast.FunctionDef:
+    return next(
+        d for d in tree.body if isinstance(d, ast.FunctionDef) and d.name == "f"
+    )
+
+
+def _statements(tree: ast.Module) -> Iterator[Edit]:
+    """Leave out one statement, or put the body of a compound one in its place."""
     for d in tree.body:
         if isinstance(d, ast.FunctionDef) and d.name not in ("f", "make"):
-            yield lambda d=d: tree.body.remove(d)
-    for node in ast.walk(f):
-        yield from _smaller_expressions(node)
+            yield partial(tree.body.remove, d)
+    for node in ast.walk(_function(tree)):
         for field in ("body", "orelse"):
             block = getattr(node, field, None)
             if not isinstance(block, list):
                 continue
             for k, statement in enumerate(block):
-                inner = getattr(statement, "body", None)
-                if inner and not isinstance(statement, ast.FunctionDef):
-                    yield lambda b=block, k=k, i=inner: b.__setitem__(slice(k, k + 1), i)
                 if len(block) > 1 or field == "orelse":
-                    yield lambda b=block, k=k: b.__delitem__(k)
+                    yield partial(block.__delitem__, k)
+                if isinstance(statement, ast.If | ast.For | ast.While):
+                    for inner in (statement.body, statement.orelse):
+                        if inner:
+                            yield partial(block.__setitem__, slice(k, k + 1), inner)
 
 
-def _smaller_expressions(node: ast.AST) -> Iterator[object]:
+def _expressions(tree: ast.Module) -> Iterator[Edit]:
+    for node in ast.walk(_function(tree)):
+        yield from _smaller_expressions(node)
+
+
+def _smaller_expressions(node: ast.AST) -> Iterator[Edit]:
     for name, value in ast.iter_fields(node):
         if isinstance(value, ast.expr):
             for part in _parts(value):
-                yield lambda n=node, f=name, p=part: setattr(n, f, p)
+                yield partial(setattr, node, name, part)
         if isinstance(value, list) and not isinstance(node, ast.Module):
             for k, item in enumerate(value):
                 if not isinstance(item, ast.expr):
                     continue
                 for part in _parts(item):
-                    yield lambda v=value, k=k, p=part: v.__setitem__(k, p)
+                    yield partial(value.__setitem__, k, part)
         if isinstance(node, ast.Tuple) and name == "elts" and len(value) > 1:
             for k in range(len(value)):
-                yield lambda v=value, k=k: v.__delitem__(k)
+                yield partial(value.__delitem__, k)
 
 
 def _parts(value: ast.expr) -> list[ast.expr]:

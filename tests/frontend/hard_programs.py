@@ -536,3 +536,38 @@ def reversed_traced(x):
     for i in range(0, n, 2):
         s -= x[i]
     return s
+
+
+@case(X)
+def unrolled_rounds_read_what_earlier_ones_wrote(x):
+    x = x.copy()
+    for i, first in enumerate(x):
+        x[i:] = first - 0.1 * i
+    return x
+
+
+@case(X)
+def local_function_of_a_round(x):
+    s = 0.0
+    for i in range(len(x)):
+        if x[i] < 0:
+            continue
+
+        def double(z):
+            return 2 * z
+
+        s += double(x[i])
+    return s
+
+
+@case(X)
+def written_then_replaced_on_one_path(x):
+    x = x.copy()
+    if x[0] > 0:
+        y = x
+    else:
+        x[0] = 1.0
+        y = x
+        if x[1] > 0:
+            x = x * 0.5
+    return x, y

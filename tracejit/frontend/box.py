@@ -234,9 +234,13 @@ class Box:
     def go_stale(self, stale: Stale) -> None:
         """Forget the contents: a box that may be the same array was written to."""
         if type(self.value) is not Stale:
-            twins, self.twins = self.twins, []
-            self._rebind(stale)
-            self.twins = twins
+            self.rebind_alone(stale)
+
+    def rebind_alone(self, value: Any) -> None:
+        """Replace the whole contents, and leave those of its twins."""
+        twins, self.twins = self.twins, []
+        self._rebind(value)
+        self.twins = twins
 
     def write_known(self, value: Any) -> None:
         """Store real numbers into the part of the real array that this box is."""

@@ -50,6 +50,8 @@ class Liveness:
                 return (after - _assigned(targets)) | names_read(node)
             case ast.AugAssign(target=ast.Name(id=name)):
                 return after | {name} | names_read(node.value)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                return (after - {name}) | names_read(node)
         return after | names_read(node)
 
     def loop(self, node: ast.For | ast.While, after: set[str]) -> set[str]:

@@ -177,6 +177,10 @@ class Buffer(Place):
         else:
             self.owner.write(value)
 
+    def restore(self, value: Atom | Stale) -> None:
+        """Set it again to what it was at some point: no twin is new to that."""
+        self.owner.rebind_alone(value)
+
     def __str__(self) -> str:
         return f"an array of type {self.owner.aval}"
 

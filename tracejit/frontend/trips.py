@@ -46,7 +46,8 @@ class Trips:
         return Trips(self.lo + skipped * self.step, self.hi, self.step, self.at)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self.at(i) for i in self.plain])
+        # One by one: a round may write to what later ones read.
+        return map(self.at, self.plain)
 
     def __len__(self) -> int:
         return len(self.plain)
