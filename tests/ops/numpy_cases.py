@@ -34,7 +34,6 @@ def constant(*expressions: str) -> Routine:
 
 _DATA = "its shape depends on data"
 _MEMORY = "a traced array has no memory to look at"
-_COMPLEX = "complex numbers come later"
 _LOOP = "no program for this ufunc: a loop"
 _OWNER = "other names may share its memory"
 _VALUE = "Python needs the values"

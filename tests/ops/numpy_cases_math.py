@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.ops.numpy_cases import (
-    _COMPLEX,
     _DATA,
     _LOOP,
     _MEMORY,
@@ -303,14 +302,11 @@ SERIES = {
         "np.polynomial.polynomial.polyder(x)",
         refused={"np.polynomial.polynomial.polymul(x, y)": _DATA},
     ),
-    "np.fft": Routine(
-        refused={
-            "np.fft.fft(x)": _COMPLEX,
-            "np.fft.rfft(x)": _COMPLEX,
-            "np.fft.fft2(A)": _COMPLEX,
-            "np.fft.ifft(x)": _COMPLEX,
-        }
+    "np.fft.fft": smooth(
+        "np.abs(np.fft.fft(x)) ** 2", "np.fft.ifft(np.fft.fft(x) * y).real"
     ),
+    "np.fft.rfft": smooth("np.fft.irfft(np.fft.rfft(x) * y[:3], 5)"),
+    "np.fft.fft2": smooth("np.abs(np.fft.fft2(A)) ** 2"),
     "np.fft.fftfreq": smooth("np.fft.fftfreq(5, 0.1) * x", "np.fft.rfftfreq(9) * x"),
     "np.fft.fftshift": smooth("np.fft.fftshift(x)", "np.fft.ifftshift(A, axes=0)"),
     "np.hamming": smooth(

@@ -369,3 +369,16 @@ FUNCTIONS = {
 def test_functions(name):
     fn, *args = FUNCTIONS[name]
     assert_as_numpy(fn, *args, rtol=2e-14)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "uint64", "int64"])
+def test_comparisons_with_numbers_out_of_range(dtype):
+    x = np.array([0, 1, 100], dtype)
+    for number in (300, -5, 1, 2**40):
+        assert_as_numpy(lambda x, n=number: (x < n, x >= n, n == x, n != x), x)
+        assert_as_numpy(lambda x, n: (x < n, x >= n, n == x), x, number)
+
+
+def test_where_of_scalars_makes_an_array_without_axes():
+    out, _ = assert_as_numpy(lambda a, b: np.where(a > 0, a, b), 1.5, 2.5)
+    assert out.kind == "array"

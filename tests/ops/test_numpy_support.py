@@ -48,6 +48,29 @@ def test_value_is_numpys(text):
     assert_same(tracejit.jit(fn, backend="numpy")(*given(text)), want)
 
 
+def converted(value, dtype):
+    """An argument in another dtype, scaled so that integers differ."""
+    if dtype is np.int64:
+        value = np.round(np.asarray(value) * 3)
+    array = np.asarray(value).astype(dtype)
+    return array if array.ndim else array[()]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("name", ROUTINES)
+def test_value_is_numpys_in_other_dtypes(name, dtype):
+    """Wherever NumPy computes something, the same comes out in the same dtype."""
+    for text in ROUTINES[name].smooth + ROUTINES[name].constant:
+        args = [converted(v, dtype) for v in given(text)]
+        fn = function(text)
+        try:
+            with np.errstate(all="ignore"):
+                want = fn(*[np.copy(a)[()] for a in args])
+        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError):
+            continue  # no such function of these
+        assert_same(tracejit.jit(fn, backend="numpy")(*args), want, 2e-5)
+
+
 @pytest.mark.parametrize("text", SMOOTH)
 def test_derivatives_are_differences(text):
     with np.errstate(all="ignore"):

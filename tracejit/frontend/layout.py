@@ -130,18 +130,24 @@ def _refused(name: str, cure: str) -> Any:
     return method
 
 
-Box.shape = property(lambda self: self.aval.shape, set_shape)
-Box.flat = property(flat, _set_flat)
-Box.strides = property(_strides)
-Box.flags = property(_flags)
-Box.ctypes = property(_memory)
-Box.tolist = _tolist
-Box.put = put
-Box.resize = _resize
-Box.choose = choose
-Box.compress = lambda self, condition, axis=None, out=None: call(
-    np.compress, condition, self, axis, **({} if out is None else {"out": out})
-)
-Box.setflags = _refused("setflags", "leave the flags as they are")
-Box.itemset = _refused("itemset", "x[i] = v")
-Box.getfield = _refused("getfield", "x.astype(dtype)")
+def _compress(self: Box, condition: Any, axis: Any = None, **options: Any) -> Any:
+    return call(np.compress, condition, self, axis, **options)
+
+
+_INSTALLED: dict[str, Any] = {
+    "shape": property(lambda self: self.aval.shape, set_shape),
+    "flat": property(flat, _set_flat),
+    "strides": property(_strides),
+    "flags": property(_flags),
+    "ctypes": property(_memory),
+    "tolist": _tolist,
+    "put": put,
+    "resize": _resize,
+    "choose": choose,
+    "compress": _compress,
+    "setflags": _refused("setflags", "leave the flags as they are"),
+    "itemset": _refused("itemset", "x[i] = v"),
+    "getfield": _refused("getfield", "x.astype(dtype)"),
+}
+for _name, _attribute in _INSTALLED.items():
+    setattr(Box, _name, _attribute)

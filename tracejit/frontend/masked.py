@@ -189,9 +189,10 @@ def same_value(a: Atom, b: Atom) -> bool:
     """Whether two Atoms are the same function of the same values."""
     if a is b:
         return True
+    if isinstance(a, Literal) and isinstance(b, Literal):
+        return a.aval == b.aval and repr(a.value) == repr(b.value)
     if isinstance(a, Literal) or isinstance(b, Literal):
-        both = isinstance(a, Literal) and isinstance(b, Literal)
-        return both and a.aval == b.aval and repr(a.value) == repr(b.value)
+        return False
     one, other = _origin(a), _origin(b)
     if one is None or other is None or one.prim is not other.prim or one.regions:
         return False

@@ -67,12 +67,12 @@ def _statistic(x: Box, axis: int, lo: int, hi: int, mode: str, ends: Any) -> Box
 
 def _ramp(x: Box, axis: int, lo: int, hi: int, mode: str, ends: Any) -> Box:
     first, last = sides(ends, x.aval.ndim, "end_values")[axis]
-    rows = moveaxis(x, axis, 0)
-    left = call(np.linspace, first, rows[0], lo, endpoint=False)
-    right = call(np.linspace, last, rows[-1], hi, endpoint=False)[::-1]
+    rows, dtype = moveaxis(x, axis, 0), x.aval.dtype
+    left = call(np.linspace, first, rows[0], lo, endpoint=False, dtype=dtype)
+    right = call(np.linspace, last, rows[-1], hi, endpoint=False, dtype=dtype)[::-1]
     parts = [asarray(left), rows, asarray(right)]
     whole = call(np.concatenate, [p for p in parts if p.aval.shape[0]])
-    return moveaxis(astype(whole, x.aval.dtype), 0, axis)
+    return moveaxis(whole, 0, axis)
 
 
 _SIDES: dict[Any, Callable[..., Box]] = {

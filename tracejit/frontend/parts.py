@@ -157,7 +157,7 @@ HANDLERS[np.extract] = extract
 @library(np.choose, arrays=1)
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """`np.choose`: elements of the arrays that another one numbers."""
-    index = asarray(a)
+    index: Any = asarray(a)
     listed = choices if isinstance(choices, list | tuple) else list(asarray(choices))
     index, *boxes = call(np.broadcast_arrays, index, *map(asarray, listed))
     if mode == "clip":
@@ -181,7 +181,8 @@ def _target(x: Any) -> Box:
 
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`np.put`: into the elements in C order; few values are repeated."""
-    box, index = flat(_target(a)), ravel(asarray(ind))
+    box = flat(_target(a))
+    index: Any = ravel(asarray(ind))
     count, extent = index.aval.size, box.aval.size
     if mode != "raise":
         index = (
@@ -318,7 +319,13 @@ def _gathered(found: list[Any], shape: Any, otypes: Any) -> Any:
 
 
 def _with_cores(ufunc: np.vectorize, args: Any) -> Any:
-    cores = ufunc.signature.replace(" ", "").partition("->")[0].strip("()").split("),(")
+    cores = (
+        str(ufunc.signature)
+        .replace(" ", "")
+        .partition("->")[0]
+        .strip("()")
+        .split("),(")
+    )
     counts = [len(c.split(",")) if c else 0 for c in cores]
     boxes = [asarray(a) for a in args]
     leads = [
@@ -370,6 +377,13 @@ class Joined:
         if isinstance(entries[0], str):
             raise unsupported("np.r_ with a directive", "np.concatenate")
         parts = [self._part(e) for e in entries]
+        # Numbers yield to the dtypes of arrays.
+        kinds = [
+            p if isinstance(e, slice) else e
+            for p, e in zip(parts, entries, strict=True)
+        ]
+        dtype = call(np.result_type, *[as_box(k) for k in kinds])
+        parts = [astype(p, dtype, copy=False) for p in parts]
         if self.columns:
             columns = [reshape(p, (-1, 1)) if p.aval.ndim < 2 else p for p in parts]
             return call(np.concatenate, columns, axis=-1)

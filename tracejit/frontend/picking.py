@@ -114,7 +114,12 @@ def nonzero(x: Any) -> Any:
 
 def where(condition: Any, *sides: Any) -> Any:
     """`np.where`: with one argument it is `np.nonzero`."""
-    return _CHOICE(condition, *sides) if sides else nonzero(condition)
+    if not sides:
+        return nonzero(condition)
+    out = _CHOICE(condition, *sides)
+    if type(out) is Box and not out.aval.shape:
+        out.kind = "array"  # one without axes, never a scalar
+    return out
 
 
 _EQUALLY_OFTEN, _CHOICE = HANDLERS[np.repeat], HANDLERS[np.where]

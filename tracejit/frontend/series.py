@@ -82,7 +82,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
                 "(edge_order + 1) elements are required.",
                 _loc(),
             )
-        found.append(moveaxis(_slopes(rows, gap, edge_order), 0, k))
+        slopes = astype(_slopes(rows, gap, edge_order), x.aval.dtype, copy=False)
+        found.append(moveaxis(slopes, 0, k))
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -209,12 +210,17 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     return box
 
 
+def _padded(p: Box, more: int) -> Box:
+    """A polynomial with leading zeros."""
+    zeros = known_box(np.zeros(max(more, 0), p.aval.dtype))
+    return call(np.concatenate, [zeros, p]) if more > 0 else p
+
+
 def _sums(sign: int) -> Any:
     def program(a1: Any, a2: Any) -> Any:
         a, b = (array(p, copy=None, ndmin=1) for p in (a1, a2))
         more = int(a.aval.shape[0]) - int(b.aval.shape[0])
-        pad = lambda x, n: call(np.concatenate, [np.zeros(n), x]) if n > 0 else x  # noqa: E731
-        a, b = pad(a, -more), pad(b, more)
+        a, b = _padded(a, -more), _padded(b, more)
         return a + b if sign > 0 else a - b
 
     return program
@@ -242,9 +248,10 @@ def poly(seq_of_zeros: Any) -> Any:
     roots = array(seq_of_zeros, copy=None, ndmin=1)
     if roots.aval.ndim != 1:
         raise unsupported("np.poly of a matrix", "its eigenvalues")
-    out: Any = known_box(np.ones(1))
+    dtype = roots.aval.dtype if roots.aval.inexact else np.dtype(float)
+    out: Any = known_box(np.ones(1, dtype))
     for k in range(int(roots.aval.shape[0])):
-        out = call(np.convolve, out, array([1.0, -roots[k]]))
+        out = call(np.convolve, out, array([1, -roots[k]], dtype))
     return out
 
 
@@ -253,6 +260,7 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     """`np.vander`: columns of powers, each from the one before it."""
     box = asarray(x)
     count = int(box.aval.shape[0]) if N is None else int(N)
+    box = astype(box, np.promote_types(box.aval.dtype, int))
     columns = [call(np.ones_like, box)]
     for _ in range(count - 1):
         columns.append(columns[-1] * box)

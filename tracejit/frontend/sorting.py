@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -197,17 +198,24 @@ def _last_axis(x: Box, axis: Any) -> tuple[Box, tuple[int, ...]]:
     return reshape(x, (*x.aval.shape[:kept], -1)), axes
 
 
-def _at_position(x: Box, count: Any, position: Any, discrete: bool) -> Any:
-    """Sorted rows at a position between 0 and count - 1, interpolated as NumPy does."""
-    low = call(np.floor, position)
+def _at_position(x: Box, count: Any, position: Any, discrete: bool, weak: bool) -> Any:
+    """Sorted rows at a position between 0 and count - 1, interpolated as NumPy does.
+
+    `weak` says that the position was given as a number of Python's.
+    """
+    low = math.floor(position) if is_static(position) else call(np.floor, position)
     below = _index(low)
     if discrete:
         return _column(x, below)
     above = call(np.minimum, below + 1, count - 1)
     a, b = _column(x, below), _column(x, above)
     gap, t = b - a, position - low
-    near = a + gap * t
-    return call(np.where, t >= 0.5, b - gap * (1 - t), near)
+    if weak and type(t) is Box and x.aval.inexact:
+        t = astype(t, x.aval.dtype)
+    near, far = a + gap * t, b - gap * (1 - t)
+    if is_static(t):
+        return far if plain(t) >= 0.5 else near
+    return call(np.where, t >= 0.5, far, near)[()]
 
 
 def _index(position: Any) -> Any:
@@ -233,13 +241,22 @@ def _quantile(
     else:
         count = rows.aval.shape[-1]
     rows = sort(rows)
+    scalar = isinstance(q, float | int) and not isinstance(q, np.generic)
     q = as_box(q) if type(q) is Box else np.asarray(q)
     flat = [q] if not np.ndim(q) else [q[k] for k in range(len(q))]
+    flat = [p.item() if scalar and isinstance(p, np.ndarray) else p for p in flat]
     found = [_one_quantile(rows, count, p, method, skip_nan) for p in flat]
     if keepdims:
         ones = [1 if k in axes else n for k, n in enumerate(box.aval.shape)]
         found = [reshape(f, tuple(ones)) for f in found]
     return call(np.stack, found) if np.ndim(q) else found[0]
+
+
+def _is_weak(q: Any) -> bool:
+    """Whether it is a number of Python's."""
+    if type(q) is Box:
+        return q.kind == "python"
+    return isinstance(q, float | int) and not isinstance(q, np.generic)
 
 
 def _one_quantile(rows: Box, count: Any, q: Any, method: str, skip_nan: bool) -> Any:
@@ -248,12 +265,13 @@ def _one_quantile(rows: Box, count: Any, q: Any, method: str, skip_nan: bool) ->
         # Of 0, 1, 2, … a quantile is the position that it is found at.
         q = plain(q)
         numbers = np.arange(int(count), dtype=float)
-        position: Any = np.quantile(numbers, q, method=method).item()
+        position: Any = np.quantile(numbers, q, method=method)  # type: ignore[call-overload]
+        position = position.item() if _is_weak(q) else position
     elif method == "linear":
         position = (count - 1) * q
     else:
         raise unsupported(f"a quantile of data by method={method!r}", "method='linear'")
-    out = _at_position(rows, count, position, method in _DISCRETE)
+    out = _at_position(rows, count, position, method in _DISCRETE, _is_weak(q))
     if skip_nan or not rows.aval.inexact:
         return out
     last = rows[..., -1]
@@ -269,8 +287,9 @@ def _quantiles(fn: Any, scale: float, skip_nan: bool) -> None:
         method: str = "linear",
         keepdims: Any = False,
     ) -> Any:
+        given = q
         q = q if scale == 1 else (np.asarray(q) if type(q) is not Box else q) / scale
-        q = q.item() if isinstance(q, np.generic) else q
+        q = q.item() if isinstance(given, float | int) and scale != 1 else q
         return _quantile(a, q, axis, method, keepdims is True, skip_nan)
 
     library(fn, arrays=1)(program)
@@ -454,8 +473,11 @@ def _partition_in_place(self: Box, kth: Any, axis: int = -1, *args: Any) -> None
     _sort_in_place(self, axis)
 
 
-Box.sort = _sort_in_place
-Box.partition = _partition_in_place
-Box.argsort = lambda self, *args, **kw: argsort(self, *args, **kw)
-Box.argpartition = lambda self, kth, *args, **kw: argsort(self, *args, **kw)
-Box.searchsorted = lambda self, *args, **kw: searchsorted(self, *args, **kw)
+for _name, _method in {
+    "sort": _sort_in_place,
+    "partition": _partition_in_place,
+    "argsort": argsort,
+    "argpartition": argpartition,
+    "searchsorted": searchsorted,
+}.items():
+    setattr(Box, _name, _method)

@@ -10,7 +10,7 @@ import numpy as np
 from tracejit.frontend import fancy
 from tracejit.frontend.box import HANDLERS, Box, as_box, call, fresh, is_static, plain
 from tracejit.frontend.indexing import expand, getitem
-from tracejit.frontend.numpy_calls import asarray, put_out
+from tracejit.frontend.numpy_calls import asarray, astype, put_out
 from tracejit.frontend.operators import apply, outside
 from tracejit.frontend.views import moveaxis, ravel
 from tracejit.ops.numpy_names import emit, unsupported
@@ -39,6 +39,7 @@ def _first_against_rest(inverse: np.ufunc, reduction: Any) -> Callable[..., Any]
 
 def _turned(inverse: np.ufunc, x: Box, axis: int) -> Box:
     """The elements, all but the first negated (or inverted)."""
+    x = astype(x, float) if inverse is np.reciprocal and not x.aval.inexact else x
     lead = (slice(None),) * axis
     head, tail = x[(*lead, slice(0, 1))], x[(*lead, slice(1, None))]
     return call(np.concatenate, [head, apply(inverse, tail)], axis=axis)
@@ -104,7 +105,7 @@ def _reduce(
 
 _SCANS: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
 _EXTREMA = {np.maximum: "cummax", np.minimum: "cummin"}
-_INVERSES = {
+_INVERSES: dict[Any, Any] = {
     np.subtract: (np.negative, np.cumsum),
     np.true_divide: (np.reciprocal, np.cumprod),
 }
@@ -169,7 +170,7 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, *operands: Any) -> None:
     if not any(map(fancy.is_array, entries)):
         x[key] = apply(ufunc, getitem(x, key), *operands)
     elif ufunc in (np.add, np.subtract):
-        value = as_box(*operands)
+        value: Any = as_box(*operands)
         value = -value if ufunc is np.subtract else value
         fancy.scatter(x, entries, value, "scatter_add")
     else:

@@ -116,6 +116,7 @@ def _extremum(name: str, ufunc: np.ufunc) -> Callable[..., Atom]:
     ) -> Atom:
         x = strong(x)
         axes = normal_axes(axis, x.aval.ndim)
+        initial = None if initial is None else convert(initial, x.aval.dtype)
         if where is not True:
             if initial is None:
                 raise unsupported(f"np.{name}(where=…) without initial=")

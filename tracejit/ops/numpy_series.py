@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Literal
 from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
 from tracejit.ops.numpy_products import contract
 from tracejit.ops.numpy_reduce import normal_axis, sum_
@@ -70,6 +70,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Atom:
 def polyval(p: Any, x: Any) -> Atom:
     """`np.polyval`, by Horner's rule."""
     coefficients = list(p) if isinstance(p, list | tuple) else _elements(strong(p))
+    dtype = result_type(*map(strong, coefficients))
+    coefficients = [convert(c, dtype) for c in coefficients]
     x = strong(x)
     out = strong(apply(np.multiply, x, 0))
     for c in coefficients:
@@ -79,7 +81,7 @@ def polyval(p: Any, x: Any) -> Atom:
 
 def _elements(p: Atom) -> list[Atom]:
     return [
-        emit("getitem", p, np.int64(k), sizes=(None,), steps=(1,))
+        emit("getitem", p, Literal(k, INT), sizes=(None,), steps=(1,))
         for k in range(p.aval.shape[0])
     ]
 
