@@ -44,7 +44,17 @@ def weighted(f, x):
     )
 
 
-@CASES
+#: Programs that between them call every routine, on one matrix and on several.
+COMPILED = [
+    *("solve matrix", "solve batch", "solve broadcast", "inv batch", "tensorsolve"),
+    *("lstsq wide", "det 3", "det negative", "slogdet batch", "cholesky batch"),
+    *("cholesky of a gram", "qr tall", "qr wide", "qr batch", "eigh", "eigh batch"),
+    *("svd tall", "svd wide", "svd batch", "pinv", "matrix_power -2", "matrix_rank"),
+    *("norm 3", "matrix norm nuc", "norm axes", "cond fro", "multi_dot"),
+]
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_compiled(name):
     f, x = PROGRAMS[name]
     g = weighted(f, x)
