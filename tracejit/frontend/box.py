@@ -447,10 +447,16 @@ def known_box(array: Any, shape: Shape | None = None) -> Box:
     """A root box on a real array, which it owns; `shape` may name its extents."""
     array = np.asarray(array)
     aval = Aval(supported(array.dtype), array.shape if shape is None else shape)
-    layout: Strides = C_ORDER
-    if not array.flags.c_contiguous:
-        layout = tuple([s // array.itemsize for s in array.strides])
-    return Box(array, aval, "array", layout=layout)
+    return Box(array, aval, "array", layout=layout_of(array))
+
+
+def layout_of(array: Any) -> Strides:
+    """How a real array lies in memory, for a box that stands for it."""
+    if array.flags.c_contiguous:
+        return C_ORDER
+    if any(s % array.itemsize for s in array.strides):
+        return UNKNOWN  # a field of records
+    return tuple([s // array.itemsize for s in array.strides])
 
 
 def made(array: Any, shape: Shape | None = None) -> Any:
@@ -477,8 +483,7 @@ def as_box(value: Any) -> Box:
         supported(value.dtype)
         # By reference: its contents are read anew at every call.
         var = trace.capture(("array", id(value)), value, lambda: value, "array").var
-        layout = C_ORDER if value.flags.c_contiguous else UNKNOWN
-        return box_of(var, layout=layout)
+        return box_of(var, layout=layout_of(value))
     if isinstance(value, np.generic | np.ndarray):
         literal = trace.literal(value.item(), supported(value.dtype))
         return box_of(literal, "scalar" if isinstance(value, np.generic) else "array")

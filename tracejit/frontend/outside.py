@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import StagingError
-from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, box_of, known_box, plain
+from tracejit.frontend.box import Box, box_of, known_box, layout_of, plain
 from tracejit.frontend.parts import JOINERS
 from tracejit.frontend.places import AttributePlace, Contents, Place
 from tracejit.frontend.session import Session, session
@@ -106,14 +106,13 @@ def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
     if key in trace.boxes:
         return trace.boxes[key]
     supported(value.dtype)
-    c_ordered = value.flags.c_contiguous
     captured = trace.capture(key, value, fetch, what)
     with trace.builder.outer(0):
         if key in trace.advice.pinned:
             captured.pinned = value.tobytes()
             box = known_box(value.copy())
         else:
-            box = box_of(captured.var, "array", C_ORDER if c_ordered else UNKNOWN)
+            box = box_of(captured.var, "array", layout_of(value))
     trace.boxes[key] = box
     return box
 

@@ -16,7 +16,7 @@ from tracejit.base.errors import (
     UnsupportedDTypeError,
 )
 from tracejit.base.pytree import TreeDef, flatten, unflatten
-from tracejit.frontend.box import C_ORDER, UNKNOWN, Box, as_box, box_of
+from tracejit.frontend.box import C_ORDER, Box, as_box, box_of, layout_of
 from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
 from tracejit.frontend.decisions import concretize
@@ -108,8 +108,8 @@ def _attempt(
                     continue
                 var = fresh(_aval(leaf, label), label.rpartition(".")[2])
                 params.append(var)
-                in_order = kind != "array" or leaf.flags.c_contiguous
-                boxed.append(box_of(var, kind, C_ORDER if in_order else UNKNOWN))
+                layout = layout_of(leaf) if kind == "array" else C_ORDER
+                boxed.append(box_of(var, kind, layout))
             call_args, call_kwargs = unflatten(tree, boxed)
             if isinstance(fn, MethodType):
                 _static(trace, fn.__self__, "self")
