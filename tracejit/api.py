@@ -404,9 +404,9 @@ def vjp(
         )
     )
     value = forward(*primals)
+    entry = program.entry(arguments)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        entry = program.entry(kept)
         leaves = _like(cotangent, value, "cotangent")
         kinds = entry.staged.out_kinds
         computed = [c for c, k in zip(leaves, kinds, strict=True) if k != "static"]

@@ -73,7 +73,7 @@ class Arguments:
         return self._parts[argnum]
 
     def plain(self) -> list[Any] | None:
-        """Dtype and shape of every argument, None for a float.
+        """Dtype and shape of every argument in C order, None for a float.
 
         Where there is anything else, None for the whole.
         """
@@ -81,7 +81,7 @@ class Arguments:
         for arg in self.args:
             if type(arg) is float:
                 specs.append(None)
-            elif type(arg) is np.ndarray:
+            elif type(arg) is np.ndarray and arg.flags.c_contiguous:
                 specs.append((arg.dtype, arg.shape))
             else:
                 return None
@@ -103,7 +103,9 @@ def is_traced(leaf: Any) -> bool:
 def leaf_signature(leaf: Any) -> Any:
     """What a trace relies on about one argument."""
     if isinstance(leaf, np.ndarray):
-        return type(leaf), leaf.dtype, leaf.shape
+        # Strides decide what `ravel` and `reshape` make: a view or a copy.
+        strides = None if leaf.flags.c_contiguous else leaf.strides
+        return type(leaf), leaf.dtype, leaf.shape, strides
     if isinstance(leaf, np.generic):
         return type(leaf)
     if isinstance(leaf, float | complex):
@@ -203,6 +205,7 @@ class Dispatcher:
                 type(arg) is not np.ndarray
                 or arg.shape != spec[1]
                 or arg.dtype != spec[0]
+                or not arg.flags.c_contiguous
             ):
                 return None
         return entry if entry.stale() is None else None
