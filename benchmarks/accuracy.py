@@ -23,8 +23,10 @@ assert elementwise and special  # they fill the registry
 
 TRUTH: dict[str, Callable[..., Any]] = {
     **{name: getattr(mpmath, name) for name in ("exp", "expm1", "log", "log1p")},
-    **{name: getattr(mpmath, name) for name in ("sin", "cos", "tan", "erf", "erfc")},
+    **{name: getattr(mpmath, name) for name in ("sin", "cos", "tan", "erf")},
     **{name: getattr(mpmath, name) for name in ("sinh", "cosh", "tanh", "hypot")},
+    # mpmath fails on huge arguments, where erfc is 0 or 2.
+    "erfc": lambda x: mpmath.erfc(max(min(x, 40), -40)),
     "exp2": lambda x: mpmath.power(2, x),
     "log2": lambda x: mpmath.log(x, 2),
     "log10": mpmath.log10,

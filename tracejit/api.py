@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -48,8 +49,13 @@ class Jit(Dispatcher):
         self.recipe = (options,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.fast is not None and not kwargs:
+            result = self.fast(*args)
+            if result is not NotImplemented:
+                return result
         entry = self.recent(args, kwargs)
         if entry is not None:
+            self.hasten(entry, partial(unflatten_results, entry.staged))
             return unflatten_results(entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
@@ -79,8 +85,13 @@ class Grad(Dispatcher):
         self.recipe = (options, argnums, has_aux, with_value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.fast is not None and not kwargs:
+            result = self.fast(*args)
+            if result is not NotImplemented:
+                return result
         entry = self.recent(args, kwargs)
         if entry is not None:
+            self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
             return self.returns(entry.arguments, entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)

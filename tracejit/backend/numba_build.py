@@ -18,6 +18,7 @@ from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError
+from tracejit.ir.aval import Aval
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Size
@@ -144,6 +145,39 @@ class Compiled:
         results = [made[k] for k in self._order] if self._order else made
         return [r if r.ndim else r[()] for r in results]
 
+    def fast_entry(self, arrange: Callable[..., Any]) -> Callable[..., Any] | None:
+        """Calls on arrays and floats, from arguments to results, as a builtin function.
+
+        `arrange(results, wrap)` is what a call returns, every result wrapped by
+        `wrap(kind, result)`. None where `tracejit.backend.fast_entry` cannot serve.
+        """
+        fast = importlib.import_module("tracejit.backend.fast_entry")
+        kinds = self._text.signature
+        inputs = [self.inputs[k].dtype for k, _ in self._numbers]
+        if any(dtype != np.float64 for dtype in inputs) or "complex128" in kinds:
+            return None
+        slots = [
+            0 if value is None else fast.word_of(value, kind)
+            for value, kind in zip(self._fixed, kinds, strict=True)
+        ]
+        numbers = {k for k, _ in self._numbers}
+        results = [(b.aval.dtype, tuple(b.aval.shape)) for b in self._made]
+        call = fast.Call(
+            run=self.entry.run,
+            slots=slots,
+            arguments=[
+                (k, None if k in numbers else a.dtype, tuple(a.shape))
+                for k, a in enumerate(self.inputs)
+            ],
+            results=[(k, *r) for k, r in enumerate(results, len(self.inputs))],
+            recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
+            temporaries=self._offsets,
+            block=self._new_block() if self._offsets else None,
+            owner=self.entry,
+        )
+        order = self._order or range(len(self._made))
+        return fast.fast_entry(call, arrange(list(order), fast.Leaf))
+
     def _put_inputs(self, values: list[Any], args: Sequence[Any]) -> list[np.ndarray]:
         """Enter the arguments; the arrays returned must live as long as the call."""
         kept = []
@@ -180,10 +214,10 @@ class Compiled:
         pages cost more than most kernels that fill them.
         """
         aval = buffer.aval
-        if not LARGE <= aval.nbytes <= HUGE:
+        if not _is_recycled(buffer):
             return np.empty(aval.shape, aval.dtype)
         last = self._last_results.get(buffer)
-        if last is None or sys.getrefcount(last) > _OURS:
+        if last is None or sys.getrefcount(last) > _OURS or not _is_as_made(last, aval):
             last = self._last_results[buffer] = np.empty(aval.shape, aval.dtype)
         return last
 
@@ -217,6 +251,16 @@ def _fixed(argument: Any) -> Any:
         return argument.scalar.item()
     assert isinstance(argument, Var | Buffer)
     return None
+
+
+def _is_recycled(buffer: Buffer) -> bool:
+    return LARGE <= buffer.aval.nbytes <= HUGE
+
+
+def _is_as_made(array: np.ndarray, aval: Aval) -> bool:
+    """Whether an array that was given away still is what it was, its data apart."""
+    same = array.shape == tuple(aval.shape) and array.dtype == aval.dtype
+    return same and array.flags.writeable and array.flags.c_contiguous
 
 
 def _padded(nbytes: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, compiler, cpu, registry
@@ -17,6 +18,7 @@ from numba.extending import intrinsic
 
 from tracejit.backend import blas, helpers, numba_lapack, numba_math
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.backend.object_code import RUN
 from tracejit.ops import scalars
 
 
@@ -220,6 +222,33 @@ def _flags(fastmath: bool) -> Any:
     return flags
 
 
+def _shim(kernel: Any) -> str:
+    """A function that takes the address of a table with the kernel's arguments.
+
+    Every argument has a word of its own. The kernel's own convention: (result *,
+    exception **, arguments…) -> error code, which is never set.
+    """
+    word = ir.IntType(64)
+    kinds = {"double": ir.DoubleType(), "float": ir.FloatType()}
+    kinds |= {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)}
+    pointer = ir.IntType(8).as_pointer()
+    types_ = [kinds.get(str(a.type), pointer) for a in kernel.arguments]
+    types_[:2] = [word.as_pointer(), pointer.as_pointer()]
+    module = ir.Module()
+    f = ir.Function(module, ir.FunctionType(ir.IntType(32), types_), kernel.name)
+    run = ir.Function(module, ir.FunctionType(word, [word.as_pointer()]), RUN)
+    builder = ir.IRBuilder(run.append_basic_block())
+    status, exception = builder.alloca(word), builder.alloca(pointer)
+    builder.store(word(0), status)
+    values = []
+    for k, kind in enumerate(types_[2:]):
+        place = builder.gep(run.args[0], [word(k)])
+        values.append(builder.load(builder.bitcast(place, kind.as_pointer())))
+    builder.call(f, [status, exception, *values])
+    builder.ret(builder.load(status))
+    return str(module)
+
+
 def compile_object(
     function: Callable[..., Any], signature: tuple[str, ...], fastmath: bool
 ) -> ObjectCode:
@@ -237,6 +266,9 @@ def compile_object(
     library = result.library
     with global_compiler_lock:
         module = library._final_module
+        module = module.clone()
+        shim = _shim(module.get_function(result.fndesc.llvm_func_name))
+        module.link_in(llvm.parse_assembly(shim))
         code = library.codegen._tm.emit_object(module)
     needs = [
         f.name

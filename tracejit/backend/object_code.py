@@ -41,14 +41,25 @@ def host() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def vector_functions() -> dict[str, dict[str, int]]:
+def vector_functions() -> vector_math.Variants:
     """The vector functions that code for this CPU may call, by scalar function."""
     features = llvm.get_host_cpu_features().items()
     return vector_math.variants({name for name, present in features if present})
 
 
+#: The symbol of a kernel that takes its arguments from a table of words.
+RUN = "tracejit_run"
 #: Where a kernel would store an exception; ours raise none.
 _EXCEPTION = ctypes.c_void_p()
+
+
+def load(code: bytes) -> Any:
+    """An engine that holds object code; the code lives as long as the engine."""
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
 
 
 class Entry:
@@ -58,11 +69,10 @@ class Entry:
     """
 
     def __init__(self, code: bytes, symbol: str, signature: Sequence[str]):
-        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
+        self.engine = load(code)
         self.address = self.engine.get_function_address(symbol)
+        #: The same kernel, to be called with the address of a table of its arguments.
+        self.run = self.engine.get_function_address(RUN)
         kinds = [ctypes.c_void_p if s[-1] == "*" else _KINDS[s] for s in signature]
         pair = [ctypes.c_void_p, ctypes.c_void_p]
         self.function: Callable[..., int] = ctypes.CFUNCTYPE(

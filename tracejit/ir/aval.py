@@ -79,6 +79,11 @@ class Aval:
     dtype: np.dtype[Any]
     shape: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Kernels know the machine's own order of bytes; arguments are cast to it.
+        if not self.dtype.isnative:
+            object.__setattr__(self, "dtype", np.dtype(self.dtype.type))
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backend.numba_build import compile_program
+from tracejit.backend.numba_build import Compiled, compile_program
 from tracejit.base.config import config
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.stage import Staged, stage
+from tracejit.ir.aval import aval_of
 from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Program
@@ -124,6 +125,7 @@ class Entry:
     program: Program
     run: Callable[[Sequence[Any]], list[Any]]
     arguments: Arguments  # keeps what the signature names by identity alive
+    fast: Callable[..., Any] | None = None  # `_never` where there can be none
 
     def __post_init__(self) -> None:
         trace = self.staged.trace
@@ -141,7 +143,7 @@ class Entry:
         for captured in trace.captured.values():
             value = np.asarray(captured.fetch())
             aval = captured.var.aval
-            if value.dtype != aval.dtype or value.shape != tuple(aval.shape):
+            if aval_of(value) != aval:
                 return captured.what
             if captured.pinned is not None and value.tobytes() != captured.pinned:
                 return captured.what
@@ -186,6 +188,8 @@ class Dispatcher:
         self.causes: list[str] = []
         self.parameters = _positional(fn)
         self.last: tuple[list[Any], Entry] | None = None
+        #: Serves calls like the last one from C; NotImplemented where it cannot.
+        self.fast: Callable[..., Any] | None = None
 
     def recent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry | None:
         """The entry of the last call, if it serves this one: the way of hot loops.
@@ -209,6 +213,24 @@ class Dispatcher:
             ):
                 return None
         return entry if entry.stale() is None else None
+
+    def hasten(self, entry: Entry, arrange: Callable[..., Any]) -> None:
+        """Let further calls like this one go by the entry in C, if it can serve them.
+
+        `arrange(results, wrap)` is what a call returns.
+        """
+        if entry.fast is None:
+            specs = self.last[0] if self.last else []
+            served = (
+                entry.closed
+                and all(spec is None or spec[1] for spec in specs)
+                and _is_tuples(entry.staged.out_tree)
+            )
+            made = None
+            if served and isinstance(entry.run, Compiled):
+                made = entry.run.fast_entry(arrange)
+            entry.fast = made or _never
+        self.fast = None if entry.fast is _never else entry.fast
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Arguments with defaults filled in and keywords moved to their places."""
@@ -363,6 +385,16 @@ def _positional(fn: Callable[..., Any]) -> int | None:
         return None
     positional = (inspect.Parameter.POSITIONAL_ONLY, _EITHER)
     return len(parameters) if all(p.kind in positional for p in parameters) else -1
+
+
+def _is_tuples(tree: TreeDef) -> bool:
+    """Whether a structure is of tuples alone."""
+    return tree.kind in (None, tuple) and all(map(_is_tuples, tree.children))
+
+
+def _never(*args: Any) -> Any:
+    """The entry in C of what cannot have one."""
+    return NotImplemented
 
 
 _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
