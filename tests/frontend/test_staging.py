@@ -22,6 +22,7 @@ from tracejit.base.errors import (
     UnknownAliasError,
     UnrollLimitError,
 )
+from tracejit.frontend.branches import Branch
 from tracejit.frontend.stage import stage
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import walk
@@ -564,3 +565,54 @@ def test_try_catches_nothing_that_a_branch_decides():
 
     with pytest.raises(FenceError, match="depends on traced data"):
         stage(g, (X,))
+
+
+def test_probes_grow_with_the_depth_of_a_nest_and_do_not_double(monkeypatch):
+    def f(x):
+        y = x.copy()
+        s = 0.0
+        for i in range(3):
+            for j in range(4):
+                for k in range(5):
+                    for m in range(6):
+                        t = 0.0
+                        for n in range(7):
+                            t += y[i] * x[n - m]
+                        s += t
+                        y[j] = np.tanh(s * k)
+        return y, s
+
+    probes = []
+    init = Branch.__init__
+
+    def counting(self, *args):
+        probes.append(self)
+        init(self, *args)
+
+    monkeypatch.setattr(Branch, "__init__", counting)
+    got = result(staged := stage(f, (X,)), evaluate(staged.program, inputs(staged)))
+    assert len(probes) < 25
+    np.testing.assert_allclose(got[0], f(X)[0])
+
+
+def test_a_guess_that_does_not_fit_is_dropped():
+    def f(x, table):
+        out = []
+        for c in [1.0, 1, None]:
+            total, k = 0, 0
+            for i in range(3):
+                if c is not None:
+                    total = total + c * i
+                    x = x + k
+                    k = k + 1
+                else:
+                    x = x * table[k]
+            out.append(total // 2)
+        return x, out
+
+    table = {0: 2.0}
+    x, out = run(f, X, table)
+    want, numbers = f(X, table)
+    np.testing.assert_allclose(x, want)
+    kinds = [[np.asarray(n).dtype for n in ns] for ns in (out, numbers)]
+    assert kinds[0] == kinds[1] and out == numbers

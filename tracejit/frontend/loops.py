@@ -36,6 +36,7 @@ from tracejit.frontend.branches import (
 )
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.generators import Generator, log_changes
+from tracejit.frontend.guesses import guesses, is_untouched, remember
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import counts_once, iter_, own_iterator, require_new
 from tracejit.frontend.places import (
@@ -107,13 +108,22 @@ class Loop:
         self.links = NO_LINKS
         self.params: list[Var] = []
         self.boxes: dict[Any, Box] = {}
+        #: The parameters of places that are carried because they were before.
+        self.guessed: dict[Any, Var | None] = {}
+        for place, spec in guesses(frame, source):
+            before = self._before(place)
+            if before is not NO_PAST:
+                self.slots[place.key] = Slot(place, spec, before, before)
+                self.guessed[place.key] = None
 
     def bind(self) -> None:
         """Put fresh parameters into the carried places."""
         self.params, self.boxes = [], {}
         merges: list[Merge] = []
-        for slot in self.slots.values():
+        for key, slot in self.slots.items():
             new = slot.params()
+            if key in self.guessed:
+                self.guessed[key] = new[0]
             self.boxes |= put(slot.place, slot.spec, new)
             merges.append(merge_of(slot.place, slot.spec, slot.past(True)))
             self.params += new
@@ -138,8 +148,17 @@ class Loop:
         up when it emits nothing, as it computes with plain values of Python alone.
         """
         for _ in range(MAX_ROUNDS):
-            probe = Branch(self.frame, self.bound(run))
-            settled = self.widen(probe)
+            try:
+                probe = Branch(self.frame, self.bound(run))
+                settled = self.widen(probe)
+            except Exception as error:
+                if not self.guessed or isinstance(error, _GIVES_UP):
+                    raise
+                self.forget()
+                continue
+            if self._guessed_too_much(probe):
+                self.forget()
+                continue
             if not probe.eqns and plain:
                 probe.accept()
                 if self.slots or probe.effects:
@@ -147,10 +166,24 @@ class Loop:
                 self.finish([])
                 return None
             if settled:
+                found = [(slot.place, slot.spec) for slot in self.slots.values()]
+                remember(self.frame, self.source, found)
                 probe.accept()
                 return probe
         names = ", ".join(str(slot.place) for slot in self.slots.values())
         raise StagingError(f"the types of {names} never settle")
+
+    def _guessed_too_much(self, probe: Branch) -> bool:
+        return any(
+            key not in probe.changes or is_untouched(probe.changes[key][1], given)
+            for key, given in self.guessed.items()
+        )
+
+    def forget(self) -> None:
+        """Begin again, without guesses."""
+        for found in (self.slots, self.dead, self.stale, self.counted, self.guessed):
+            found.clear()
+        self.links = NO_LINKS
 
     def widen(self, probe: Branch) -> bool:
         """Take in what a probe changed; whether nothing was new."""

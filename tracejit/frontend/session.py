@@ -122,6 +122,8 @@ class Session(Trace):
     #: Loops being staged, by key, and the counters of the `for` loops whose bodies run.
     active: list[Any] = field(default_factory=list)
     counters: list[Any] = field(default_factory=list)
+    #: What loops carry, by place in the source and frame (see `guesses`).
+    findings: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
     #: Which loop a variable is the result of.
     made_by: dict[Var, Any] = field(default_factory=dict)
     #: Boxes on captured arrays, by key.
