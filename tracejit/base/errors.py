@@ -49,8 +49,8 @@ class TracedValueError(TracejitError, TypeError):
 class UnsupportedError(TracejitError, NotImplementedError):
     """A function or an option that tracejit has no derivative program for.
 
-    np.median(x)                # UnsupportedError
-    np.sort(x)[len(x) // 2]     # write it in terms of functions that there are
+    np.logaddexp.accumulate(x)        # UnsupportedError
+    np.log(np.cumsum(np.exp(x)))      # write it in terms of functions that there are
     """
 
 
