@@ -616,3 +616,28 @@ def test_a_guess_that_does_not_fit_is_dropped():
     np.testing.assert_allclose(x, want)
     kinds = [[np.asarray(n).dtype for n in ns] for ns in (out, numbers)]
     assert kinds[0] == kinds[1] and out == numbers
+
+
+# Tracebacks ---------------------------------------------------------------------------
+
+
+def test_tracebacks_show_the_users_frames(monkeypatch):
+    def helper(v):
+        return np.linalg.cholesky(v)
+
+    def f(x):
+        for _ in range(3):
+            y = helper(x)
+        return y
+
+    def files():
+        with pytest.raises(ValueError) as info:
+            stage(f, (X,))
+        # The first two are this test and `stage` itself.
+        return [(e.path.name, e.name) for e in info.traceback[2:]]
+
+    inner = [name for file, name in files() if file == "test_staging.py"]
+    assert inner[0] == "f" and inner[-1] == "helper"
+    assert len(inner) == len(files())
+    monkeypatch.setenv("TRACEJIT_FULL_TRACEBACK", "1")
+    assert len(files()) > len(inner)

@@ -16,6 +16,7 @@ from tracejit.base.errors import (
     UnsupportedDTypeError,
 )
 from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.tracebacks import for_users
 from tracejit.frontend.box import C_ORDER, Box, as_box, box_of, layout_of
 from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
@@ -80,6 +81,9 @@ def stage(
             return _attempt(fn, args, kwargs or {}, static, boundscheck, name, advice)
         except Restage:
             continue
+        except Exception as error:
+            for_users(error)
+            raise
     raise StagingError("staging does not settle")
 
 

@@ -1,0 +1,43 @@
+"""Tracebacks that show the user's frames and none of ours.
+
+`TRACEJIT_FULL_TRACEBACK=1` in the environment keeps all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+Error = TypeVar("Error", bound=BaseException)
+
+
+def for_users(error: Error) -> Error:
+    """The error, and those that led to it, without frames of tracejit's files."""
+    if os.environ.get("TRACEJIT_FULL_TRACEBACK", "") not in ("", "0"):
+        return error
+    seen: set[int] = set()
+    part: BaseException | None = error
+    while part is not None and id(part) not in seen:
+        seen.add(id(part))
+        part.__traceback__ = _stripped(part.__traceback__)
+        if part.__context__ is not None and part.__context__.__traceback__:
+            # What staging tried before is not what the user did.
+            part.__suppress_context__ |= _is_ours(part.__context__)
+        part = part.__cause__ or part.__context__
+    return error
+
+
+def _stripped(trace: TracebackType | None) -> TracebackType | None:
+    if trace is None:
+        return None
+    rest = _stripped(trace.tb_next)
+    if trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        return rest
+    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__.startswith("tracejit.")
