@@ -35,7 +35,7 @@ from tracejit.frontend.outside import (
     own_iterator,
     plain_range,
 )
-from tracejit.frontend.places import Contents, Frame
+from tracejit.frontend.places import Contents, new_frame
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, set_attr, users_method
 
@@ -293,7 +293,7 @@ def _sum(values: Any, start: Any = 0) -> Any:
     values = own_iterator(values)
     if not isinstance(values, Generator) or not values.can_push(False):
         return dispatch(sum)(_argument(values), _argument(start))  # type: ignore[misc]
-    frame = Frame()
+    frame = new_frame()
     frame.total = start
 
     def add(value: Any) -> None:

@@ -22,7 +22,7 @@ from tracejit.frontend.functions import HOOKS
 from tracejit.frontend.generators import Generator
 from tracejit.frontend.lift import NO_META
 from tracejit.frontend.outside import imported
-from tracejit.frontend.places import Frame
+from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import Raised, Restage, session
 from tracejit.ir.program import walk
 from tracejit.ops.control import Failure, check
@@ -131,7 +131,7 @@ def made(obj: Any) -> Any:
 
 HOOKS.update(
     {
-        "frame": Frame,
+        "frame": new_frame,
         "if": branches.if_,
         "for": loops.for_,
         "while": loops.while_,

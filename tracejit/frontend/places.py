@@ -70,6 +70,11 @@ class Frame:
         del self.__dict__[name]
 
 
+def new_frame() -> Frame:
+    """A frame, noted as made here: a loop around does not carry its variables."""
+    return session().make(Frame())  # type: ignore[no-any-return]
+
+
 class Place:
     """Somewhere a value is kept. `key` is equal for equal places.
 

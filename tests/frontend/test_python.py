@@ -1,0 +1,186 @@
+"""What staging makes of counters, generators, `try` and nests of loops."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from tests.frontend.running import inputs, result, run
+from tests.frontend.test_staging import X, primitives
+from tracejit.base.errors import FenceError, OutsideStoreError, TracedValueError
+from tracejit.frontend.branches import Branch
+from tracejit.frontend.stage import stage
+from tracejit.ir.evaluate import evaluate
+
+# Counters -----------------------------------------------------------------------------
+
+
+def test_a_counter_of_the_outside_counts_once_per_trace():
+    class Problem:
+        calls = 0
+
+        def f(self, x):
+            if x[0] > 0:
+                self.calls += 1
+            return x.sum()
+
+    problem = Problem()
+    staged = stage(problem.f, (X,))
+    assert problem.calls == 1 and "cond" not in primitives(staged)
+    assert not any("calls" in guard.what for guard in staged.trace.guards.values())
+
+
+def test_a_counter_that_is_read_is_not_counted_once():
+    class Problem:
+        calls = 0
+
+        def f(self, x):
+            if x[0] > 0:
+                self.calls += 1
+            return x * self.calls
+
+    with pytest.raises(OutsideStoreError, match=r"Problem\.calls"):
+        stage(Problem().f, (X,))
+
+
+# Generators ---------------------------------------------------------------------------
+
+
+def test_the_loops_of_generators_stay_loops():
+    def halves(x):
+        for i in range(len(x)):
+            yield x[i] / 2
+
+    def f(x):
+        total = 0.0
+        for v in halves(x):
+            total += v
+        return total + sum(v * v for v in x)
+
+    short, long = stage(f, (X,)), stage(f, (np.ones(1000),))
+    assert len(primitives(short)) == len(primitives(long))
+    assert primitives(long).count("for") == 2
+
+
+def test_pulled_generators_decide_nothing():
+    def positive(x):
+        for v in x:
+            if v > 0:
+                yield v
+
+    def f(x):
+        return next(positive(x))
+
+    with pytest.raises(TracedValueError):
+        stage(f, (X,))
+
+
+def test_try_catches_nothing_that_a_branch_decides():
+    def f(x):
+        try:
+            if x[0] > 100:
+                x = x + np.ones(3)
+        except ValueError:
+            x = x * 2
+        return x
+
+    with pytest.raises(FenceError, match="depends on traced data"):
+        stage(f, (X,))
+
+    def g(x):
+        with contextlib.suppress(KeyError):
+            if x[0] > 100:
+                x = {}["k"]
+        return x
+
+    with pytest.raises(FenceError, match="depends on traced data"):
+        stage(g, (X,))
+
+
+def test_probes_grow_with_the_depth_of_a_nest_and_do_not_double(monkeypatch):
+    def f(x):
+        y = x.copy()
+        s = 0.0
+        for i in range(3):
+            for j in range(4):
+                for k in range(5):
+                    for m in range(6):
+                        t = 0.0
+                        for n in range(7):
+                            t += y[i] * x[n - m]
+                        s += t
+                        y[j] = np.tanh(s * k)
+        return y, s
+
+    probes = []
+    init = Branch.__init__
+
+    def counting(self, *args):
+        probes.append(self)
+        init(self, *args)
+
+    monkeypatch.setattr(Branch, "__init__", counting)
+    got = result(staged := stage(f, (X,)), evaluate(staged.program, inputs(staged)))
+    assert len(probes) < 25
+    np.testing.assert_allclose(got[0], f(X)[0])
+
+
+def test_a_guess_that_does_not_fit_is_dropped():
+    def f(x, table):
+        out = []
+        for c in [1.0, 1, None]:
+            total, k = 0, 0
+            for i in range(3):
+                if c is not None:
+                    total = total + c * i
+                    x = x + k
+                    k = k + 1
+                else:
+                    x = x * table[k]
+            out.append(total // 2)
+        return x, out
+
+    table = {0: 2.0}
+    x, out = run(f, X, table)
+    want, numbers = f(X, table)
+    np.testing.assert_allclose(x, want)
+    kinds = [[np.asarray(n).dtype for n in ns] for ns in (out, numbers)]
+    assert kinds[0] == kinds[1] and out == numbers
+
+
+# Tracebacks ---------------------------------------------------------------------------
+
+
+def test_tracebacks_show_the_users_frames(monkeypatch):
+    def helper(v):
+        return np.linalg.cholesky(v)
+
+    def f(x):
+        for _ in range(3):
+            y = helper(x)
+        return y
+
+    def files():
+        with pytest.raises(ValueError) as info:
+            stage(f, (X,))
+        # The first two are this test and `stage` itself.
+        return [(e.path.name, e.name) for e in info.traceback[2:]]
+
+    inner = [name for file, name in files() if file == "test_python.py"]
+    assert inner[0] == "f" and inner[-1] == "helper"
+    assert len(inner) == len(files())
+    monkeypatch.setenv("TRACEJIT_FULL_TRACEBACK", "1")
+    assert len(files()) > len(inner)
+
+
+def test_generators_in_loops_settle():
+    def f(x):
+        s = 0.0
+        for i in range(len(x)):
+            s += sum(x[i] * x[j] for j in range(i))
+        return s
+
+    assert primitives(stage(f, (X,))).count("for") == 2
+    np.testing.assert_allclose(run(f, X), f(X))
