@@ -98,7 +98,7 @@ def mutants() -> Iterator[Mutant]:
             for k, partial in enumerate(prim.partials):
                 if partial is not None:
                     yield _slot(prim, "partials", k, _false_partial)
-        if isinstance(prim, Multilinear):
+        if isinstance(prim, Multilinear | Elementwise):
             for k in range(len(prim.transposes)):
                 yield _slot(prim, "transposes", k, _false_rule)
         if isinstance(prim, Linear):

@@ -29,6 +29,7 @@ PROGRAMS = {
     "vdot": lambda z, w, x: np.vdot(z, w) + np.vecdot(w, z) + z @ w,
     "einsum": lambda z, w, x: np.einsum("i,j,i->ij", z, w, x),
     "gathered": lambda z, w, x: z[[0, 2, 2]] * w[np.array([1, 3, 0])],
+    "padded": lambda z, w, x: np.pad(z, 1)[1:5] * np.pad(w, 2, "edge")[:4] + np.sinc(w),
     "pieces": lambda z, w, x: np.concatenate([z[::-1], np.stack([w, x])[1]]),
     "python": lambda z, w, x: complex(x[0], 2.0) * abs(z[1]) + 3j * w[0].conjugate(),
     "polar": lambda z, w, x: np.abs(z) * np.exp(1j * np.angle(w)),

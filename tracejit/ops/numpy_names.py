@@ -67,9 +67,9 @@ ON_COMPLEX = set(
     "convolve count_nonzero cross cumprod cumsum diag diagflat diagonal diff dot "
     "dstack ediff1d einsum fft fft2 fftn fftshift gradient hfft hstack ifft ifft2 "
     "ifftn ifftshift imag inner irfft irfft2 irfftn isclose iscomplex isreal kron "
-    "ihfft matmul matrix_power mean multi_dot nansum outer polyval prod real repeat "
-    "rfft rfft2 rfftn roll select stack std sum tensordot tile trace trapezoid tril "
-    "triu var vdot vecdot vstack where".split()
+    "ihfft matmul matrix_power mean multi_dot nansum outer pad polyval prod real "
+    "repeat rfft rfft2 rfftn roll select sinc stack std sum tensordot tile trace "
+    "trapezoid tril triu var vdot vecdot vstack where".split()
 )
 
 
