@@ -222,6 +222,10 @@ def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
 # What nobody reads --------------------------------------------------------------------
 
 
+def _not_in(dead: set[Node], node: Node) -> bool:
+    return node not in dead
+
+
 def drop_unread(nodes: Sequence[Node]) -> list[Node]:
     """The nodes without scalars that nobody reads."""
     while True:
@@ -235,7 +239,7 @@ def drop_unread(nodes: Sequence[Node]) -> list[Node]:
         }
         if not dead:
             return list(nodes)
-        nodes = _filtered(nodes, lambda node, dead=dead: node not in dead)
+        nodes = _filtered(nodes, partial(_not_in, dead))
 
 
 def drop_dead_stores(nodes: Sequence[Node], results: Sequence[Buffer]) -> list[Node]:
