@@ -72,7 +72,7 @@ class Frame:
 
 def new_frame() -> Frame:
     """A frame, noted as made here: a loop around does not carry its variables."""
-    return session().make(Frame())  # type: ignore[no-any-return]
+    return session().make(Frame())
 
 
 class Place:
