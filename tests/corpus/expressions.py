@@ -60,7 +60,7 @@ class Expressions:
     # Numbers --------------------------------------------------------------------------
 
     def constant(self) -> str:
-        return self.pick("0.5", "1.5", "-0.7", "0.3", "2.0", "1", "-1")
+        return self.pick("0.53", "1.47", "-0.71", "0.29", "2.0", "1", "-1")
 
     def index(self, extent: int) -> str:
         """An index within `extent`, which is not 0."""
@@ -251,7 +251,8 @@ class Expressions:
             f"np.stack([{v}, {self.array((n,), 0)}]).sum(axis=0)",
             f"np.array([{v}, {self.array((n,), 0)}])[{self.pick(0, 1, -1)}]",
             f"np.pad({v}, 1)[{self.pick('1:-1', '2:', ':-2')}]",
-            f"({v} * {self.array((3, n), depth - 1)}).{self.pick('sum', 'max')}(axis=0)",
+            f"({v} * {self.array((3, n), depth - 1)})"
+            f".{self.pick('sum', 'max')}(axis=0)",
         ]
         if n:
             order = [self.random.randrange(n) for _ in range(n)]

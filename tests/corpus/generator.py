@@ -62,7 +62,7 @@ class Writer(Expressions):
         self.header = HEADER + "".join(
             HELPERS[h].lstrip() + "\n\n" for h in self.helpers
         )
-        self.header += "def make():\n    rng = np.random.default_rng(%d)\n" % seed
+        self.header += f"def make():\n    rng = np.random.default_rng({seed})\n"
         self.header += f"    return {', '.join(makers)}\n\n\n"
         for _ in range(self.random.randint(3, 8)):
             self.statement(1, 3)
@@ -83,7 +83,7 @@ class Writer(Expressions):
             dtype = np.float32 if "float32" in maker else np.float64
             self.arrays[name] = np.zeros(shape, dtype)
         self.numbers.append("s")
-        makers.append(self.pick("0.4", "-0.8", "np.float64(0.6)", "1.2"))
+        makers.append(self.pick("0.4137", "-0.8291", "np.float64(0.6173)", "1.2391"))
         return makers
 
     # Statements -----------------------------------------------------------------------

@@ -172,7 +172,7 @@ def check_slope(line: Line, ours: float) -> bool:
     bent = abs(near_up + near_down - 2 * middle) / h
     bent_more = abs(up + down - 2 * middle) / h
     smooth = abs(coarse - fine) < 0.1 * line.rtol**0.5 * size
-    # Halving the step halves the second difference at a kink, and quarters it elsewhere.
+    # Half the step halves the second difference at a kink, and quarters it elsewhere.
     if not np.isfinite(best) or not smooth or bent > 0.37 * bent_more + line.rtol:
         return False
     if abs(coarse - fine) / 3 > line.rtol * size:

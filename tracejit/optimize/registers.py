@@ -10,7 +10,8 @@ with care (Kahan's, two-sum) read their total more than once and stay as written
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
@@ -222,7 +223,7 @@ def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
 # What nobody reads --------------------------------------------------------------------
 
 
-def _not_in(dead: set[Node], node: Node) -> bool:
+def _not_in(dead: Container[Node], node: Node) -> bool:
     return node not in dead
 
 
