@@ -59,6 +59,7 @@ class Jit(Dispatcher):
             return unflatten_results(entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
+        self.hasten(entry, partial(unflatten_results, entry.staged))
         return unflatten_results(entry.staged, entry(arguments.traced()))
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -95,6 +96,7 @@ class Grad(Dispatcher):
             return self.returns(entry.arguments, entry.staged, entry(args))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
+        self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
         results = entry(arguments.traced())
         return self.returns(arguments, entry.staged, results)
 

@@ -220,9 +220,10 @@ class Dispatcher:
         `arrange(results, wrap)` is what a call returns.
         """
         if entry.fast is None:
-            specs = self.last[0] if self.last else []
+            specs = entry.arguments.plain()
             served = (
                 entry.closed
+                and specs is not None
                 and all(spec is None or spec[1] for spec in specs)
                 and _is_tuples(entry.staged.out_tree)
             )
