@@ -571,3 +571,16 @@ def written_then_replaced_on_one_path(x):
         if x[1] > 0:
             x = x * 0.5
     return x, y
+
+
+@case(X)
+def helper_without_return(x):
+    def scale(A):
+        for i in range(len(A)):
+            A[i] *= i
+        else:
+            A[0] = 1.0
+
+    x = x.copy()
+    scale(x)
+    return x

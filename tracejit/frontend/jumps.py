@@ -38,8 +38,6 @@ class _Loop:
 
 def jumps_to_flags(body: list[ast.stmt]) -> list[ast.stmt]:
     """The body of a function without jumps."""
-    if not _jumps(body):
-        return body
     if not always_jumps(body):
         last = body[-1]
         body = [*body, _at(last, ast.Return(ast.Constant(None)))]

@@ -74,12 +74,14 @@ _PROGRAMS_COME_FROM = (
 _OF_NUMBERS = {np.where, np.clip, np.select}
 
 
+#: Functions of a sequence of arrays.
+_JOINS = (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack)
+
 #: How many of the operands are arrays, for which lists may stand, where not all are:
 #: others are lists of arrays, of extents, of axes.
 _ARRAYS: dict[Any, int] = {
-    **dict.fromkeys((np.concatenate, np.stack, np.vstack, np.hstack, np.dstack), 0),
-    **dict.fromkeys((np.column_stack, np.select, np.einsum, np.linalg.multi_dot), 0),
-    np.polyval: 0,
+    **dict.fromkeys(_JOINS, 0),
+    **dict.fromkeys((np.select, np.einsum, np.linalg.multi_dot, np.polyval), 0),
     **dict.fromkeys((np.tile, np.roll, np.repeat, np.pad), 1),
 }
 
@@ -198,9 +200,10 @@ class Binding:
         named: dict[str, Any] = {}
         for place, value in enumerate(args):
             name = self.name_at(place)
-            if name is None:
-                listed = isinstance(value, list | tuple) and place < self.arrays
-                placed.append(asarray(value) if listed else value)
+            if place == 0 and self.fn in _JOINS:
+                placed.append([_listed(part) for part in value])
+            elif name is None:
+                placed.append(_listed(value) if place < self.arrays else value)
             elif name == self.our_name(place):
                 placed.append(self.settled(value))
             else:
@@ -232,6 +235,11 @@ class Binding:
         if not known and not self.any_option:
             raise unsupported(f"{_name(self.fn)}({name}=…)")
         return True
+
+
+def _listed(value: Any) -> Any:
+    """An operand: a list stands for the array of its values."""
+    return asarray(value) if isinstance(value, list | tuple) else value
 
 
 def _same(value: Any, default: Any) -> bool:

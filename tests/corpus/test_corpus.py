@@ -1,0 +1,63 @@
+"""Every program of the corpus: value, gradient, both precisions, and compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.corpus.judge import REFUSED, RIGHT, judge
+from tests.corpus.programs import kernels, models, objectives, pythonic, sequences
+from tests.corpus.programs import stencils as stencil_programs
+from tests.corpus.table import PROGRAMS, Program
+
+assert all((kernels, models, objectives, pythonic, sequences, stencil_programs))
+
+#: Compiling takes a second or so each: of every style the suite does one in so many.
+COMPILED_EVERY = 9
+
+
+def outcome(program: Program) -> Any:
+    """The program; one that returns nothing, with its arguments for a result."""
+    fn = program.fn
+
+    def run(*args):
+        value = fn(*args)
+        return args if value is None else value
+
+    return run
+
+
+def assert_right(program: Program, dtype: Any, backend: str = "numpy") -> None:
+    verdict = judge(
+        outcome(program), lambda: program.make(dtype), backend, dtype == np.float32
+    )
+    expected = REFUSED if program.refused else RIGHT
+    assert verdict.kind == expected, verdict.why
+    assert verdict.why.startswith(program.refused)
+
+
+def cases(programs: list[Program]) -> Any:
+    return pytest.mark.parametrize("program", programs, ids=[p.name for p in programs])
+
+
+@cases(PROGRAMS)
+def test_as_numpy_and_numeric_differences(program):
+    assert_right(program, np.float64)
+
+
+@cases([p for p in PROGRAMS if p.single and not p.refused])
+def test_in_single_precision(program):
+    assert_right(program, np.float32)
+
+
+@cases([p for p in PROGRAMS if not p.refused][::COMPILED_EVERY])
+def test_compiled(program):
+    assert_right(program, np.float64, "numba")
+
+
+def test_there_are_enough_and_few_are_refused():
+    assert len(PROGRAMS) >= 150
+    assert len({p.name for p in PROGRAMS}) == len(PROGRAMS)
+    assert sum(bool(p.refused) for p in PROGRAMS) <= 3
