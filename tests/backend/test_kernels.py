@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from tests.backend.random_programs import run_as_python
-from tests.transform.programs import F8, at, build, loop, part, put, total, while_loop
+from tests.transform.programs import (
+    F8,
+    I8,
+    at,
+    build,
+    loop,
+    part,
+    put,
+    total,
+    while_loop,
+)
 from tracejit.backend import numba_build
 from tracejit.backend.numba_build import compile_program
 from tracejit.backend.numba_source import write
@@ -312,6 +322,20 @@ def test_results_are_fresh_and_inputs_unchanged():
     del second
     third, _ = compiled([3 * x])
     assert not np.shares_memory(view, third)
+
+
+@pytest.mark.parametrize("store", [index.scatter_set, index.scatter_add])
+def test_elements_that_come_up_twice_are_read_before_they_are_written(store):
+    def f(x, where):
+        i = ew.cast(where, dtype=I8)
+        z = ew.sin(x)
+        return store(z, index.gather(z, i, axes=(0,)) * 2.0, i, axes=(0,))
+
+    program = build(f, (5,), (6,))
+    args = [np.linspace(0.1, 1.0, 5), np.array([3.0, 1, 1, 0, 1, 3])]
+    expected = evaluate(program, args)
+    np.testing.assert_allclose(run_as_python(program, args)[0], expected[0])
+    np.testing.assert_allclose(compile_program(program)(args)[0], expected[0])
 
 
 def test_strided_arguments_are_taken():

@@ -202,10 +202,16 @@ class Lowering:
                     self.wanted.add(var)
 
     def reads_elsewhere(self, stmt: StoreStmt) -> bool:
-        """Whether a store would read, at another index, what it has overwritten."""
+        """Whether a store would read, at another index, what it has overwritten.
+
+        Indices that are data may repeat: the same one is then another round's.
+        """
         touched = self.fuser.touched(stmt)
         where = touched.writes[0][1]
-        return any(b is stmt.home.buffer and i != where for b, i in touched.reads)
+        return any(
+            b is stmt.home.buffer and (stmt.scattered or i != where)
+            for b, i in touched.reads
+        )
 
 
 def _may_be_result(buffer: Buffer, atom: Atom) -> bool:

@@ -62,13 +62,23 @@ class StoreStmt(Stmt):
     part: Eqn | None = None
     kept: tuple[int, ...] | None = None
 
+    @property
+    def ordered(self) -> bool:
+        # Where indices that are data repeat, the last value stays.
+        return self.op is None and self.scattered
+
+    @property
+    def scattered(self) -> bool:
+        """Whether index arrays say which part: one element may come up twice."""
+        return self.part is not None and "sizes" not in self.part.params
+
     def where(self, body: Body, index: Index) -> Index:
         if self.kept is not None:
             return tuple(index[k] for k in self.kept)
         if self.part is None:
             return index
         operands = self.part.inputs[2:]
-        find = part_index if "sizes" in self.part.params else gather_index
+        find = gather_index if self.scattered else part_index
         return find(body, operands, self.part, index)
 
     def term(self, body: Body, index: Index) -> Atom:
