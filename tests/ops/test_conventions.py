@@ -14,6 +14,7 @@ from tests.ops import straight
 from tracejit.ir.aval import Aval, aval_of
 from tracejit.ops import elementwise as ew
 from tracejit.ops import index, reduce, shape, special
+from tracejit.ops.numpy_reduce import std
 from tracejit.transform.vjp import vjp
 
 INF, NAN = np.inf, np.nan
@@ -246,3 +247,9 @@ def test_repeated_additions_all_count():
     where = np.array([1, 0, 1])
     out = index.scatter_add.impl(np.zeros(3), np.ones(3), where, axes=(0,))
     assert out.tolist() == [1.0, 2.0, 0.0]
+
+
+def test_deviations_of_equal_numbers_have_slope_zero():
+    x = np.full(3, 1.5)
+    adjoint = vjp(straight.build(std, [aval_of(x)]), [0])
+    np.testing.assert_array_equal(straight.run(adjoint, x, np.float64(1))[1], 0)

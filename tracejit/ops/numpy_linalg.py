@@ -26,6 +26,7 @@ from tracejit.ops.numpy_reduce import (
     normal_axes,
     normal_axis,
     prod,
+    root_of_sum,
     sum_,
 )
 from tracejit.ops.numpy_shape import (
@@ -444,18 +445,12 @@ def cond(x: Any, p: Any = None) -> Atom:
     return where(failed, np.inf, product)
 
 
-def _root(square: Atom) -> Atom:
-    """The square root, whose derivative where all is 0 is 0."""
-    zero = apply(np.equal, square, 0)
-    return where(zero, square, apply(np.sqrt, where(zero, 1, square)))
-
-
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
     """`np.linalg.norm`, whose derivative at 0 is 0."""
     x, ord = floats(x), number(ord, "ord")
     if axis is None and ord is None:
-        return _root(sum_(apply(np.square, x), None, keepdims=keepdims))
+        return root_of_sum(sum_(apply(np.square, x), None, keepdims=keepdims))
     if axis is None:
         axes = list(range(x.aval.ndim))
     else:
@@ -491,7 +486,7 @@ def vector_norm(
 def _vector_norm(x: Atom, ord: Any, axis: Any, keepdims: bool) -> Atom:
     size = apply(np.absolute, x)
     if ord == 2:
-        return _root(sum_(apply(np.square, x), axis, keepdims=keepdims))
+        return root_of_sum(sum_(apply(np.square, x), axis, keepdims=keepdims))
     if ord == np.inf:
         return max_(size, axis, keepdims)
     if ord == -np.inf:
@@ -516,7 +511,7 @@ def _matrix_norm(x: Atom, ord: Any, axes: Sequence[int]) -> Atom:
         raise ValueError("Duplicate axes given.")
     x = permuted(x, (*rest, *axes))
     if ord in (None, "fro", "f"):
-        return _root(sum_(apply(np.square, x), (-2, -1)))
+        return root_of_sum(sum_(apply(np.square, x), (-2, -1)))
     if ord == "nuc":
         return sum_(svdvals(x), -1)
     if ord in (2, -2):

@@ -282,8 +282,14 @@ def var(
 
 @implements(np.std)
 def std(*args: Any, **kwargs: Any) -> Atom:
-    """`np.std`: the square root of the variance."""
-    return apply(np.sqrt, var(*args, **kwargs))
+    """`np.std`: the square root of the variance; its derivative at 0 is 0."""
+    return root_of_sum(var(*args, **kwargs))
+
+
+def root_of_sum(square: Atom) -> Atom:
+    """The square root of a sum of squares: where all are 0, its derivative is 0."""
+    zero = apply(np.equal, square, 0)
+    return where(zero, square, apply(np.sqrt, where(zero, 1, square)))
 
 
 def _scan(name: str) -> Callable[..., Atom]:
