@@ -147,7 +147,6 @@ SHAPES = {
         "np.concatenate((A, B), axis=1)",
         "np.concatenate([A, x], axis=None)",
         "np.concatenate([[x[0]], x, (-y[1], 2.0)])",
-        "np.concatenate(A), np.vstack(A), np.stack(A)",
         "z = np.zeros(10); np.concatenate([x, y], out=z); return z",
     ),
     "np.concat": smooth("np.concat([x, y])"),
