@@ -27,7 +27,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Literal, Program, Region, Var
 from tracejit.ops import elementwise as ew
-from tracejit.ops import index, linalg, shape
+from tracejit.ops import index, linalg, shape, sort
 from tracejit.ops.control import Failure, check
 from tracejit.optimize.lower import lower
 
@@ -329,13 +329,29 @@ def test_elements_that_come_up_twice_are_read_before_they_are_written(store):
     def f(x, where):
         i = ew.cast(where, dtype=I8)
         z = ew.sin(x)
-        return store(z, index.gather(z, i, axes=(0,)) * 2.0, i, axes=(0,))
+        once = store(z, index.gather(z, i, axes=(0,)) * 2.0, i, axes=(0,))
+        return store(once, once, i, axes=(0,))
 
-    program = build(f, (5,), (6,))
-    args = [np.linspace(0.1, 1.0, 5), np.array([3.0, 1, 1, 0, 1, 3])]
+    program = build(f, (6,), (6,))
+    args = [np.linspace(0.1, 1.0, 6), np.array([3.0, 1, 1, 0, 1, 3])]
     expected = evaluate(program, args)
     np.testing.assert_allclose(run_as_python(program, args)[0], expected[0])
     np.testing.assert_allclose(compile_program(program)(args)[0], expected[0])
+
+
+def test_indices_into_themselves_are_read_before_they_are_written():
+    def f(x):
+        p = sort.argsort(x, axis=0)
+        return index.scatter_set(p, shape.iota(size=5, dtype=I8), p, axes=(0,))
+
+    compiled = compile_program(build(f, (5,)))
+    assert compiled([np.array([0.3, -1.0, 2.0, 0.7, -0.2])])[0].tolist() == [
+        2,
+        0,
+        4,
+        3,
+        1,
+    ]
 
 
 def test_strided_arguments_are_taken():

@@ -94,7 +94,11 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         low.pulled(eqn, scope)
         return
     buffer = old
-    if buffer is None or not low.buffers.free_for(buffer, scope):
+    # What is scattered, and where, is read while elements in any order are written.
+    scattered = [] if _sliced(eqn) else eqn.inputs[1:]
+    operands = [a for a in scattered if isinstance(a, Var)]
+    itself = any(low.buffers.buffer_of(a) is old for a in operands)
+    if buffer is None or itself or not low.buffers.free_for(buffer, scope):
         buffer = low.buffers.new(x.aval, out.hint)
         (low.fill if old is None else low.copy)(buffer, x, scope)
     low.overwrite(buffer, scope, eqn)
@@ -103,6 +107,7 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         scope.items.append(Grow(buffer, resolved(eqn.inputs[2], low.integers)))
     if isinstance(v, Var) and _clashes(low, eqn, buffer):
         low.wanted.add(v)
+    low.wanted.update(a for a in operands if buffer in low.reads.get(a, ()))
     scope.items.append(_storing(eqn, home))
 
 
@@ -118,6 +123,11 @@ def _clashes(low: Lowering, eqn: Eqn, buffer: Buffer) -> bool:
     if not eqn.inputs[1].aval.shape:
         return False
     return low.reads_elsewhere(_storing(eqn, Home(buffer, eqn.out.aval.shape)))
+
+
+def _sliced(eqn: Eqn) -> bool:
+    """Whether starts, not index arrays, say which part an update writes."""
+    return "sizes" in eqn.params
 
 
 def _most(eqn: Eqn) -> bool:
@@ -147,7 +157,7 @@ def _chained(eqn: Eqn) -> bool:
 def _extents_of(eqn: Eqn) -> tuple[int, ...]:
     """The shape of the part that an update writes."""
     x, _, *where = eqn.inputs
-    if "sizes" in eqn.params:
+    if _sliced(eqn):
         return tuple(n for n in eqn.params["sizes"] if n is not None)
     axes = eqn.params["axes"]
     rest = [n for k, n in enumerate(x.aval.shape) if k not in axes]
