@@ -1,0 +1,1 @@
+"""Reach: functions of third-party packages, differentiated as they stand."""
