@@ -1,6 +1,8 @@
 """Derivatives of the NumPy code that people already have, compiled by Numba."""
 
-from tracejit.api import grad, jit, jvp, value_and_grad, vjp
+from tracejit.api.forward import jvp
+from tracejit.api.jit import jit
+from tracejit.api.reverse import grad, value_and_grad, vjp
 from tracejit.base.errors import TracejitError
 from tracejit.base.pytree import register_pytree_node
 from tracejit.show import make_ir, show

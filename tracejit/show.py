@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracejit.api import Grad, Jit
+from tracejit.api.jit import Jit
+from tracejit.api.reverse import Grad
 from tracejit.backend.numba_build import compile_program
 from tracejit.ir.program import Program
 from tracejit.optimize.passes import optimize

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.api import grad, jvp, vjp
+from tracejit.api.forward import jvp
+from tracejit.api.reverse import grad, vjp
 from tracejit.backend.numba_build import compile_count
 from tracejit.base.pytree import flatten, unflatten
 

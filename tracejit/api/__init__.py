@@ -1,0 +1,1 @@
+"""The public transforms: JAX's names, argument order and return shapes."""

@@ -1,0 +1,264 @@
+"""Reverse mode: `grad`, `value_and_grad`, `vjp`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.api.jit import Jit
+from tracejit.api.shared import (
+    Argnums,
+    Function,
+    Transformed,
+    check_differentiable,
+    decorator,
+    leaves_like,
+    program_of,
+    without_value,
+)
+from tracejit.base.errors import NonScalarOutputError
+from tracejit.base.pytree import flatten, unflatten
+from tracejit.frontend.box import HANDLERS
+from tracejit.frontend.calls import call
+from tracejit.frontend.stage import Staged
+from tracejit.ir.program import Program
+from tracejit.runtime.dispatch import (
+    Arguments,
+    Dispatcher,
+    Options,
+    Wrap,
+    boxed,
+    convert,
+    leaf_kind,
+    result_loc,
+    unflatten_results,
+)
+from tracejit.runtime.inline import name_of
+from tracejit.transform.vjp import vjp as vjp_program
+
+
+class Grad(Transformed):
+    """`grad(f)` and `value_and_grad(f)`: reverse mode of a scalar function."""
+
+    def __init__(
+        self,
+        fn: Function,
+        options: Options,
+        argnums: Argnums,
+        has_aux: bool,
+        with_value: bool,
+    ):
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        transform = _value_and_vjp if with_value or has_aux else _vjp_alone
+        super().__init__(fn, transform, options, numbers)
+        self.single = isinstance(argnums, int)
+        self.has_aux = has_aux
+        self.with_value = with_value
+        self.recipe = (options, argnums, has_aux, with_value)
+
+    def returns(
+        self,
+        arguments: Arguments,
+        staged: Staged,
+        results: Sequence[Any],
+        wrap: Wrap = convert,
+    ) -> Any:
+        """What the call returns, from the results of the Program."""
+        if not (self.with_value or self.has_aux):
+            return self.unflatten_grads(arguments, results, wrap)
+        n = len(staged.program.results)
+        grads = self.unflatten_grads(arguments, results[n:], wrap)
+        value = unflatten_results(staged, results[:n], wrap)
+        return (value, grads) if self.with_value else (grads, value[1])
+
+    def unflatten_grads(
+        self, arguments: Arguments, values: Sequence[Any], wrap: Wrap
+    ) -> Any:
+        """Gradients in the structure of the selected arguments."""
+        rest = iter(values)
+        grads = []
+        for argnum in self.argnums:
+            kinds, treedef = arguments.part(argnum)
+            mine = [wrap(kind, next(rest)) for kind in kinds]
+            grads.append(mine[0] if treedef.kind is None else unflatten(treedef, mine))
+        return grads[0] if self.single else tuple(grads)
+
+    def wrt(self, arguments: Arguments) -> list[int]:
+        check_differentiable(self.py_func, arguments, self.argnums)
+        return super().wrt(arguments)
+
+    def check_outputs(self, staged: Staged) -> None:
+        name = name_of(self.py_func)
+        loc = result_loc(staged, self.py_func)
+        children = staged.out_tree.children
+        if self.has_aux:
+            if staged.out_tree.kind is not tuple or len(children) != 2:
+                raise NonScalarOutputError(
+                    f"{name} returns a {staged.out_tree}, not a pair",
+                    loc,
+                    "with has_aux=True, `return loss, aux`",
+                )
+            tree = children[0]
+        else:
+            tree = staged.out_tree
+        if tree.kind is not None or staged.out_kinds[0] == "static":
+            raise NonScalarOutputError(
+                f"grad needs a scalar output; {name} returns {tree}",
+                loc,
+                "return one number, or use `vjp`; `has_aux=True` for (loss, aux)",
+            )
+        aval = staged.program.results[0].aval
+        if aval.shape:
+            raise NonScalarOutputError(
+                f"grad needs a scalar output; {name} returns shape {aval.shape}, "
+                f"dtype {aval.dtype}",
+                loc,
+                "reduce it, as by np.sum, or use `vjp`",
+            )
+        if aval.dtype.kind != "f":
+            raise NonScalarOutputError(
+                f"grad needs a float output; {name} returns dtype {aval.dtype}",
+                loc,
+                "compute the loss in floating point; of a complex number take .real, "
+                "or use `vjp`",
+            )
+
+
+def _value_and_vjp(program: Program, wrt: Sequence[int]) -> Program:
+    return vjp_program(program, wrt, seed=True)
+
+
+def _vjp_alone(program: Program, wrt: Sequence[int]) -> Program:
+    return without_value(vjp_program(program, wrt, seed=True), len(program.results))
+
+
+def _pullback(program: Program, wrt: Sequence[int]) -> Program:
+    return without_value(vjp_program(program, wrt), len(program.results))
+
+
+class Vjp(Dispatcher):
+    """The reverse program of `vjp(f, *primals)`, which takes cotangents."""
+
+    def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
+        super().__init__(fn, _pullback, options, argnums)
+        self.recipe = (argnums, options)
+
+
+def grad(
+    fn: Function | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+) -> Any:
+    """The gradient of a function that returns a scalar.
+
+    Arguments: `fn`, a function of arrays and numbers; `argnums`, the argument or
+    arguments to differentiate (`self` of a method is not counted); `has_aux`, whether
+    `fn` returns `(loss, aux)`; for the others see `jit`.
+
+    Returns a function of the same arguments that returns the gradient: for one argnum
+    an array (or pytree) like that argument, for several a tuple of them, with
+    `has_aux` a pair `(gradient, aux)`. Dtypes are those of the arguments.
+
+    Raises `NonScalarOutputError` and `NonDifferentiableError`, both `TypeError`s.
+
+    >>> import numpy as np
+    >>> @grad(backend="numpy")
+    ... def f(x):
+    ...     for i in range(1, len(x)):
+    ...         x[i] += x[i - 1] ** 2
+    ...     return x[-1]
+    >>> f(np.array([1.0, 2.0, 3.0]))
+    array([12.,  6.,  1.])
+    """
+    options = Options(backend, boundscheck, fastmath)
+    return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
+
+
+def value_and_grad(
+    fn: Function | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+) -> Any:
+    """The value of a scalar function together with its gradient; see `grad`.
+
+    Returns a function that returns `(value, gradient)`, with `has_aux`
+    `((value, aux), gradient)`.
+
+    >>> value_and_grad(lambda x: x * x, backend="numpy")(3.0)
+    (9.0, 6.0)
+    """
+    options = Options(backend, boundscheck, fastmath)
+    return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
+
+
+def vjp(
+    fn: Function, *primals: Any, backend: str | None = None
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of `fn(*primals)` and the function that pulls cotangents back.
+
+    Returns `(value, vjp_fn)`; `vjp_fn(cotangent)`, given one of the structure and
+    shapes of the value, returns a tuple with the cotangent of every primal.
+
+    >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
+    >>> value, pull(1.0)
+    (6.0, (2.0, 3.0))
+    """
+    argnums = tuple(range(len(primals)))
+    options = Options(backend)
+    forward = program_of(fn, (Jit, options), lambda: Jit(fn, options))
+    program = program_of(fn, (Vjp, argnums, options), lambda: Vjp(fn, argnums, options))
+    arguments = program.bind(primals, {})
+    check_differentiable(fn, arguments, argnums)
+    # The arguments may be changed by their owner before the pull: keep their values.
+    kept = Arguments(
+        *unflatten(
+            arguments.treedef,
+            [x.copy() if isinstance(x, np.ndarray) else x for x in arguments.leaves],
+        )
+    )
+    value = forward(*primals)
+    entry = program.entry(arguments)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        leaves = leaves_like(cotangent, value, "cotangent")
+        kinds = entry.staged.out_kinds
+        computed = [c for c, k in zip(leaves, kinds, strict=True) if k != "static"]
+        results = entry.staged.program.results
+        cts = [c for c, r in zip(computed, results, strict=True) if r.aval.inexact]
+        grads = entry(kept.traced(), cts)
+        inputs, treedef = flatten(primals)
+        pulled = [convert(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
+        return unflatten(treedef, pulled)
+
+    return value, pull
+
+
+def _staged_vjp(
+    fn: Function, *primals: Any, backend: str | None = None
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """`vjp` called while staging; the primal's equations are shared afterwards."""
+    program = Vjp(fn, tuple(range(len(primals))), Options(backend))
+    arguments = program.bind(primals, {})
+    check_differentiable(fn, arguments, program.argnums)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        cts = flatten(cotangent)[0]
+        _, grads = program.inline(arguments, cts)
+        inputs, treedef = flatten(primals)
+        pulled = [boxed(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
+        return unflatten(treedef, pulled)
+
+    return call(fn, *primals), pull
+
+
+HANDLERS[vjp] = _staged_vjp

@@ -1,0 +1,155 @@
+"""What the public transforms share: their calls, and the checks of their arguments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tracejit.base.errors import NonDifferentiableError, TreeMismatchError
+from tracejit.base.pytree import flatten
+from tracejit.frontend.stage import Staged
+from tracejit.ir.program import Program, Region
+from tracejit.runtime.dispatch import (
+    Arguments,
+    Dispatcher,
+    Wrap,
+    boxed,
+    convert,
+    dtype_of,
+    is_traced,
+    unflatten_results,
+)
+from tracejit.runtime.inline import name_of
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+class Transformed(Dispatcher):
+    """A function under a transform, called like the function.
+
+    A call comes, in this order, from the entry in C, the entry of the last call, or
+    one that is looked up or staged; while staging, its program joins the one being
+    built. Subclasses say what it `returns`.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.fast is not None and not kwargs:
+            result = self.fast(*args)
+            if result is not NotImplemented:
+                return result
+        entry = self.recent(args, kwargs)
+        if entry is not None:
+            self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
+            return self.returns(entry.arguments, entry.staged, entry(args))
+        arguments = self.bind(args, kwargs)
+        entry = self.entry(arguments)
+        self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
+        results = entry(arguments.traced())
+        return self.returns(arguments, entry.staged, results)
+
+    def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self.bind(args, kwargs)
+        staged, results = self.inline(arguments)
+        return self.returns(arguments, staged, results, boxed)
+
+    def returns(
+        self,
+        arguments: Arguments,
+        staged: Staged,
+        results: Sequence[Any],
+        wrap: Wrap = convert,
+    ) -> Any:
+        """What the call returns, from the results of the Program."""
+        return unflatten_results(staged, results, wrap)
+
+
+def without_value(program: Program, n: int) -> Program:
+    """The program without its first `n` results; what only they need is cleaned."""
+    region = program.region
+    kept = Region(region.params, region.eqns, region.results[n:])
+    return Program(program.name, kept, program.stage)
+
+
+def check_differentiable(
+    fn: Function, arguments: Arguments, argnums: Sequence[int]
+) -> None:
+    """Every leaf of the selected arguments is a float."""
+    for argnum in argnums:
+        if not -len(arguments.args) <= argnum < len(arguments.args):
+            raise NonDifferentiableError(
+                f"argnums names argument {argnum}, but {name_of(fn)} was called with "
+                f"{len(arguments.args)} positional arguments",
+                cure="count from 0, `self` excluded",
+            )
+        for leaf in flatten(arguments.args[argnum])[0]:
+            dtype = dtype_of(leaf) if is_traced(leaf) else None
+            if dtype is None or dtype.kind not in "fc":
+                what = f"{type(leaf).__name__}" + (
+                    f" of dtype {dtype}" if dtype else ""
+                )
+                raise NonDifferentiableError(
+                    f"argument {argnum} of {name_of(fn)} is differentiated but holds "
+                    f"{_an(what)}",
+                    cure="pass floats (x.astype(float)), or leave it out of argnums",
+                )
+
+
+def _an(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+# A function keeps its programs from call to call, as long as it lives.
+_programs: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_programs_lock = threading.Lock()
+
+
+def program_of(fn: Function, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` returned for this function and key before, or returns now."""
+    with _programs_lock:
+        try:
+            held = _programs.setdefault(fn, {})
+        except TypeError:  # not weakly referable
+            return make()
+        if key not in held:
+            held[key] = make()
+        return held[key]
+
+
+def decorator(fn: Function | None, make: Callable[[Function], Any]) -> Any:
+    """Serve `@grad` and `@grad(argnums=1)` alike."""
+    return make if fn is None else make(fn)
+
+
+def leaves_like(tree: Any, model: Any, what: str) -> list[Any]:
+    """The leaves of `tree`, which has the structure, shapes and dtypes of `model`."""
+    leaves, treedef = flatten(tree)
+    models, wanted = flatten(model)
+    if treedef != wanted:
+        raise TreeMismatchError(
+            f"{what} have the structure {treedef}, not {wanted}",
+            cure="give one array for each, nested in the same way",
+        )
+    out = []
+    for leaf, like in zip(leaves, models, strict=True):
+        aval = np.asarray(like)
+        array = np.asarray(leaf)
+        if array.shape != aval.shape:
+            raise TreeMismatchError(
+                f"{what} have shape {array.shape} where {aval.shape} is needed",
+                cure="give them the shape of the value they belong to",
+            )
+        dtype = aval.dtype if aval.dtype.kind in "fc" else array.dtype
+        if array.dtype.kind == "c" and dtype.kind == "f":
+            raise TreeMismatchError(
+                f"{what} are complex where the value is of dtype {dtype}",
+                cure="give their real part",
+            )
+        cast = array.astype(dtype)
+        out.append(cast if cast.ndim else cast[()])
+    return out
