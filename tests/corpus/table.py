@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-#: Makes the arguments from a generator of random numbers.
+#: Makes the arguments from a generator: floats, and what is held fixed (see `fitting`).
 Maker = Callable[[np.random.Generator], tuple[Any, ...]]
 
 

@@ -7,32 +7,29 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.corpus.fitting import fitted
 from tests.corpus.judge import REFUSED, RIGHT, judge
-from tests.corpus.programs import kernels, models, objectives, pythonic, sequences
-from tests.corpus.programs import stencils as stencil_programs
+from tests.corpus.programs import (
+    hpc_kernels,
+    hpc_science,
+    kernels,
+    models,
+    objectives,
+    pythonic,
+    sequences,
+    stencils,
+)
 from tests.corpus.table import PROGRAMS, Program
 
-assert all((kernels, models, objectives, pythonic, sequences, stencil_programs))
+_TABLES = (kernels, models, objectives, pythonic, sequences, stencils)
+assert all((*_TABLES, hpc_kernels, hpc_science))
 
 #: Compiling takes a second or so each: of every style the suite does one in so many.
 COMPILED_EVERY = 9
 
 
-def outcome(program: Program) -> Any:
-    """The program; one that returns nothing, with its arguments for a result."""
-    fn = program.fn
-
-    def run(*args):
-        value = fn(*args)
-        return args if value is None else value
-
-    return run
-
-
 def assert_right(program: Program, dtype: Any, backend: str = "numpy") -> None:
-    verdict = judge(
-        outcome(program), lambda: program.make(dtype), backend, dtype == np.float32
-    )
+    verdict = judge(*fitted(program, dtype), backend, dtype == np.float32)
     expected = REFUSED if program.refused else RIGHT
     assert verdict.kind == expected, verdict.why
     assert verdict.why.startswith(program.refused)
