@@ -17,13 +17,15 @@ class Program:
     """A function, its arguments, and what it cannot do.
 
     `single`: it also makes sense in single precision. `refused`: it is one that
-    tracejit refuses today, with an error of this name.
+    tracejit refuses today, with an error of this name. `narrow`: it has buffers of
+    single precision, whatever its arguments are.
     """
 
     fn: Callable[..., Any]
     maker: Maker
     single: bool = True
     refused: str = ""
+    narrow: bool = False
 
     @property
     def name(self) -> str:
@@ -55,12 +57,12 @@ PROGRAMS: list[Program] = []
 
 
 def program(
-    maker: Maker, single: bool = True, refused: str = ""
+    maker: Maker, single: bool = True, refused: str = "", narrow: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the table; the function stays what it is."""
 
     def enter(fn: Callable[..., Any]) -> Callable[..., Any]:
-        PROGRAMS.append(Program(fn, maker, single, refused))
+        PROGRAMS.append(Program(fn, maker, single, refused, narrow))
         return fn
 
     return enter

@@ -29,7 +29,8 @@ COMPILED_EVERY = 9
 
 
 def assert_right(program: Program, dtype: Any, backend: str = "numpy") -> None:
-    verdict = judge(*fitted(program, dtype), backend, dtype == np.float32)
+    narrow = program.narrow or dtype == np.float32
+    verdict = judge(*fitted(program, dtype), backend, narrow)
     expected = REFUSED if program.refused else RIGHT
     assert verdict.kind == expected, verdict.why
     assert verdict.why.startswith(program.refused)

@@ -57,7 +57,8 @@ def max_pool(x):
         rng.normal(size=2),
         rng.normal(size=(8, 3)),
         2,
-    )
+    ),
+    narrow=True,
 )
 def small_convolutional_network(input, w1, b1, fc, N):
     x = relu(conv2d(input, w1) + b1)
@@ -72,7 +73,9 @@ def batchnorm(x, eps=1e-5):
     return (x - mean) / np.sqrt(std + eps)
 
 
-@program(lambda rng: (*arrays((3, 4, 4, 2), (1, 1, 2, 2), (3, 3, 2, 2))(rng),))
+@program(
+    lambda rng: (*arrays((3, 4, 4, 2), (1, 1, 2, 2), (3, 3, 2, 2))(rng),), narrow=True
+)
 def residual_block(input, w1, w2):
     padded = np.zeros((input.shape[0], 6, 6, 2), dtype=np.float32)
     padded[:, 1:-1, 1:-1, :] = conv2d(input, w1)
@@ -87,7 +90,7 @@ def softmax(x):
     return tmp_out / np.sum(tmp_out, axis=-1, keepdims=True)
 
 
-@program(lambda rng: arrays((3, 4), (4, 5), 5, (5, 2), 2)(rng))
+@program(lambda rng: arrays((3, 4), (4, 5), 5, (5, 2), 2)(rng), narrow=True)
 def perceptron_in_single(x, w1, b1, w2, b2):
     h = np.zeros((x.shape[0], 5), np.float32)
     h[:] = relu(x @ w1 + b1)
