@@ -2,6 +2,7 @@
 
 from tracejit.api.forward import jvp
 from tracejit.api.jit import jit
+from tracejit.api.mapping import vmap
 from tracejit.api.reverse import grad, value_and_grad, vjp
 from tracejit.base.errors import TracejitError
 from tracejit.base.pytree import register_pytree_node
@@ -19,4 +20,5 @@ __all__ = [
     "show",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

@@ -85,9 +85,8 @@ class Grad(Transformed):
             grads.append(mine[0] if treedef.kind is None else unflatten(treedef, mine))
         return grads[0] if self.single else tuple(grads)
 
-    def wrt(self, arguments: Arguments) -> list[int]:
+    def check_inputs(self, arguments: Arguments) -> None:
         check_differentiable(self.py_func, arguments, self.argnums)
-        return super().wrt(arguments)
 
     def check_outputs(self, staged: Staged) -> None:
         name = name_of(self.py_func)

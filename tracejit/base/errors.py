@@ -204,3 +204,11 @@ class TreeMismatchError(TracejitError, ValueError):
     jvp(f, (x, y), (dx,))         # TreeMismatchError
     jvp(f, (x, y), (dx, dy))      # write this
     """
+
+
+class MappedAxisError(TracejitError, ValueError):
+    """Axes to map over that the arguments or the results do not have alike.
+
+    vmap(f)(np.ones((3, 2)), np.ones(4))                     # MappedAxisError: 3 or 4?
+    vmap(f, in_axes=(0, None))(np.ones((3, 2)), np.ones(4))  # write this
+    """

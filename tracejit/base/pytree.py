@@ -136,6 +136,32 @@ def unflatten(treedef: TreeDef, leaves: Sequence[Any]) -> Any:
     return build(treedef)
 
 
+def spread(prefix: Any, tree: TreeDef) -> list[Any] | None:
+    """What a prefix of a structure says of each of its leaves.
+
+    A number or None stands for all that is below it. None where it is no prefix.
+
+    >>> spread((0, None), flatten((1.0, {"a": 2.0, "b": 3.0}))[1])
+    [0, None, None]
+    """
+    if prefix is None or isinstance(prefix, int):
+        return [prefix] * tree.num_leaves
+    node = _node(prefix)
+    if node is None or type(prefix) is not tree.kind:
+        return None
+    children = list(node[0])
+    if isinstance(prefix, dict):  # by key: the order may be another
+        meta: Any = tree.meta
+        keys = meta[1] if isinstance(prefix, defaultdict) else meta
+        if prefix.keys() != set(keys):
+            return None
+        children = [prefix[key] for key in keys]
+    if len(children) != len(tree.children):
+        return None
+    found = [spread(c, t) for c, t in zip(children, tree.children, strict=True)]
+    return None if None in found else [x for part in found for x in part]  # type: ignore[union-attr]
+
+
 def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply `fn` to corresponding leaves; the result has the structure of `tree`."""
     leaves, treedef = flatten(tree)

@@ -208,7 +208,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
         or isinstance(owner, _VALUES)
         or module.startswith(("numpy", "tracejit"))
     )
-    if not pure and trace.depth > 1:
+    if not pure and trace.inside:
         raise StagingError(
             f"`{name}` cannot be run more than once, as staging a loop or branch does",
             trace.builder.loc,
@@ -266,7 +266,7 @@ def _getattr(obj: Any, name: str, *default: Any) -> Any:
 
 def _next(iterator: Any, *default: Any) -> Any:
     trace = session()
-    if trace.depth > 1:
+    if trace.inside:
         raise StagingError(
             "`next()` cannot be undone, so it cannot run while a loop is staged",
             trace.builder.loc,

@@ -45,7 +45,7 @@ def raise_(error: Any, cause: Any = None) -> None:
     exception = error()
     if isinstance(exception, type):
         exception = exception()
-    if trace.depth == 1:
+    if trace.certain:
         raise exception from cause
     failure = Failure(type(exception), exception.args, trace.builder.loc)
     check(False, error=failure)

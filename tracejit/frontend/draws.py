@@ -70,7 +70,7 @@ def draw(fn: Any, args: Any, kwargs: Any) -> Any:
     kind = "array" if isinstance(value, np.ndarray) else "python"
     kind = "scalar" if isinstance(value, np.generic) else kind
     rounds = trace.counters
-    if trace.depth != 1 + len(rounds) or not all(t.counted for _, t, _ in rounds):
+    if trace.inside != len(rounds) or not all(t.counted for _, t, _ in rounds):
         raise StagingError(
             f"`{fn.__name__}` is drawn in a branch or a loop of unknown length",
             loc,
@@ -92,7 +92,7 @@ def draw(fn: Any, args: Any, kwargs: Any) -> Any:
 def _seeded(make: Callable[[], Any], fn: Any) -> Any:
     """A generator made by the function itself gives the same numbers every time."""
     trace = session()
-    if trace.depth > 1:
+    if not trace.certain:
         raise StagingError(
             f"`{fn.__name__}` cannot be drawn twice, as staging a loop does",
             trace.builder.loc,

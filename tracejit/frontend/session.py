@@ -128,6 +128,10 @@ class Session(Trace):
     made_by: dict[Var, Any] = field(default_factory=dict)
     #: Boxes on captured arrays, by key.
     boxes: dict[Any, Any] = field(default_factory=dict)
+    #: How many of the open regions run once wherever their surroundings do, as those
+    #: of transforms, and how many are the lanes of a `vmap`.
+    once: int = 0
+    lanes: int = 0
     unrolled: int = 0
     #: The last error that left a staged branch or loop, which may not be run.
     escaped: BaseException | None = None
@@ -140,6 +144,25 @@ class Session(Trace):
         before = place.get()
         self.stores[place.key] = self.builder.loc
         self.log.append(Write(place, lambda: place.set(before)))
+
+    @property
+    def inside(self) -> int:
+        """How many staged loops and branches are around, lanes among them."""
+        return self.depth - 1 - self.once
+
+    @property
+    def certain(self) -> bool:
+        """Whether what is staged here runs whenever the program does."""
+        return self.inside == self.lanes
+
+    @contextmanager
+    def entered(self, kind: str) -> Iterator[None]:
+        """The innermost open region is one of `kind`, "once" or "lanes"."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        try:
+            yield
+        finally:
+            setattr(self, kind, getattr(self, kind) - 1)
 
     def stale_read(self, stale: Any, aval: Any) -> Exception:
         """A loop that is staged already is unrolled in another attempt."""

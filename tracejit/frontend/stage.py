@@ -100,7 +100,8 @@ def _attempt(
         boundscheck=boundscheck, advice=advice, call=call, concretize=concretize
     )
     leaves, tree = flatten((tuple(args), dict(kwargs)))
-    names = list(_leaf_names(fn, args, kwargs))
+    users = innermost(fn)
+    names = list(_leaf_names(users, args, kwargs))
     with tracing(trace), trace.builder.open() as eqns:
         try:
             described, boxed, params = [], [], []
@@ -115,8 +116,8 @@ def _attempt(
                 layout = layout_of(leaf) if kind == "array" else C_ORDER
                 boxed.append(box_of(var, kind, layout))
             call_args, call_kwargs = unflatten(tree, boxed)
-            if isinstance(fn, MethodType):
-                _static(trace, fn.__self__, "self")
+            if isinstance(users, MethodType):
+                _static(trace, users.__self__, "self")
             value = call(fn, *call_args, **call_kwargs)
             kinds, atoms, out_static, out_tree = results_of(value)
             _nothing_left_outside(trace)
@@ -144,11 +145,18 @@ def _attempt(
             None,
             "assign it to a variable, an item or an attribute",
         )
-    program = checked(Program(name or _name(fn), region))
+    program = checked(Program(name or _name(users), region))
     for effect in trace.effects:
         if not isinstance(effect, Stacked):
             effect()
     return Staged(program, out_tree, kinds, out_static, trace, described, tree)
+
+
+def innermost(fn: Any) -> Any:
+    """The function that transforms, and Numba's, are made of."""
+    while hasattr(fn, "py_func"):
+        fn = fn.py_func
+    return fn
 
 
 def _drop_unused(trace: Session, region: Region) -> None:

@@ -166,7 +166,8 @@ Transform = Callable[[Program, Sequence[int]], Program]
 class Dispatcher:
     """A user function under a transform. Subclasses say what a call returns.
 
-    `recipe` are a subclass's arguments beside the function.
+    `recipe` are a subclass's arguments beside the function. `staged_as` is what is
+    staged: the function, or what calls it while staging.
     """
 
     recipe: tuple[Any, ...] = ()
@@ -180,6 +181,7 @@ class Dispatcher:
     ):
         update_wrapper(self, fn)  # type: ignore[arg-type]
         self.py_func = fn
+        self.staged_as = fn
         self.transform = transform
         self.options = options
         self.argnums = argnums
@@ -283,9 +285,9 @@ class Dispatcher:
 
     def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
         """Stage, clean, transform, clean again."""
-        wrt = self.wrt(arguments)
+        self.check_inputs(arguments)
         staged = stage(
-            self.py_func,
+            self.staged_as,
             arguments.args,
             arguments.kwargs,
             boundscheck=self.options.boundscheck,
@@ -293,7 +295,11 @@ class Dispatcher:
         self.check_outputs(staged)
         clean = partial(optimize, fast=self.options.fastmath)
         program = clean(checked(staged.program))
-        return staged, clean(checked(self.transform(program, wrt)))
+        return staged, clean(checked(self.derive(staged, program, arguments)))
+
+    def derive(self, staged: Staged, program: Program, arguments: Arguments) -> Program:
+        """What the call runs, from the Program of the function."""
+        return self.transform(program, self.wrt(arguments))
 
     def runner(self, program: Program) -> Callable[[Sequence[Any]], list[Any]]:
         backend = self.options.backend or config().backend
@@ -313,6 +319,9 @@ class Dispatcher:
             positions += range(first, first + count)
         return positions
 
+    def check_inputs(self, arguments: Arguments) -> None:
+        """Refuse arguments that the transform cannot take."""
+
     def check_outputs(self, staged: Staged) -> None:
         """Refuse outputs that the transform cannot take."""
 
@@ -321,9 +330,11 @@ class Dispatcher:
     ) -> tuple[Staged, list[Any]]:
         """Join the derived program to the one being staged; its results as Atoms."""
 
+        self.check_inputs(arguments)
+
         def derive(staged: Staged) -> Program:
             self.check_outputs(staged)
-            return self.transform(staged.program, self.wrt(arguments))
+            return self.derive(staged, staged.program, arguments)
 
         leaves, treedef = arguments.leaves, arguments.treedef
         return inline(self.py_func, leaves, treedef, is_traced, derive, extra)
