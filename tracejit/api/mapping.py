@@ -149,13 +149,9 @@ def vmap(
     Raises `MappedAxisError`, a `ValueError`, where axes do not fit.
 
     >>> import numpy as np
-    >>> def steps(x, c):
-    ...     n = 0
-    ...     while x > c:
-    ...         x, n = x / 2, n + 1
-    ...     return n
-    >>> vmap(steps, in_axes=(0, None), backend="numpy")(np.array([1.0, 9.0, 30.0]), 2.0)
-    array([0, 3, 4])
+    >>> rows, v = np.arange(6.0).reshape(3, 2), np.array([1.0, 10.0])
+    >>> vmap(lambda a, b: np.sum(a * b), in_axes=(0, None), backend="numpy")(rows, v)
+    array([10., 32., 54.])
     """
     options = Options(backend, boundscheck, fastmath)
     return decorator(fn, lambda f: Vmap(f, options, in_axes, out_axes, axis_size))
