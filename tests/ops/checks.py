@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tracejit.ops.bits
 import tracejit.ops.complex_parts
@@ -18,12 +19,15 @@ import tracejit.ops.factor
 import tracejit.ops.fourier
 import tracejit.ops.index
 import tracejit.ops.linalg
+import tracejit.ops.scipy_families
 import tracejit.ops.sort
 import tracejit.ops.special  # noqa: F401  (they fill the registry)
 from tests.ops import straight
 from tracejit.backend.helpers import plain_globals
+from tracejit.base.errors import UnsupportedError
 from tracejit.ir.aval import aval_of
-from tracejit.ir.primitive import REGISTRY, Elementwise, Linear, Primitive
+from tracejit.ir.builder import building
+from tracejit.ir.primitive import REGISTRY, Elementwise, Linear, Primitive, Unknown
 
 PRIMITIVES = [p for p in REGISTRY.values() if p.kind != "structured"]
 
@@ -114,11 +118,11 @@ def in_place(prim: Primitive) -> None:
 
 def scalar_code(prim: Primitive) -> None:
     """`emit`, run as plain Python on every element, is what `impl` computes."""
-    names = plain_globals()
     for operands, params in samples(prim) if isinstance(prim, Elementwise) else []:
         want = np.asarray(prim.impl(*operands, **params))
         texts = [f"x{k}" for k in range(len(operands))]
-        code = compile(prim.code(texts, want.dtype, params), prim.name, "eval")
+        text = prim.code(texts, want.dtype, params)
+        code, names = compile(text, prim.name, "eval"), plain_globals(text)
         for index in np.ndindex(want.shape):
             here = {t: x[index] for t, x in zip(texts, operands, strict=True)}
             with np.errstate(all="ignore"):
@@ -146,6 +150,19 @@ def second_order(prim: Primitive) -> None:
         ]
         got = straight.run(straight.jvp(first), *args, *more)
         all_close(prim, got, straight.differences(first, args, more), DIFFERENCES)
+
+
+def unknown(prim: Primitive) -> None:
+    """A derivative without a formula is an error that says which, never a number."""
+    for k, partial in enumerate(straight.partials(prim)):
+        for operands, params in samples(prim)[:1] * isinstance(partial, Unknown):
+            program = straight.primal(prim, operands, params)
+            (eqn,) = program.eqns
+            tangents = [None] * len(operands)
+            tangents[k] = program.inputs[k]
+            with building() as builder, builder.open():
+                with pytest.raises(UnsupportedError, match="scipy"):
+                    prim.jvp(eqn.inputs, tangents, eqn.outputs, params)
 
 
 def vjp(prim: Primitive) -> None:
@@ -220,6 +237,7 @@ CHECKS = [
     scalar_code,
     jvp,
     second_order,
+    unknown,
     vjp,
     accumulate,
     single_precision,

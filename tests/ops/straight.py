@@ -14,7 +14,7 @@ import numpy as np
 from tracejit.ir.aval import Aval, aval_of
 from tracejit.ir.builder import building
 from tracejit.ir.evaluate import evaluate
-from tracejit.ir.primitive import Primitive, zeros
+from tracejit.ir.primitive import Primitive, Unknown, zeros
 from tracejit.ir.program import Program, Region, Var
 
 
@@ -33,8 +33,20 @@ def primal(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> 
 
 
 def inexact(program: Program) -> list[int]:
-    """Positions of the inputs that have tangents."""
-    return [k for k, var in enumerate(program.inputs) if var.aval.inexact]
+    """Positions of the inputs that have tangents, by which derivatives are known."""
+    fixed = {
+        atom
+        for eqn in program.eqns
+        for atom, partial in zip(eqn.inputs, partials(eqn.prim), strict=False)
+        if isinstance(partial, Unknown)
+    }
+    inputs = enumerate(program.inputs)
+    return [k for k, var in inputs if var.aval.inexact and var not in fixed]
+
+
+def partials(prim: Primitive) -> tuple[Any, ...]:
+    """The partials of an elementwise primitive; of others, none."""
+    return getattr(prim, "partials", ())
 
 
 def jvp(program: Program) -> Program:

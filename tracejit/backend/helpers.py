@@ -15,6 +15,7 @@ import numpy as np
 from tracejit.backend import fft_helpers, matrix_helpers, sort_helpers
 from tracejit.backend.names import DTYPES
 from tracejit.ops.scalars import SCALARS
+from tracejit.ops.ufuncs import calls_in, plain_call
 
 
 def _tj_add(total: Any, value: Any) -> Any:
@@ -131,7 +132,8 @@ HELPERS: dict[str, Callable[..., Any]] = (
 )
 
 
-def plain_globals() -> dict[str, Any]:
-    """The globals of a kernel that runs as plain Python."""
+def plain_globals(text: str = "") -> dict[str, Any]:
+    """The globals of a kernel that runs as plain Python, for what its text calls."""
     dtypes = {name: getattr(np, name) for name in DTYPES}
-    return {"math": math, "np": np} | dtypes | {"bool": np.bool_} | HELPERS
+    loops = {call: plain_call(*parts) for call, parts in calls_in(text).items()}
+    return {"math": math, "np": np} | dtypes | {"bool": np.bool_} | HELPERS | loops

@@ -66,7 +66,8 @@ def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
     if made is None or not all(map(objects.resolves, made.needs)):
         # Numba is imported here alone: a warm start does without.
         compiler = importlib.import_module("tracejit.backend.numba_compile")
-        function = python_function(source, compiler.kernel_globals(functions))
+        known = compiler.kernel_globals(functions, source.text)
+        function = python_function(source, known)
         made = compiler.compile_object(function, source.signature, fastmath)
         _compiled += 1
         if all(map(objects.resolves_alone, made.needs)):
@@ -81,7 +82,7 @@ def python_function(
     filename = f"<tracejit {source.name} {source.key[:12]}>"
     lines = source.text.splitlines(keepends=True)
     linecache.cache[filename] = (len(source.text), None, lines, filename)
-    namespace = plain_globals() if namespace is None else namespace
+    namespace = plain_globals(source.text) if namespace is None else namespace
     exec(compile(source.text, filename, "exec"), namespace)
     return namespace[source.name]
 

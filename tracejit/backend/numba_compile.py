@@ -16,7 +16,7 @@ from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from tracejit.backend import blas, helpers, numba_lapack, numba_math
+from tracejit.backend import blas, helpers, numba_lapack, numba_math, numba_ufuncs
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.object_code import RUN
 from tracejit.ops import scalars
@@ -198,9 +198,9 @@ def _compiled_helpers() -> dict[str, Any]:
 _COMPILED = _compiled_helpers()
 
 
-def kernel_globals(vector_functions: numba_math.Variants) -> dict[str, Any]:
+def kernel_globals(vector_functions: numba_math.Variants, text: str) -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
-    functions = numba_math.namespace(vector_functions)
+    functions = numba_math.namespace(vector_functions) | numba_ufuncs.namespace(text)
     return helpers.plain_globals() | _COMPILED | functions
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from tracejit.backend import blas, lapack, vector_math
+from tracejit.backend import blas, lapack, ufunc_loops, vector_math
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -28,12 +28,24 @@ _process = ctypes.CDLL(None)
 
 def resolves(symbol: str) -> bool:
     """Whether code loaded into this process can call `symbol`."""
-    return hasattr(_process, symbol) or bool(llvm.address_of_symbol(symbol))
+    return (
+        hasattr(_process, symbol)
+        or bool(llvm.address_of_symbol(symbol))
+        or _is_provided(symbol)
+    )
 
 
 def resolves_alone(symbol: str) -> bool:
     """Whether it is there without Numba, too: in a process that only loads."""
-    return symbol in _routines or hasattr(_process, symbol)
+    return symbol in _routines or hasattr(_process, symbol) or _is_provided(symbol)
+
+
+def _is_provided(symbol: str) -> bool:
+    """Whether it is a loop of a ufunc, which from now on is known by that name."""
+    found = ufunc_loops.address(symbol)
+    if found is not None:
+        llvm.add_symbol(symbol, found)
+    return found is not None
 
 
 def host() -> tuple[str, str]:

@@ -24,9 +24,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.base.errors import InternalError
+from tracejit.base.errors import InternalError, UnsupportedError
 from tracejit.ir.aval import Aval
-from tracejit.ir.builder import as_atom, bind
+from tracejit.ir.builder import as_atom, bind, current
 from tracejit.ir.program import Atom, Literal, Region, Var
 
 REGISTRY: dict[str, Primitive] = {}
@@ -267,6 +267,20 @@ class Mask:
 
     pred: Any
     where: bool = True
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A partial that there is no formula for: whoever needs it gets an error."""
+
+    what: str
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        raise UnsupportedError(
+            f"{self.what} is not known in closed form",
+            current().loc,
+            "differentiate by the other arguments; this one must be constant",
+        )
 
 
 def scale(partial: Any, tangent: Any) -> Any:

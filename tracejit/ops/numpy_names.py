@@ -44,6 +44,7 @@ from tracejit.ops.promote import (
     shape_of,
     strong,
 )
+from tracejit.ops.ufuncs import by_name, is_scipys, result_dtype
 
 # Their import declares the primitives that are looked up by name below.
 _DECLARES = (
@@ -339,7 +340,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {}
 
 def known_ufunc(ufunc: np.ufunc) -> bool:
     """Whether there is a program for the ufunc."""
-    return ufunc in PRIMITIVES or ufunc in COMPOSED or ufunc.__name__ in SPECIAL
+    return ufunc in PRIMITIVES or ufunc in COMPOSED or is_scipys(ufunc)
 
 
 def apply(ufunc: np.ufunc, *operands: Any, dtype: Any = None) -> Any:
@@ -387,14 +388,25 @@ def _emit_ufunc(ufunc: np.ufunc, operands: Any, dtypes: Any) -> Any:
         atoms = [
             a if isinstance(a, Literal) else broadcast_to(a, common) for a in atoms
         ]
-    program = COMPOSED.get(ufunc) or SPECIAL.get(ufunc.__name__)
-    if program:
-        out = program(*atoms)
-    else:
+    if ufunc in COMPOSED:
+        out = COMPOSED[ufunc](*atoms)
+    elif ufunc in PRIMITIVES:
         out = _primitive(PRIMITIVES[ufunc], *atoms)
+    else:
+        out = _of_scipy(ufunc, dtypes)(*atoms)
     if isinstance(out, tuple):
         return tuple(map(convert, out, dtypes[ufunc.nin :]))
     return convert(out, dtypes[-1])
+
+
+def _of_scipy(ufunc: np.ufunc, dtypes: Any) -> Callable[..., Any]:
+    """The program of a ufunc of `scipy.special` for a loop of these dtypes."""
+    if ufunc.__name__ in SPECIAL:
+        return SPECIAL[ufunc.__name__]
+    own, results = dtypes[: ufunc.nin], dtypes[ufunc.nin :]
+    if any(dtype != result_dtype(*own) for dtype in results):
+        raise unsupported(f"scipy.special.{ufunc.__name__}")
+    return by_name(ufunc)
 
 
 def unsupported(what: str, cure: str = "") -> UnsupportedError:

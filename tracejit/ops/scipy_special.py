@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tracejit.ir.program import Atom, Literal
+from tracejit.ir.program import Atom
 from tracejit.ops import special
 from tracejit.ops.elementwise import (
     div,
@@ -33,6 +34,14 @@ from tracejit.ops.numpy_names import SPECIAL, apply, emit, unsupported
 from tracejit.ops.numpy_reduce import normal_axes, sum_
 from tracejit.ops.numpy_shape import known_int, reshape
 from tracejit.ops.promote import broadcast_shapes, broadcast_to, convert, strong
+from tracejit.ops.scipy_families import UFUNCS
+from tracejit.ops.scipy_functions import (
+    gammainc,
+    gammaincc,
+    gammainccinv,
+    log1p_ratio,
+    wofz,
+)
 from tracejit.ops.scipy_linalg import scipy
 
 # Ufuncs -------------------------------------------------------------------------------
@@ -84,21 +93,6 @@ def _ndtri(p: Atom) -> Atom:
     return mul(special.erfcinv(mul(p, 2)), -math.sqrt(2))
 
 
-def _order(n: Any, what: str) -> int:
-    """The order of a Bessel function: an integer that is known."""
-    if not isinstance(n, Literal) or not float(n.value).is_integer() or n.value < 0:
-        raise unsupported(f"scipy.special.{what} of an order that is no known integer")
-    return int(n.value)
-
-
-def _jv(n: Any, x: Atom) -> Atom:
-    return special.bessel_j(x, n=_order(n, "jv"))
-
-
-def _bessel_i(name: str, scaled: bool) -> Callable[..., Atom]:
-    return lambda n, x: special.bessel_i(x, n=_order(n, name), scaled=scaled)
-
-
 def _modified(n: int, scaled: bool) -> Callable[[Atom], Atom]:
     return lambda x: special.bessel_i(x, n=n, scaled=scaled)
 
@@ -118,14 +112,48 @@ def _boxcox(x: Atom, power: Atom) -> Atom:
     return mul(logs, _exprel(mul(power, logs)))
 
 
-def _binom(n: Atom, k: Atom) -> Atom:
-    return exp(-(log(n + 1) + special.betaln(1 + sub(n, k), 1 + k)))
+def _boxcox1p(x: Atom, power: Atom) -> Atom:
+    """The transform of 1 + x."""
+    logs = log1p(x)
+    return mul(logs, _exprel(mul(power, logs)))
 
 
-def _poch(z: Atom, m: Atom) -> Atom:
-    return exp(sub(special.lgamma(z + m), special.lgamma(z)))
+def _inverse_boxcox(function: Any) -> Callable[..., Atom]:
+    """log x is log(1 + power y) / power, which is y for 0."""
+    return lambda y, power: function(mul(y, log1p_ratio(mul(power, y))))
 
 
+def _huber(delta: Atom, r: Atom) -> Atom:
+    """r²/2 up to delta, then a line; ∞ where delta is negative."""
+    size = emit("abs", r)
+    line = mul(delta, sub(size, mul(delta, 0.5)))
+    out = select(gt(size, delta), line, mul(mul(r, r), 0.5))
+    return select(gt(0, delta), _infinite(delta, r), out)
+
+
+def _pseudo_huber(delta: Atom, r: Atom) -> Atom:
+    """delta² (sqrt(1 + (r / delta)²) - 1), without the difference."""
+    positive = gt(delta, 0)
+    safe = select(positive, delta, 1)
+    slope = div(r, safe)
+    out = div(mul(r, r), 1 + emit("sqrt", 1 + mul(slope, slope)))
+    # It is 0 where one of them is, ∞ for a negative delta.
+    out = select(eq(delta, 0), mul(delta, r), out)
+    return select(gt(0, delta), _infinite(delta, r), out)
+
+
+def _voigt(x: Atom, sigma: Atom, gamma: Atom) -> Atom:
+    """The real part of w(z) / (sigma sqrt(2π)), z = (x + i gamma) / (sigma sqrt(2))."""
+    narrow = eq(sigma, 0)
+    width = select(narrow, 1, sigma)
+    z = emit("complex", div(x, width), div(gamma, width)) * math.sqrt(0.5)
+    gaussian = div(emit("real", wofz(z)), mul(width, math.sqrt(2 * math.pi)))
+    below = mul(x, x) + mul(gamma, gamma)
+    lorentz = div(mul(gamma, 1 / math.pi), select(narrow, below, 1))
+    return select(narrow, lorentz, gaussian)
+
+
+SPECIAL.update(UFUNCS)
 SPECIAL.update(
     {
         **{
@@ -146,17 +174,26 @@ SPECIAL.update(
         "ndtri": _ndtri,
         "j0": lambda x: special.bessel_j(x, n=0),
         "j1": lambda x: special.bessel_j(x, n=1),
-        "jv": _jv,
         "i0": _modified(0, False),
         "i1": _modified(1, False),
         "i0e": _modified(0, True),
         "i1e": _modified(1, True),
-        "iv": _bessel_i("iv", False),
-        "ive": _bessel_i("ive", True),
         "exprel": _exprel,
         "boxcox": _boxcox,
-        "binom": _binom,
-        "poch": _poch,
+        "boxcox1p": _boxcox1p,
+        "inv_boxcox": _inverse_boxcox(exp),
+        "inv_boxcox1p": _inverse_boxcox(expm1),
+        "huber": _huber,
+        "pseudo_huber": _pseudo_huber,
+        "voigt_profile": _voigt,
+        "chdtr": lambda v, x: gammainc(mul(v, 0.5), mul(x, 0.5)),
+        "chdtrc": lambda v, x: gammaincc(mul(v, 0.5), mul(x, 0.5)),
+        "chdtri": lambda v, p: mul(gammainccinv(mul(v, 0.5), p), 2),
+        "gdtr": lambda a, b, x: gammainc(b, mul(a, x)),
+        "gdtrc": lambda a, b, x: gammaincc(b, mul(a, x)),
+        "exp10": lambda x: exp(mul(x, math.log(10))),
+        "round": lambda x: emit("rint", x),
+        **{name: partial(emit, name) for name in "exp2 expm1 log1p cbrt".split()},
     }
 )
 
