@@ -1,6 +1,7 @@
 """Derivatives of the NumPy code that people already have, compiled by Numba."""
 
 from tracejit.api.forward import jvp
+from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
 from tracejit.api.jit import jit
 from tracejit.api.mapping import vmap
 from tracejit.api.reverse import grad, value_and_grad, vjp
@@ -13,6 +14,10 @@ __all__ = [
     "TracejitError",
     "check_grads",
     "grad",
+    "hessian",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
     "jit",
     "jvp",
     "make_ir",

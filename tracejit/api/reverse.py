@@ -16,6 +16,7 @@ from tracejit.api.shared import (
     decorator,
     leaves_like,
     program_of,
+    require_pair,
     without_value,
 )
 from tracejit.base.errors import NonScalarOutputError
@@ -91,15 +92,9 @@ class Grad(Transformed):
     def check_outputs(self, staged: Staged) -> None:
         name = name_of(self.py_func)
         loc = result_loc(staged, self.py_func)
-        children = staged.out_tree.children
         if self.has_aux:
-            if staged.out_tree.kind is not tuple or len(children) != 2:
-                raise NonScalarOutputError(
-                    f"{name} returns a {staged.out_tree}, not a pair",
-                    loc,
-                    "with has_aux=True, `return loss, aux`",
-                )
-            tree = children[0]
+            require_pair(staged, self.py_func)
+            tree = staged.out_tree.children[0]
         else:
             tree = staged.out_tree
         if tree.kind is not None or staged.out_kinds[0] == "static":

@@ -10,7 +10,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tracejit.base.errors import NonDifferentiableError, TreeMismatchError
+from tracejit.base.errors import (
+    NonDifferentiableError,
+    NonScalarOutputError,
+    TreeMismatchError,
+)
 from tracejit.base.pytree import flatten
 from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program, Region
@@ -22,6 +26,7 @@ from tracejit.runtime.dispatch import (
     convert,
     dtype_of,
     is_traced,
+    result_loc,
     unflatten_results,
 )
 from tracejit.runtime.inline import name_of
@@ -102,6 +107,17 @@ def check_differentiable(
 
 def _an(what: str) -> str:
     return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+def require_pair(staged: Staged, fn: Function) -> None:
+    """With `has_aux`, what the function returns is a pair."""
+    tree = staged.out_tree
+    if tree.kind is not tuple or len(tree.children) != 2:
+        raise NonScalarOutputError(
+            f"{name_of(fn)} returns a {tree}, not a pair",
+            result_loc(staged, fn),
+            "with has_aux=True, `return loss, aux`",
+        )
 
 
 # A function keeps its programs from call to call, as long as it lives.

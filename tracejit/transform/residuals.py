@@ -1,7 +1,7 @@
-"""Supplying the primal values that a transposed program reads.
+"""Supplying the primal values that a derivative reads.
 
-A transposed loop names variables that are local to the primal loop's body. Each is
-supplied in the first way that fits:
+A transposed loop, or a linear one that stands apart from its primal, names variables
+that are local to the primal loop's body. Each is supplied in the first way that fits:
 
     captured     it is bound outside the loop, or is the loop's index
     recomputed   by cheap equations, from the index, captured or other residuals
@@ -152,6 +152,7 @@ class Supplier:
     def __init__(self, pairs: dict[Eqn, Eqn]):
         self.pairs = pairs
         self.threads: list[Thread] = []
+        self.tapes: dict[Var, Thread] = {}
         self.pointers: dict[Eqn, Thread] = {}
         #: Pointers' parameters, by the body of the loop that carries them.
         self.extra: dict[Region, list[Var]] = {}
@@ -181,7 +182,7 @@ class Supplier:
             return
         taped, recomputed = plan(body, bound, needed)
         env: dict[Var, Atom] = {}
-        handed = handed_down(primal, taped)
+        handed = handed_down(primal, taped) if _runs_backwards(eqn, primal) else {}
         with building() as builder, builder.open() as reads:
             for var in taped:
                 if var not in handed:
@@ -189,15 +190,18 @@ class Supplier:
             for var, (entering, leaving) in handed.items():
                 env[var] = hand_down(eqn, var, env[entering], leaving)
             reads += _run_again(recomputed, env, exactly=_decides(region))
-        _substitute_in(region, env)
+        substitute_in(region, env)
         region.eqns[:0] = reads
 
     def tape(self, var: Var, path: Path) -> Atom:
         """Have `var` saved at the end of `path`; emit its reading."""
-        index = self.index(path)
-        aval = var.aval.update(shape=(*index.dims, *var.aval.shape))
-        thread = Thread(path, aval, saved=var, index=index)
-        self.threads.append(thread)
+        if var not in self.tapes:
+            index = self.index(path)
+            aval = var.aval.update(shape=(*index.dims, *var.aval.shape))
+            self.tapes[var] = Thread(path, aval, saved=var, index=index)
+            self.threads.append(self.tapes[var])
+        thread = self.tapes[var]
+        index = thread.index  # type: ignore[assignment]
         if not index.dims:
             return thread.final
         starts, sizes = _tape_slice(index, var)
@@ -233,6 +237,11 @@ class Supplier:
             body = loops[-1].regions[-1]
             self.extra.setdefault(body, []).append(thread.inner)
         return self.pointers[eqn]
+
+
+def _runs_backwards(eqn: Eqn, primal: Eqn) -> bool:
+    """Whether a loop goes through the rounds of its primal in the opposite order."""
+    return eqn.params.get("reverse", False) != primal.params.get("reverse", False)
 
 
 def handed_down(primal: Eqn, taped: Sequence[Var]) -> dict[Var, tuple[Var, Var]]:
@@ -343,12 +352,12 @@ def is_cheap(eqn: Eqn) -> bool:
     return not eqn.regions and not prim.updates and prim.cost <= CHEAP
 
 
-def _substitute_in(region: Region, env: dict[Var, Atom]) -> None:
+def substitute_in(region: Region, env: dict[Var, Atom]) -> None:
     """Replace uses in place: transposed regions belong to us alone."""
     for eqn in region.eqns:
         eqn.inputs = substitute(eqn.inputs, env)
         for inner in eqn.regions:
-            _substitute_in(inner, env)
+            substitute_in(inner, env)
     region.results = substitute(region.results, env)
 
 

@@ -1,0 +1,74 @@
+"""What a Program costs to run, counted on paper.
+
+A loop costs its body times its rounds; where their number is known only when it runs,
+a round number is assumed, the same for all such loops: good for comparing two programs
+of one function, not for telling seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from tracejit.ir.program import Eqn, Literal, Program, Region
+
+#: Rounds of a loop that runs as long as the data say.
+ASSUMED_ROUNDS = 100
+
+Count = Callable[[Eqn], float]
+
+
+def flops(program: Program) -> float:
+    """Floating-point operations, where a function counts by its primitive's `cost`."""
+    return counted(program.region, flops_of)
+
+
+def multiplications(program: Program) -> float:
+    """Multiplications of numbers, those in products of arrays among them."""
+    return counted(program.region, multiplications_of)
+
+
+def counted(region: Region, of: Count) -> float:
+    """The sum over all equations of what they count, as often as they run.
+
+    Of a branch's two sides the dearer one counts.
+    """
+    total = 0.0
+    for eqn in region.eqns:
+        inner = [counted(r, of) for r in eqn.regions]
+        if eqn.prim.name == "cond":
+            total += max(inner)
+        elif inner:
+            total += rounds(eqn) * sum(inner)
+        else:
+            total += of(eqn)
+    return total
+
+
+def rounds(loop: Eqn) -> float:
+    """How often the body of a loop runs, as far as it is known."""
+    bounds = [a.value for a in loop.inputs[:3] if isinstance(a, Literal)]
+    if loop.prim.name == "for" and len(bounds) == 3:
+        return len(range(*map(int, bounds)))
+    return ASSUMED_ROUNDS
+
+
+def flops_of(eqn: Eqn) -> float:
+    """Of one equation without regions."""
+    if eqn.prim.name == "dot":
+        return 2 * multiplications_of(eqn)
+    if eqn.prim.updates:  # in place: only what is written
+        return eqn.prim.cost * eqn.inputs[1].aval.size
+    if eqn.prim.name in ("getitem", "gather"):
+        return eqn.prim.cost * eqn.out.aval.size
+    sizes = (a.aval.size for a in [*eqn.inputs, *eqn.outputs])
+    return eqn.prim.cost * max(sizes, default=0)
+
+
+def multiplications_of(eqn: Eqn) -> float:
+    """Of one equation without regions."""
+    if eqn.prim.name == "dot":
+        left = eqn.inputs[0].aval.shape
+        contracted = eqn.params["contract"][0]
+        return eqn.out.aval.size * math.prod(left[k] for k in contracted)
+    return eqn.out.aval.size if eqn.prim.name == "mul" else 0

@@ -1,0 +1,139 @@
+"""Derivatives of a Program as sweeps beside it, which may be run more than once.
+
+    primal          with tapes of what the sweeps read
+    forward sweep   tangents of the results, from tangents of some inputs
+    reverse sweep   cotangents of some inputs, from cotangents of some results
+
+A sweep is emitted where the caller stands: at the end of the Program, or in a loop over
+the columns or rows of a Jacobian. The primal is run once whatever their number, and
+with it the factors that do not depend on the direction: they stand in its loops, where
+`residuals` saves them or has them recomputed, as they cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tracejit.ir.builder import current
+from tracejit.ir.program import Atom, Eqn, Program, Region, Var
+from tracejit.ops.control import cond
+from tracejit.transform.linearize import Tangents, count_trips, linearize, tangent_of
+from tracejit.transform.residuals import (
+    Supplier,
+    substitute_in,
+    thread_through,
+)
+from tracejit.transform.transpose import Cotangents, Transposer, add_ct
+
+
+class Sweeps:
+    """Sweeps of `program`, emitted into the current builder.
+
+    `shared`: factors are computed in the primal, not in every sweep.
+    """
+
+    def __init__(self, program: Program, shared: bool = True):
+        self.region = count_trips(program.region)
+        self.shared = shared
+        self.supplier = Supplier({})
+
+    def forward(self, seeds: Mapping[Var, Atom]) -> list[Atom | None]:
+        """Tangents of the results, given those of some inputs; None is a zero."""
+        starts = {dot(var): seed for var, seed in seeds.items()}
+        tangents: Tangents = dict(zip(seeds, starts, strict=True))
+        with current().open() as linear:
+            linearize(self.region.eqns, tangents)
+        dots = [tangent_of(r, tangents) for r in self.region.results]
+        linear = alive(linear, [dot for dot in dots if dot is not None])
+        linear = self._settled(linear, set(starts))
+        self._pair(linear)
+        self.supplier.supply(linear)
+        substitute_in(Region([], linear, []), starts)
+        current().stack[-1].extend(linear)
+        return [starts.get(d, d) if isinstance(d, Var) else d for d in dots]
+
+    def reverse(
+        self, wrt: Sequence[Var], seeds: Mapping[int, Atom]
+    ) -> list[Atom | None]:
+        """Cotangents of the inputs `wrt`; `seeds` are those of results by position."""
+        starts = [dot(var) for var in wrt]
+        tangents: Tangents = dict(zip(wrt, starts, strict=True))
+        with current().open() as linear:
+            linearize(self.region.eqns, tangents)
+        ends = {k: tangent_of(self.region.results[k], tangents) for k in seeds}
+        linear = alive(linear, [end for end in ends.values() if end is not None])
+        linear = self._settled(linear, set(starts))
+        cts: Cotangents = {}
+        transposer = Transposer(set(starts))
+        with current().open() as transposed:
+            for k, end in ends.items():
+                if isinstance(end, Var):
+                    add_ct(cts, end, seeds[k])
+            transposer.eqns(linear, cts)
+        grads = [cts.get(v) for v in starts]
+        transposed = alive(transposed, [g for g in grads if g is not None])
+        self.supplier.pairs.update(transposer.pairs)
+        self.supplier.supply(transposed)
+        current().stack[-1].extend(transposed)
+        return grads
+
+    def primal(self) -> list[Eqn]:
+        """The Program's equations, saving what the sweeps emitted so far read."""
+        return thread_through(self.region.eqns, self.supplier.threads)
+
+    def _settled(self, linear: list[Eqn], varying: set[Var]) -> list[Eqn]:
+        return settle(self.region.eqns, linear, varying) if self.shared else linear
+
+    def _pair(self, linear: Sequence[Eqn]) -> None:
+        """Linear loops and branches read the locals of those they derive from."""
+        for eqn in linear:
+            if eqn.regions and eqn.origin is not None and eqn.origin.regions:
+                self.supplier.pairs[eqn] = eqn.origin
+                for region in eqn.regions:
+                    self._pair(region.eqns)
+
+
+def dot(var: Var) -> Var:
+    """A Var for the tangent of another."""
+    return Var(var.aval, f"d{var.hint}" if var.hint else "")
+
+
+def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[Eqn]:
+    """Move what does not depend on `varying` to the primal equation it derives from.
+
+    Returns what stays, whose outputs are added to `varying`.
+    """
+    moved: dict[Eqn, list[Eqn]] = {eqn: [] for eqn in primal}
+    stays: list[Eqn] = []
+    for eqn in linear:
+        origin = eqn.origin
+        ours = origin is not None and origin in moved
+        if ours and not eqn.regions and varying.isdisjoint(eqn.uses()):
+            moved[origin].append(eqn)  # type: ignore[index]
+            continue
+        stays.append(eqn)
+        varying.update(eqn.outputs)
+        if ours and eqn.regions and origin.regions:  # type: ignore[union-attr]
+            bodies = origin.regions if eqn.prim is cond else origin.regions[-1:]  # type: ignore[union-attr]
+            for region, body in zip(eqn.regions, bodies, strict=True):
+                varying.update(region.params[1:])
+                region.eqns = settle(body.eqns, region.eqns, varying)
+    primal[:] = [e for eqn in primal for e in (eqn, *moved[eqn])]
+    return stays
+
+
+def alive(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
+    """The equations that the results depend on, in regions too.
+
+    Only with them gone do the free variables of a region tell what it needs.
+    """
+    live = {a for a in results if isinstance(a, Var)}
+    kept: list[Eqn] = []
+    for eqn in reversed(eqns):
+        if not eqn.prim.effect and not any(v in live for v in eqn.outputs):
+            continue
+        for region in eqn.regions:
+            region.eqns = alive(region.eqns, region.results)
+        live.update(eqn.uses())
+        kept.append(eqn)
+    return kept[::-1]
