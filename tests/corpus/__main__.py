@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 
 from tests.corpus.generator import Writer
-from tests.corpus.judge import CRASHED, REFUSED, UNFIT, WRONG
+from tests.corpus.judge import CRASHED, REFUSED, SLOW, UNFIT, WRONG
 from tests.corpus.running import judge_text, shrink
 
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for each")
     parser.add_argument("--refused", action="store_true", help="show refused ones too")
     options = parser.parse_args()
     backend = "numba" if options.compiled else "numpy"
@@ -29,19 +30,20 @@ def main() -> None:
     reasons: Counter[str] = Counter()
     numeric = 0
     warnings.simplefilter("ignore")
-    shown = (WRONG, CRASHED, REFUSED) if options.refused else (WRONG, CRASHED)
+    shown = (WRONG, CRASHED, SLOW) + (REFUSED,) * options.refused
     started = time.perf_counter()
     seed = options.seed
     while counts.total() - counts[UNFIT] < options.count:
         text = Writer(seed).text
-        verdict = judge_text(text, backend)
+        verdict = judge_text(text, backend, options.limit)
         counts[verdict.kind] += 1
         numeric += verdict.kind == "right" and verdict.numeric
         if verdict.kind == REFUSED:
             reasons[verdict.why.split("\n")[0][:110]] += 1
         if verdict.kind in shown:
             print(f"\n# seed {seed}: {verdict.kind}: {verdict.why}")
-            print(text if options.no_shrink else shrink(text, backend), flush=True)
+            whole = options.no_shrink or verdict.kind == SLOW
+            print(text if whole else shrink(text, backend), flush=True)
         seed += 1
     seconds = time.perf_counter() - started
     print(f"\n{backend}, seeds {options.seed} to {seed - 1}, {seconds:.0f} s")

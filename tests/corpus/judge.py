@@ -13,6 +13,8 @@ from tracejit.base.errors import InternalError, TracejitError
 from tracejit.base.pytree import flatten, unflatten
 
 RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "crashed"
+#: It took longer than the watchdog has patience.
+SLOW = "slow"
 #: The plain program itself fails, or leaves the range where numbers can be compared.
 UNFIT = "unfit"
 LARGEST = 1e5

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import importlib.util
 import itertools
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from tests.corpus.judge import UNFIT, Verdict, judge
+from tests.corpus.judge import SLOW, UNFIT, Verdict, judge
 
 _count = itertools.count()
 
@@ -30,14 +32,38 @@ def load(text: str, folder: Path) -> ModuleType:
     return module
 
 
-def judge_text(text: str, backend: str = "numpy") -> Verdict:
-    """The verdict on a program that defines `make` and `f`."""
+class Late(BaseException):
+    """A program took too long: no `except Exception` may catch this."""
+
+
+@contextmanager
+def watchdog(seconds: float) -> Iterator[None]:
+    """Raise Late in the block when it has run that long (in the main thread)."""
+
+    def bark(*_: object) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def judge_text(text: str, backend: str = "numpy", limit: float = 60.0) -> Verdict:
+    """The verdict on a program that defines `make` and `f`; SLOW after `limit` s."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             module = load(text, Path(folder))
         except (SyntaxError, NameError) as error:
             return Verdict(UNFIT, f"{type(error).__name__}: {error}")
-        return judge(module.f, module.make, backend, "float32" in text)
+        try:
+            with watchdog(limit):
+                return judge(module.f, module.make, backend, "float32" in text)
+        except Late:
+            return Verdict(SLOW, f"more than {limit:g} s")
 
 
 def shrink(text: str, backend: str = "numpy", trials: int = 1500) -> str:

@@ -3,8 +3,8 @@
 `a, b = b, a` in a staged loop carries two contents; which of the two arrays made before
 the loop is then called `a` depends on the number of trips. So the boxes that stand for
 carried and merged arrays are *twins* of all that they may be. A write to a box makes
-its twins stale, and reading a stale box is an error (or has the loop unrolled): the
-contents are never guessed.
+its twins stale, and at the first reading of a stale box staging begins again, with the
+references of that loop or branch in the program (see `references`): nothing is guessed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.frontend.box import Box, Stale
+from tracejit.frontend.box import C_ORDER, UNKNOWN, Box
+from tracejit.frontend.lens import Strides, c_strides
 from tracejit.frontend.session import session
+from tracejit.frontend.stand_in import Stale
 
 #: A leaf of a merged place: the place's key and the leaf's position.
 Key = tuple[Any, int]
@@ -24,14 +26,20 @@ Key = tuple[Any, int]
 class Links:
     """What the merged arrays of one branch or loop may be.
 
-    `outer`: arrays of the surroundings, by leaf; `pairs`: leaves that may be one array.
+    `outer`: arrays of the surroundings, by leaf; `pairs`: leaves that may be one array;
+    `layouts`: how they lie in memory, UNKNOWN where they differ; `mixed`: leaves of
+    which only some may be written to.
     """
 
     outer: Mapping[Key, Mapping[int, Box]]
     pairs: frozenset[tuple[Key, Key]]
+    layouts: Mapping[Key, Strides]
+    mixed: frozenset[Key]
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Links) or self.pairs != other.pairs:
+        if not isinstance(other, Links):
+            return False
+        if (self.pairs, self.layouts) != (other.pairs, other.layouts):
             return False
         mine = {k: set(v) for k, v in self.outer.items()}
         return mine == {k: set(v) for k, v in other.outer.items()}
@@ -44,6 +52,11 @@ class Links:
         """
         twins: dict[Key, dict[int, Box]] = {}
         for key, box in boxes.items():
+            box._layout = self.layouts.get(key, C_ORDER)
+            if box._layout is UNKNOWN or key in self.mixed:
+                session().vague.add(source)
+            if key in self.mixed:
+                box.unsure = Stale(source)
             box.origins = tuple(self.outer.get(key, {}).values())
             twins[key] = {id(r): r for r in box.origins}
             for root in box.origins:
@@ -56,7 +69,7 @@ class Links:
                 _pair(boxes[a], boxes[b], source)
 
 
-NO_LINKS = Links({}, frozenset())
+NO_LINKS = Links({}, frozenset(), {}, frozenset())
 
 
 def _pair(a: Box, b: Box, source: Any) -> None:
@@ -69,7 +82,7 @@ def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
 
     In a loop the ways are: before the first round, and from the round before.
     """
-    roots = {key: _roots(ways) for key, ways in sources.items()}
+    roots = {key: [_roots(s) for s in ways] for key, ways in sources.items()}
     outer = {key: _origins(ways) for key, ways in roots.items()}
     keys = list(roots)
     pairs = {
@@ -78,24 +91,54 @@ def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
         for b in keys[:k]
         if any(_may_meet(x, y) for x, y in zip(roots[a], roots[b], strict=True))
     }
-    return Links({k: v for k, v in outer.items() if v}, frozenset(pairs))
+    return Links(
+        {k: v for k, v in outer.items() if v},
+        frozenset(pairs),
+        {key: _layout(ways) for key, ways in sources.items()},
+        frozenset(key for key, ways in sources.items() if _is_mixed(ways)),
+    )
 
 
-def _roots(ways: Sequence[Any]) -> list[Box | None]:
-    return [s.root if isinstance(s, Box) and s.kind == "array" else None for s in ways]
+def _layout(ways: Sequence[Box | None]) -> Strides:
+    """The common layout of arrays."""
+    found = {settled_layout(box) for box in ways if box is not None}
+    return found.pop() if len(found) == 1 else UNKNOWN
 
 
-def _origins(roots: Sequence[Box | None]) -> dict[int, Box]:
+def settled_layout(box: Box) -> Strides:
+    """The layout of a box, C_ORDER wherever it is that in effect."""
+    strides, shape = box.strides_in_elements, box.aval.shape
+    if strides is None:
+        return UNKNOWN
+    by_rows = zip(c_strides(shape), strides, shape, strict=True)
+    if box.aval.size == 0 or all(a == b for a, b, n in by_rows if n != 1):
+        return C_ORDER
+    return strides
+
+
+def _is_mixed(ways: Sequence[Box | None]) -> bool:
+    """Whether they are not all alike in what NumPy says of a write."""
+    return len({(b.kind == "array", b.readonly) for b in ways if b is not None}) > 1
+
+
+def _roots(box: Box | None) -> list[Box]:
+    """The arrays that hold the contents of a box, which may be one of several."""
+    if box is None or box.kind != "array":
+        return []
+    return [one.root for one in box.root.one_of] or [box.root]
+
+
+def _origins(ways: Sequence[list[Box]]) -> dict[int, Box]:
     """The arrays of the surroundings that these may be."""
-    found = [r for root in roots if root is not None for r in root.origins or (root,)]
+    found = [r for roots in ways for root in roots for r in root.origins or (root,)]
     return {id(r): r for r in found if is_open(r)}
 
 
-def _may_meet(a: Box | None, b: Box | None) -> bool:
-    """Whether two boxes may stand for one array, at one and the same time."""
-    if a is None or b is None:
-        return False
-    return a is b or any(twin is b for twin, _ in a.twins)
+def _may_meet(some: list[Box], others: list[Box]) -> bool:
+    """Whether two names may stand for one array, at one and the same time."""
+    return any(
+        a is b or any(twin is b for twin, _ in a.twins) for a in some for b in others
+    )
 
 
 def is_open(box: Box) -> bool:

@@ -40,6 +40,7 @@ from tracejit.frontend.lens import (
     c_strides,
     unsure_alias,
 )
+from tracejit.frontend.stand_in import Stale, StandIn
 from tracejit.frontend.trace import Write, current_trace
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.program import Atom, Literal
@@ -48,17 +49,6 @@ from tracejit.ops.promote import Weak, broadcast_to, is_supported, supported
 #: A stand-in for the strides of a box: those of a fresh array in C order.
 C_ORDER: tuple[int, ...] = ()
 UNKNOWN: Strides = None
-
-
-class Stale:
-    """In place of the value of a box of which it is not known any more.
-
-    A loop or branch made it uncertain which of two arrays a name stands for, then
-    one of them was written to. `source` is where, for `Trace.stale_read`.
-    """
-
-    def __init__(self, source: Any):
-        self.source = source
 
 
 #: What a call does on boxes, by function object; `dispatch` fills it.
@@ -81,6 +71,7 @@ class Box:
         "origins",
         "region",
         "twins",
+        "unsure",
         "value",
         "views",
     )
@@ -115,6 +106,8 @@ class Box:
         self.twins: list[tuple[Box, Any]] = []
         #: Of a merged box: the arrays that it may be (see `aliases`).
         self.origins: tuple[Box, ...] = ()
+        #: Of a merged box that only on some ways may be written to: what to raise.
+        self.unsure: Stale | None = None
 
     if TYPE_CHECKING:  # filled in by `operators`, `indexing` and `methods`
 
@@ -174,8 +167,8 @@ class Box:
     def read(self) -> Atom:
         """The current value, in the program."""
         if self.base is None and not isinstance(self.value, np.ndarray):
-            if type(self.value) is Stale:
-                raise current_trace().stale_read(self.value, self.aval)
+            if isinstance(self.value, StandIn):
+                return self.value.read(self)
             return self.value
         stack = current_trace().builder.stack
         if self.known:
@@ -205,8 +198,9 @@ class Box:
     def write(self, atom: Atom) -> None:
         """Replace the whole contents; `atom` has this box's dtype and shape."""
         if self.base is None:
-            if type(self.value) is Stale:
-                raise current_trace().stale_read(self.value, self.aval)
+            if isinstance(self.value, StandIn):
+                self.value.write(self, atom)
+                return
             if not atom.aval.shape and self.aval.shape:
                 atom = broadcast_to(atom, self.aval.shape)
             self._rebind(atom)
@@ -270,6 +264,8 @@ class Box:
     def require_writable(self) -> None:
         """Raise where NumPy would refuse the write, or where the alias is unsure."""
         loc = current_trace().builder.loc
+        for one in self.one_of:
+            one.require_writable()
         if self.readonly:
             raise ReadOnlyError(
                 "assignment destination is read-only",
@@ -280,12 +276,25 @@ class Box:
         while box is not None:
             if isinstance(box.lens, Unsure):
                 raise unsure_alias()
+            if box.unsure is not None:
+                raise current_trace().stale_read(box.unsure, box.aval)
             box = box.base
 
     # Views ----------------------------------------------------------------------------
 
+    @property
+    def one_of(self) -> tuple[Box, ...]:
+        """The boxes of which it is, at run time, one; none where it is itself."""
+        return self.value.boxes if isinstance(self.value, StandIn) else ()
+
+    def each(self, fn: Callable[[Box], Box]) -> Box:
+        """`fn(self)`, where `fn` makes a view or, depending on the layout, a copy."""
+        return self.value.each(fn) if self.one_of else fn(self)
+
     def through(self, lens: Lens) -> Box:
         """A box on a part of this one."""
+        if self.one_of:
+            return self.each(lambda one: one.through(lens))
         if isinstance(lens, Part):
             if isinstance(self.lens, Part):
                 base: Box = self.base  # type: ignore[assignment]
@@ -295,7 +304,14 @@ class Box:
                 inner = self.base.through(part)  # type: ignore[union-attr]
                 ordered = perm == tuple(range(len(perm)))
                 return inner if ordered else inner.through(Transposed(part.shape, perm))
+        if isinstance(lens, Transposed) and isinstance(self.lens, Transposed):
+            perm = tuple([self.lens.perm[k] for k in lens.perm])
+            return self.base.through(Transposed(self.lens.base, perm))  # type: ignore[union-attr]
         strides = lens.strides(self.strides_in_elements)
+        if type(lens) is Reshaped and type(self.lens) is Reshaped:
+            lens = Reshaped(self.lens.base, lens.shape)
+            aval = self.aval.update(shape=lens.shape)
+            return Box(None, aval, "array", self.base, lens, strides)
         dtype = self.aval.dtype
         if isinstance(lens, Component):
             dtype = np.empty(0, dtype).real.dtype
@@ -315,6 +331,8 @@ class Box:
 
     def reshaped(self, shape: Shape) -> Box:
         """A view at another shape where NumPy makes one, else a copy."""
+        if self.one_of:
+            return self.each(lambda one: one.reshaped(shape))
         lens = Reshaped(self.aval.shape, shape)
         strides = self.strides_in_elements
         if strides is None:

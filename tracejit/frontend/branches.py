@@ -7,7 +7,7 @@ of the `cond`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,9 +16,10 @@ import numpy as np
 
 from tracejit.base.errors import StagingError
 from tracejit.frontend.aliases import links
-from tracejit.frontend.box import Box, Stale, call, is_static
+from tracejit.frontend.box import Box, call, is_static
 from tracejit.frontend.carry import (
     Carried,
+    Referred,
     Spec,
     array_leaves,
     avals,
@@ -39,7 +40,9 @@ from tracejit.frontend.places import (
     Watch,
     assign,
 )
+from tracejit.frontend.references import References
 from tracejit.frontend.session import Raised, session
+from tracejit.frontend.stand_in import Stale
 from tracejit.frontend.state import binary
 from tracejit.frontend.trees import Merge, containers, freeze
 from tracejit.ir.aval import Aval
@@ -177,11 +180,22 @@ def branch(
         second.accept()
         _emit(pred, [], second.eqns, [], [])
         return then()
-    return _merge(frame, pred, (first, second), live)
+    return _merge(frame, pred, (first, second), live, source_of(then))
+
+
+def source_of(run: Callable[..., Any]) -> Any:
+    """A name of the place in the source of a branch or a loop's body."""
+    while isinstance(run, partial):
+        run = run.func
+    return run.__code__
 
 
 def _merge(
-    frame: Frame, pred: Atom, sides: tuple[Branch, Branch], live: frozenset[str] | None
+    frame: Frame,
+    pred: Atom,
+    sides: tuple[Branch, Branch],
+    live: frozenset[str] | None,
+    source: Any,
 ) -> Any:
     for side in sides:
         side.accept()
@@ -194,33 +208,50 @@ def _merge(
     dead = [p for p in places.values() if _is_dead(p, frame, live)]
     stale = stale_after([side.changes for side in sides])
     kept = [p for p in places.values() if p not in dead and p not in stale]
-    specs = []
-    results: list[list[Atom]] = [[], []]
+    refer = source in session().advice.refer
+    past = {
+        p.key: [s.value if p is result else s.after(p) for s in sides] for p in kept
+    }
+    specs = [spec_of(place, past[place.key], refer=refer) for place in kept]
     ways: dict[Any, list[Any]] = {}
-    for place in kept:
-        values = [s.value if place is result else s.after(place) for s in sides]
-        spec = spec_of(place, values)
-        specs.append(spec)
-        for k, (side, value) in enumerate(zip(sides, values, strict=True)):
-            side.require_whole(place, spec, value)
-            with side.entered():
-                results[k] += encode(place, spec, value)
+    for place, spec in zip(kept, specs, strict=True):
+        for k, value in enumerate(past[place.key]):
+            sides[k].require_whole(place, spec, value)
             for leaf, box in array_leaves(place, spec, value).items():
                 ways.setdefault((place.key, leaf), [None, None])[k] = box
-    outs = iter(_emit(pred, sides[0].eqns, sides[1].eqns, *results))
+    held = References()
+    held.widen(referred(zip(kept, specs, strict=True)), ways)
+    results: list[list[Atom]] = [[], []]
+    for k, side in enumerate(sides):
+        with side.entered():
+            for place, spec in zip(kept, specs, strict=True):
+                results[k] += encode(place, spec, past[place.key][k])
+            results[k] += held.encode({key: boxes[k] for key, boxes in ways.items()})
+    outs = _emit(pred, sides[0].eqns, sides[1].eqns, *results)
+    split = len(outs) - len(held.types())
+    arrays, rest = held.decode(outs[split:]), iter(outs)
     boxes: dict[Any, Box] = {}
     merges: list[Merge] = []
     for place, spec in zip(kept, specs, strict=True):
-        boxes |= put(place, spec, [next(outs) for _ in avals(spec)])
-        past = [s.value if place is result else s.after(place) for s in sides]
-        merges.append(merge_of(place, spec, past))
-    links(ways).entangle(boxes, None)
+        boxes |= put(place, spec, [next(rest) for _ in avals(spec)], arrays)
+        merges.append(merge_of(place, spec, past[place.key]))
+    links(ways).entangle(boxes, source)
     freeze(merges, None)
     for place in dead:
         assign(place, UNDEFINED)
     for place in stale:
-        place.set(Stale(None))
+        place.set(Stale(source))
     return result.value
+
+
+def referred(places: Iterable[tuple[Place, Spec]]) -> dict[Any, Aval]:
+    """The types of the leaves that are kept by reference."""
+    return {
+        (place.key, k): leaf.aval
+        for place, spec in places
+        for k, leaf in enumerate(spec.leaves)
+        if isinstance(leaf, Referred)
+    }
 
 
 def _count(place: Place, sides: Sequence[Branch]) -> bool:
@@ -266,12 +297,18 @@ def _is_dead(place: Place, frame: Frame, live: frozenset[str] | None) -> bool:
     return own and live is not None and place.name not in live  # type: ignore
 
 
-def put(place: Place, spec: Spec, atoms: Sequence[Atom]) -> dict[Any, Box]:
-    """Store what a branch or loop computed; the new boxes of arrays, by leaf."""
+def put(
+    place: Place, spec: Spec, atoms: Sequence[Atom], arrays: Mapping[Any, Box]
+) -> dict[Any, Box]:
+    """Store what a branch or loop computed; the new boxes of arrays, by leaf.
+
+    `arrays` are all that is kept by reference.
+    """
     if isinstance(place, Buffer):
         place.set(atoms[0])
         return {}
-    value = decode(spec, atoms)
+    own = {leaf: box for (key, leaf), box in arrays.items() if key == place.key}
+    value = decode(spec, atoms, own)
     assign(place, value)
     new = {
         k: box

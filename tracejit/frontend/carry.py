@@ -7,7 +7,7 @@ leaves become values of the program and which are the same Python object through
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from tracejit.ir.program import Atom
 from tracejit.ops.promote import convert
 
 _WEAK: dict[str, Any] = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0j}
+_NONE: Mapping[int, Box] = {}
 _ORDER = {"python": 0, "scalar": 1, "array": 2}
 
 
@@ -35,6 +36,14 @@ class Carried:
 
     aval: Aval
     kind: str
+
+
+@dataclass(frozen=True)
+class Referred:
+    """A leaf that is an array of this type, kept by `references`."""
+
+    aval: Aval
+    kind = "array"
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Spec:
     """What a place holds. `maybe`: the last leaf says whether it is defined."""
 
     tree: TreeDef
-    leaves: tuple[Carried | Same, ...]
+    leaves: tuple[Carried | Referred | Same, ...]
     maybe: bool = False
 
     @property
@@ -83,7 +92,7 @@ def leaf_type(value: Any) -> Carried | None:
     return Carried(value.aval, value.kind) if isinstance(value, Box) else None
 
 
-def joined(a: Carried, b: Carried) -> Carried | None:
+def joined(a: Carried | Referred, b: Carried) -> Carried | None:
     """The type that holds both; None where there is none."""
     if a.aval.shape != b.aval.shape:
         return None
@@ -98,8 +107,16 @@ def joined(a: Carried, b: Carried) -> Carried | None:
     return Carried(Aval(dtype, a.aval.shape), kind)
 
 
-def spec_of(place: Place, values: Sequence[Any], old: Spec | None = None) -> Spec:
-    """The Spec that holds all `values` at a place, and what `old` holds."""
+def spec_of(
+    place: Place,
+    values: Sequence[Any],
+    old: Spec | None = None,
+    refer: bool = False,
+) -> Spec:
+    """The Spec that holds all `values` at a place, and what `old` holds.
+
+    `refer`: arrays are kept by reference.
+    """
     if isinstance(place, Buffer):
         return Spec(LEAF, (Carried(place.owner.aval, "array"),))
     present = [v.value if isinstance(v, Maybe) else v for v in values]
@@ -111,6 +128,8 @@ def spec_of(place: Place, values: Sequence[Any], old: Spec | None = None) -> Spe
         pairs = zip(leaves, leaves_as(tree, value), strict=True)
         leaves = tuple([_with(place, leaf, x) for leaf, x in pairs])
     leaves = tuple([_at_home(leaf) for leaf in leaves])
+    if refer:
+        leaves = tuple([_referred(leaf) for leaf in leaves])
     some_undefined = any(v is UNDEFINED or isinstance(v, Maybe) for v in values)
     maybe = bool(old and old.maybe) or (some_undefined and not _is_ours(place))
     if maybe and not isinstance(place, Variable):
@@ -127,11 +146,16 @@ def _at_home(leaf: Any) -> Any:
     return leaf
 
 
+def _referred(leaf: Any) -> Any:
+    array = isinstance(leaf, Carried) and leaf.kind == "array"
+    return Referred(leaf.aval) if array else leaf
+
+
 def _is_ours(place: Place) -> bool:
     return isinstance(place, Variable) and is_flag(place.name)
 
 
-def _with(place: Place, leaf: Carried | Same | None, value: Any) -> Carried | Same:
+def _with(place: Place, leaf: Any, value: Any) -> Carried | Same:
     """The type of a leaf that holds `value` as well."""
     if leaf is None:
         return Same(value)
@@ -151,7 +175,7 @@ def _with(place: Place, leaf: Carried | Same | None, value: Any) -> Carried | Sa
     return both
 
 
-def _shape(leaf: Carried) -> str:
+def _shape(leaf: Any) -> str:
     return str(tuple(int(n) for n in leaf.aval.shape))
 
 
@@ -203,12 +227,19 @@ def encode_leaves(spec: Spec, leaves: Sequence[Any]) -> list[Atom]:
     ]
 
 
-def decode(spec: Spec, atoms: Sequence[Atom]) -> Any:
-    """The value that Atoms stand for, in boxes of its own."""
+def decode(spec: Spec, atoms: Sequence[Atom], arrays: Mapping[int, Box] = _NONE) -> Any:
+    """The value that Atoms stand for, in boxes of its own.
+
+    `arrays` are the leaves that are kept by reference, by position.
+    """
     rest = iter(atoms)
     leaves = [
-        leaf.value if isinstance(leaf, Same) else box_of(next(rest), leaf.kind)
-        for leaf in spec.leaves
+        leaf.value
+        if isinstance(leaf, Same)
+        else arrays[k]
+        if isinstance(leaf, Referred)
+        else box_of(next(rest), leaf.kind)
+        for k, leaf in enumerate(spec.leaves)
     ]
     value = unflatten(spec.tree, leaves)
     for obj in containers(spec.tree, value):
@@ -217,15 +248,18 @@ def decode(spec: Spec, atoms: Sequence[Atom]) -> Any:
 
 
 def array_leaves(place: Place, spec: Spec, value: Any) -> dict[int, Box]:
-    """The leaves of a place's value that are mutable arrays, by position."""
+    """What a place's value has for arrays, by position; not all of it need be one."""
     value = value.value if isinstance(value, Maybe) else value
     if value is UNDEFINED or isinstance(place, Buffer):
         return {}
-    return {
-        k: leaf
-        for k, leaf in enumerate(leaves_as(spec.tree, value))
-        if isinstance(leaf, Box) and leaf.kind == "array"
-    }
+    found: dict[int, Box] = {}
+    for k, leaf in enumerate(leaves_as(spec.tree, value)):
+        merged = spec.leaves[k]
+        if isinstance(leaf, Box) and leaf.kind == "array":
+            found[k] = leaf
+        elif not isinstance(merged, Same) and merged.kind == "array":
+            found[k] = as_box(leaf)
+    return found
 
 
 def avals(spec: Spec) -> list[Aval]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from tracejit.base.pytree import LEAF
 from tracejit.frontend.aliases import is_open
-from tracejit.frontend.box import Box, Stale
+from tracejit.frontend.box import Box
 from tracejit.frontend.carry import Carried, Spec, leaf_type
 from tracejit.frontend.places import Buffer, Frame, Place, Variable
 from tracejit.frontend.session import session
+from tracejit.frontend.stand_in import Stale
 
 
 def remember(frame: Frame, source: Any, found: Iterable[tuple[Place, Spec]]) -> None:

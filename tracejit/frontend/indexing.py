@@ -129,6 +129,9 @@ def setitem(box: Box, key: Any, value: Any) -> None:
 
 def same_view(a: Box, b: Box) -> bool:
     """Whether both are the same part of the same array."""
+    if a.one_of or b.one_of:
+        alike = len(a.one_of) == len(b.one_of) and a.value.which is b.value.which
+        return alike and all(map(same_view, a.one_of, b.one_of))
     while a is not b:
         if a.base is None or b.base is None or a.lens != b.lens:
             return False

@@ -58,7 +58,7 @@ def set_shape(self: Box, shape: Any) -> None:
     self.value, self._cache, self._layout = None, None, seen._layout
 
 
-_MOVED = "value aval base lens _layout _cache depth region twins origins".split()
+_MOVED = "value aval base lens _layout _cache depth region twins origins unsure".split()
 
 
 # Memory -------------------------------------------------------------------------------

@@ -193,14 +193,16 @@ class Unsure(Reshaped):
         return None
 
 
-def unsure_alias() -> UnknownAliasError:
+def unsure_alias() -> Exception:
     """The error where view or copy would give different results."""
-    return UnknownAliasError(
+    trace = current_trace()
+    error = UnknownAliasError(
         "whether this reshaped array is a view or a copy depends on the memory layout "
         "of an intermediate result, and one of the two is written to",
-        current_trace().builder.loc,
+        trace.builder.loc,
         "reshape a copy: `x.copy().reshape(…)`",
     )
+    return trace.unsure(error, trace.vague)
 
 
 @dataclass(frozen=True, slots=True)

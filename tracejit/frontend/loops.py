@@ -22,7 +22,7 @@ from tracejit.base.errors import (
     UnrollLimitError,
 )
 from tracejit.frontend.aliases import NO_LINKS, links
-from tracejit.frontend.box import Box, Stale, box_of
+from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.branches import (
     Branch,
     all_of,
@@ -31,6 +31,8 @@ from tracejit.frontend.branches import (
     none_of,
     not_,
     put,
+    referred,
+    source_of,
     traced,
     truth,
 )
@@ -47,7 +49,9 @@ from tracejit.frontend.places import (
     Watch,
     assign,
 )
+from tracejit.frontend.references import References
 from tracejit.frontend.session import Restage, session
+from tracejit.frontend.stand_in import Stale
 from tracejit.frontend.trees import Merge, freeze
 from tracejit.frontend.trips import Trips, interval, trips_of
 from tracejit.ir.aval import Aval
@@ -106,6 +110,8 @@ class Loop:
         self.stale: dict[Any, Place] = {}
         self.counted: dict[Any, tuple[Place, Any]] = {}
         self.links = NO_LINKS
+        self.refer = source in session().advice.refer
+        self.held = References()
         self.params: list[Var] = []
         self.boxes: dict[Any, Box] = {}
         #: The parameters of places that are carried because they were before.
@@ -120,13 +126,16 @@ class Loop:
         """Put fresh parameters into the carried places."""
         self.params, self.boxes = [], {}
         merges: list[Merge] = []
+        cells = [fresh(aval) for aval in self.held.types()]
+        arrays = self.held.decode(cells)
         for key, slot in self.slots.items():
             new = slot.params()
             if key in self.guessed:
                 self.guessed[key] = new[0]
-            self.boxes |= put(slot.place, slot.spec, new)
+            self.boxes |= put(slot.place, slot.spec, new, arrays)
             merges.append(merge_of(slot.place, slot.spec, slot.past(True)))
             self.params += new
+        self.params += cells
         self.links.entangle(self.boxes, self.source)
         freeze(merges, self.source)
         for place in self.stale.values():
@@ -183,7 +192,7 @@ class Loop:
         """Begin again, without guesses."""
         for found in (self.slots, self.dead, self.stale, self.counted, self.guessed):
             found.clear()
-        self.links = NO_LINKS
+        self.links, self.held = NO_LINKS, References()
 
     def widen(self, probe: Branch) -> bool:
         """Take in what a probe changed; whether nothing was new."""
@@ -205,14 +214,16 @@ class Loop:
             slot = self.slots.get(key)
             before = slot.before if slot else self._before(place)
             old = slot.spec if slot else None
-            spec = spec_of(place, self._seen(before, after), old)
+            spec = spec_of(place, self._seen(before, after), old, self.refer)
             probe.require_whole(place, spec, after)
             settled &= spec == old
             self.slots[key] = Slot(place, spec, before, after)
-        new = links(self._ways(before=True))
+        ways = self._ways(before=True)
+        new = links(ways)
         settled &= new == self.links
         self.links = new
-        return settled
+        types = referred((slot.place, slot.spec) for slot in self.slots.values())
+        return not self.held.widen(types, ways) and settled
 
     def _ways(self, before: bool) -> dict[Any, list[Any]]:
         """For every carried array, what it was `before` and what a round made it."""
@@ -241,16 +252,22 @@ class Loop:
         return [after] if before is NO_PAST else [before, after]
 
     def inits(self) -> list[Atom]:
-        return [atom for slot in self.slots.values() for atom in slot.init()]
+        """The values of the parameters before the loop."""
+        atoms = [atom for slot in self.slots.values() for atom in slot.init()]
+        return atoms + self.held.encode(self._way(0))
+
+    def _way(self, k: int) -> dict[Any, Any]:
+        return {key: boxes[k] for key, boxes in self._ways(before=True).items()}
 
     def results(self, probe: Branch) -> list[Atom]:
         """What the body hands on; emitted into its region."""
         with probe.entered():
-            return [
+            atoms = [
                 atom
                 for slot in self.slots.values()
                 for atom in encode(slot.place, slot.spec, slot.after)
             ]
+            return atoms + self.held.encode(self._way(1))
 
     def carried_flags(self) -> list[Slot]:
         """The flags that are traced and end the loop early."""
@@ -267,13 +284,14 @@ class Loop:
         # Where the body surely ran, nothing is what it was before the loop.
         final = links(self._ways(before=not self.runs))
         rest = iter(outs)
+        arrays = self.held.decode(outs[len(outs) - len(self.held.types()) :])
         made = [out for out in outs if isinstance(out, Var)]
         session().made_by.update(dict.fromkeys(made, self.source))
         boxes: dict[Any, Box] = {}
         merges: list[Merge] = []
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
-            boxes |= put(slot.place, slot.spec, atoms)
+            boxes |= put(slot.place, slot.spec, atoms, arrays)
             past = slot.past(not self.runs)
             merges.append(merge_of(slot.place, slot.spec, past))
         final.entangle(boxes, self.source)
@@ -303,12 +321,12 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
         _unroll(frame, iter_(values), body, meta, None)
         return
     cause: Exception | None = None
-    if _key(body) not in session().advice.unroll:
+    if source_of(body) not in session().advice.unroll:
         for _ in range(PEELED):
             if trips.counted and not len(trips):
                 return
             try:
-                with _attempt(frame, _key(body)):
+                with _attempt(frame, source_of(body)):
                     _stage_for(frame, trips, body, meta)
                 return
             except _NothingTraced:
@@ -358,11 +376,6 @@ def _attempt(frame: Frame, key: Any) -> Iterator[None]:
 
 #: What no other way of staging the loop would cure.
 _GIVES_UP = (Restage, FenceError, UnrollLimitError)
-
-
-def _key(body: Callable[..., Any]) -> Any:
-    """A name of the loop's place in the source."""
-    return body.__code__
 
 
 def _unstageable(what: str, cause: Exception | None) -> Exception:
@@ -418,7 +431,7 @@ def count_unrolled(cause: Exception | None) -> None:
 def _stage_for(
     frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta
 ) -> None:
-    loop = Loop(frame, meta, _key(body), trips.counted)
+    loop = Loop(frame, meta, source_of(body), trips.counted)
 
     def run() -> Var:
         counter = fresh(INDEX)
@@ -487,7 +500,7 @@ def while_(
 
     trace = session()
     cause: Exception | None = None
-    tries = 0 if _key(body) in trace.advice.unroll else PEELED
+    tries = 0 if source_of(body) in trace.advice.unroll else PEELED
     while True:
         now = condition()
         if not traced(now) and not now:
@@ -495,7 +508,7 @@ def while_(
         if traced(now) or tries > 0:
             tries -= 1
             try:
-                with _attempt(frame, _key(body)):
+                with _attempt(frame, source_of(body)):
                     _stage_while(frame, condition, body, meta, not traced(now))
                 return
             except _NothingTraced as error:
@@ -519,7 +532,7 @@ def _stage_while(
     meta: Meta,
     runs: bool,
 ) -> None:
-    loop = Loop(frame, meta, _key(body), runs)
+    loop = Loop(frame, meta, source_of(body), runs)
     probe = loop.fixpoint(body, plain=runs)
     if probe is None:
         raise _NothingTraced

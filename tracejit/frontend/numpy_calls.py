@@ -408,6 +408,8 @@ def _by_columns(box: Box) -> Box:
 
 def in_order(box: Box, order: Any) -> Box:
     """The array itself where it is laid out as asked for, else a copy."""
+    if box.one_of:
+        return box.each(lambda one: in_order(one, order))
     strides = box.strides_in_elements
     wanted = c_strides(box.aval.shape)
     if order in (None, "K", "A") or strides == wanted or box.aval.ndim == 0:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tracejit.frontend.box import Box, Stale
+from tracejit.frontend.box import Box
 from tracejit.frontend.session import Session, session
+from tracejit.frontend.stand_in import Stale
 from tracejit.ir.program import Atom, Var
 from tracejit.ops.control import Failure, check
 

@@ -33,12 +33,14 @@ class Advice:
 
     `unroll`: loops (by place in the source) to unroll; `pinned`: captured arrays,
     by key, whose values Python decides on; `exact`: counters of the outside, by key,
-    that are read, so that counting them once per trace will not do.
+    that are read, so that counting them once per trace will not do; `refer`: loops and
+    branches whose references to arrays are values of the program.
     """
 
     unroll: set[Any] = field(default_factory=set)
     pinned: set[Any] = field(default_factory=set)
     exact: set[Any] = field(default_factory=set)
+    refer: set[Any] = field(default_factory=set)
 
 
 class SourceBuilder(Builder):
@@ -164,11 +166,10 @@ class Session(Trace):
         finally:
             setattr(self, kind, getattr(self, kind) - 1)
 
-    def stale_read(self, stale: Any, aval: Any) -> Exception:
-        """A loop that is staged already is unrolled in another attempt."""
-        if self._may_unroll(stale.source):
-            return self.restage(unroll=stale.source)
-        return super().stale_read(stale, aval)
+    def unsure(self, error: Exception, sources: set[Any]) -> Exception:
+        """Begin again, with the references of those `sources` in the program."""
+        new = sources - self.advice.refer - {None}
+        return self.restage(refer=new) if new else error
 
     def _may_unroll(self, source: Any) -> bool:
         """Whether a loop was staged that can be unrolled in another attempt.
@@ -179,7 +180,11 @@ class Session(Trace):
         return source is not None and not busy
 
     def restage(
-        self, unroll: Any = None, pinned: Iterable[Any] = (), exact: Any = None
+        self,
+        unroll: Any = None,
+        pinned: Iterable[Any] = (),
+        exact: Any = None,
+        refer: Iterable[Any] = (),
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
@@ -187,6 +192,7 @@ class Session(Trace):
         if exact is not None:
             self.advice.exact.add(exact)
         self.advice.pinned |= set(pinned)
+        self.advice.refer |= set(refer)
         return Restage()
 
     @contextmanager

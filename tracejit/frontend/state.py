@@ -11,7 +11,7 @@ import numpy as np
 
 from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.aliases import same_array
-from tracejit.frontend.box import Box
+from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.outside import (
     MISSING,
     attribute,
@@ -29,6 +29,7 @@ from tracejit.frontend.places import (
     Variable,
     assign,
 )
+from tracejit.frontend.references import same_form
 from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
 
@@ -76,6 +77,9 @@ def set_item(value: Any, obj: Any, key: Any) -> None:
         trace = session()
         if isinstance(obj, list) and isinstance(key, Box):
             key = key.__index__()
+        if id(obj) in trace.frozen and not isinstance(key, slice):
+            if not isinstance(obj, set) and obj[key] is value:
+                return  # the second half of `obj[key] += v`, where v went into an array
         trace.record(Contents(obj))
         if is_outside(obj) and not isinstance(key, slice):
             trace.entries.setdefault(("item", id(obj), key), MISSING)
@@ -127,7 +131,10 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
             return found if symbol == "in_" else np.logical_not(found)
         return found if symbol == "in_" else not found
     if symbol in ("is_", "is_not"):
-        return identical(a, b) if symbol == "is_" else not identical(a, b)
+        same = identical(a, b)
+        if isinstance(same, Box):
+            return same if symbol == "is_" else np.logical_not(same)
+        return same if symbol == "is_" else not same
     if type(a) is str and symbol == "mod":
         return formatted(a, b)
     if type(a) in _NUMBERS and type(b) in _NUMBERS:
@@ -151,10 +158,13 @@ def formatted(pattern: str, values: Any) -> str:
     return pattern % values
 
 
-def identical(a: Any, b: Any) -> bool:
+def identical(a: Any, b: Any) -> Any:
     """`a is b`; an error where a loop or branch made that uncertain."""
     if isinstance(a, Box) and isinstance(b, Box):
-        return same_array(a, b)
+        if a is b or not (a.one_of or b.one_of):
+            return same_array(a, b)
+        flag = same_form(a, b)
+        return flag if isinstance(flag, bool) else box_of(flag, "python")
     if a is not b and type(a) is type(b):
         for obj in (a, b):
             session().require_unfrozen(obj)
@@ -189,9 +199,9 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
 
 def require_inside(box: Box) -> None:
     """Raise where a store would write to an array of the outside."""
-    root = box.root
+    roots = [one.root for one in box.root.one_of] or [box.root]
     for key, found in session().boxes.items():
-        if found is root:
+        if any(found is root for root in roots):
             what = session().captured[key].what
             raise OutsideStoreError(
                 f"a value is stored into the array `{what}`, which comes from outside "

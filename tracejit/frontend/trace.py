@@ -76,6 +76,8 @@ class Trace:
     boundscheck: bool = True
     #: Asked for the value of a traced box that Python needs; None where it has none.
     concretize: Callable[[Any], Any] | None = None
+    #: Loops and branches that merged arrays of different layouts.
+    vague: set[Any] = field(default_factory=set)
     #: Equations that need not be emitted twice: key -> (region, Atom); see `memoized`.
     memo: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
 
@@ -111,12 +113,17 @@ class Trace:
 
     def stale_read(self, stale: Any, aval: Aval) -> Exception:
         """The error for reading a box that is Stale."""
-        return UnknownAliasError(
+        error = UnknownAliasError(
             f"which array this {aval} is depends on a loop or branch on traced data, "
             "and one of the candidates was written to since",
             self.builder.loc,
             "copy before the loop or branch, so that no other name shares the array",
         )
+        return self.unsure(error, {stale.source})
+
+    def unsure(self, error: Exception, sources: set[Any]) -> Exception:
+        """What to raise where the loops and branches `sources` left an alias unsure."""
+        return error
 
     def undo_to(self, mark: int) -> None:
         """Undo every logged write since the log had `mark` entries."""

@@ -47,6 +47,8 @@ def reshape(
 ) -> Box:
     """`np.reshape`: a view where NumPy makes one."""
     box = asarray(x)
+    if box.one_of:
+        return box.each(lambda one: reshape(one, shape, order, copy=copy, **old))
     shape = old.pop("newshape", shape)
     new = list(shape) if isinstance(shape, tuple | list) else [shape]
     new = [n if isinstance(n, int) else plain(n).__index__() for n in new]
@@ -93,6 +95,8 @@ def _quotient(total: int, shape: Any, rest: list[int]) -> int:
 def ravel(x: Any, order: str = "C") -> Box:
     """`np.ravel`: a view of what is contiguous, else a copy."""
     box = asarray(x)
+    if box.one_of:
+        return box.each(lambda one: ravel(one, order))
     out = reshape(box, (size(box),), order)
     strides = out.strides_in_elements
     strided = strides is not None and out.aval.size > 1 and strides != (1,)
@@ -221,6 +225,8 @@ def read_only(box: Box) -> Box:
 
 def diagonal_view(box: Box, offset: int, axis1: int, axis2: int) -> Box:
     """The diagonal of two axes, as the last axis."""
+    if box.one_of:
+        return box.each(lambda one: diagonal_view(one, offset, axis1, axis2))
     ndim = box.aval.ndim
     first, second = normal_axis(axis1, ndim), normal_axis(axis2, ndim)
     rest = [k for k in range(ndim) if k not in (first, second)]
