@@ -1,7 +1,7 @@
 """Derivatives of the NumPy code that people already have, compiled by Numba."""
 
-from tracejit.api.forward import jvp
-from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
+from tracejit.api.forward import jvp, linearize
+from tracejit.api.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tracejit.api.jit import jit
 from tracejit.api.mapping import vmap
 from tracejit.api.reverse import grad, value_and_grad, vjp
@@ -15,11 +15,13 @@ __all__ = [
     "check_grads",
     "grad",
     "hessian",
+    "hvp",
     "jacfwd",
     "jacobian",
     "jacrev",
     "jit",
     "jvp",
+    "linearize",
     "make_ir",
     "register_pytree_node",
     "show",

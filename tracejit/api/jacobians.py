@@ -1,4 +1,4 @@
-"""Whole matrices of derivatives: `jacfwd`, `jacrev`, `jacobian`, `hessian`."""
+"""Whole matrices of derivatives: `jacfwd`, `jacrev`, `jacobian`, `hessian`; `hvp`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from tracejit.api.forward import jvp
+from tracejit.api.reverse import Grad
 from tracejit.api.shared import (
     Argnums,
     Function,
     Transformed,
     check_differentiable,
     decorator,
+    differentiated,
+    program_of,
     require_pair,
 )
 from tracejit.base.errors import NonDifferentiableError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.ir.cost import flops
 from tracejit.ir.program import Program, Region
@@ -83,11 +88,7 @@ class Jacobian(Transformed):
 
     def count(self, staged: Staged) -> int:
         """How many results of the Program are differentiated."""
-        tree = staged.out_tree
-        if not self.has_aux:
-            return len(staged.program.results)
-        kinds = staged.out_kinds[: tree.children[0].num_leaves]
-        return sum(kind != "static" for kind in kinds)
+        return differentiated(staged, self.has_aux)
 
     def returns(
         self,
@@ -304,3 +305,31 @@ def hessian(
         return Jacobian(inner, options, argnums, has_aux, holomorphic, "fwd")
 
     return decorator(fn, make)
+
+
+def hvp(
+    fn: Function,
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    backend: str | None = None,
+) -> Any:
+    """The Hessian of a scalar function times a vector: `jvp(grad(fn), …)[1]`.
+
+    Arguments: `primals`, a sequence of arguments; `tangents`, one for each, of the same
+    structure, shapes and dtypes. Returns what `grad` by all of them does: for one
+    primal an array (or pytree) like it, for several a tuple. The Hessian is never
+    formed: the cost is a few gradients, whatever its size.
+
+    >>> import numpy as np
+    >>> x, v = np.array([1.0, 2.0]), np.array([1.0, 0.0])
+    >>> hvp(lambda x: x[0] ** 2 * x[1], (x,), (v,), backend="numpy")
+    array([4., 2.])
+    """
+    argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
+    recipe = (Options(backend), argnums, False, False)
+    slope = program_of(fn, (Grad, *recipe), partial(Grad, fn, *recipe))
+    return jvp(slope, primals, tangents, backend=backend)[1]
+
+
+HANDLERS[hvp] = hvp

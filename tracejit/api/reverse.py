@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from tracejit.api.jit import Jit
 from tracejit.api.shared import (
     Argnums,
     Function,
     Transformed,
     check_differentiable,
     decorator,
-    leaves_like,
-    program_of,
     require_pair,
     without_value,
 )
+from tracejit.api.sweeps import begin
 from tracejit.base.errors import NonScalarOutputError
-from tracejit.base.pytree import flatten, unflatten
+from tracejit.base.pytree import unflatten
 from tracejit.frontend.box import HANDLERS
-from tracejit.frontend.calls import call
 from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program
 from tracejit.runtime.dispatch import (
     Arguments,
-    Dispatcher,
     Options,
     Wrap,
-    boxed,
     convert,
-    leaf_kind,
     result_loc,
     unflatten_results,
 )
 from tracejit.runtime.inline import name_of
+from tracejit.transform.split import pulled_back
 from tracejit.transform.vjp import vjp as vjp_program
 
 
@@ -128,18 +121,6 @@ def _vjp_alone(program: Program, wrt: Sequence[int]) -> Program:
     return without_value(vjp_program(program, wrt, seed=True), len(program.results))
 
 
-def _pullback(program: Program, wrt: Sequence[int]) -> Program:
-    return without_value(vjp_program(program, wrt), len(program.results))
-
-
-class Vjp(Dispatcher):
-    """The reverse program of `vjp(f, *primals)`, which takes cotangents."""
-
-    def __init__(self, fn: Function, argnums: tuple[int, ...], options: Options):
-        super().__init__(fn, _pullback, options, argnums)
-        self.recipe = (argnums, options)
-
-
 def grad(
     fn: Function | None = None,
     argnums: Argnums = 0,
@@ -196,63 +177,25 @@ def value_and_grad(
 
 
 def vjp(
-    fn: Function, *primals: Any, backend: str | None = None
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    fn: Function, *primals: Any, has_aux: bool = False, backend: str | None = None
+) -> Any:
     """The value of `fn(*primals)` and the function that pulls cotangents back.
 
     Returns `(value, vjp_fn)`; `vjp_fn(cotangent)`, given one of the structure and
-    shapes of the value, returns a tuple with the cotangent of every primal.
+    shapes of the value, returns a tuple with the cotangent of every primal. With
+    `has_aux`, `fn` returns `(value, aux)`, and the result is `(value, vjp_fn, aux)`.
+
+    The function is computed once, with what its derivative needs; every call of
+    `vjp_fn` runs the reverse sweep alone. (A function with loops whose length follows
+    from the data is computed again in every sweep.)
 
     >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
     >>> value, pull(1.0)
     (6.0, (2.0, 3.0))
     """
-    argnums = tuple(range(len(primals)))
-    options = Options(backend)
-    forward = program_of(fn, (Jit, options), lambda: Jit(fn, options))
-    program = program_of(fn, (Vjp, argnums, options), lambda: Vjp(fn, argnums, options))
-    arguments = program.bind(primals, {})
-    check_differentiable(fn, arguments, argnums)
-    # The arguments may be changed by their owner before the pull: keep their values.
-    kept = Arguments(
-        *unflatten(
-            arguments.treedef,
-            [x.copy() if isinstance(x, np.ndarray) else x for x in arguments.leaves],
-        )
-    )
-    value = forward(*primals)
-    entry = program.entry(arguments)
-
-    def pull(cotangent: Any) -> tuple[Any, ...]:
-        leaves = leaves_like(cotangent, value, "cotangent")
-        kinds = entry.staged.out_kinds
-        computed = [c for c, k in zip(leaves, kinds, strict=True) if k != "static"]
-        results = entry.staged.program.results
-        cts = [c for c, r in zip(computed, results, strict=True) if r.aval.inexact]
-        grads = entry(kept.traced(), cts)
-        inputs, treedef = flatten(primals)
-        pulled = [convert(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
-        return unflatten(treedef, pulled)
-
-    return value, pull
+    begun = begin(fn, pulled_back, primals, has_aux, Options(backend))
+    whole = (begun.value, begun.pull)
+    return (*whole, begun.aux) if has_aux else whole
 
 
-def _staged_vjp(
-    fn: Function, *primals: Any, backend: str | None = None
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """`vjp` called while staging; the primal's equations are shared afterwards."""
-    program = Vjp(fn, tuple(range(len(primals))), Options(backend))
-    arguments = program.bind(primals, {})
-    check_differentiable(fn, arguments, program.argnums)
-
-    def pull(cotangent: Any) -> tuple[Any, ...]:
-        cts = flatten(cotangent)[0]
-        _, grads = program.inline(arguments, cts)
-        inputs, treedef = flatten(primals)
-        pulled = [boxed(leaf_kind(x), g) for x, g in zip(inputs, grads, strict=True)]
-        return unflatten(treedef, pulled)
-
-    return call(fn, *primals), pull
-
-
-HANDLERS[vjp] = _staged_vjp
+HANDLERS[vjp] = vjp

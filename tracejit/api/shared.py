@@ -16,8 +16,11 @@ from tracejit.base.errors import (
     TreeMismatchError,
 )
 from tracejit.base.pytree import flatten
+from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.stage import Staged
+from tracejit.frontend.trace import staging
 from tracejit.ir.program import Program, Region
+from tracejit.ops.promote import convert as cast
 from tracejit.runtime.dispatch import (
     Arguments,
     Dispatcher,
@@ -120,6 +123,14 @@ def require_pair(staged: Staged, fn: Function) -> None:
         )
 
 
+def differentiated(staged: Staged, has_aux: bool) -> int:
+    """How many results of the Program are: with `has_aux`, those of the first part."""
+    if not has_aux:
+        return len(staged.program.results)
+    kinds = staged.out_kinds[: staged.out_tree.children[0].num_leaves]
+    return sum(kind != "static" for kind in kinds)
+
+
 # A function keeps its programs from call to call, as long as it lives.
 _programs: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 _programs_lock = threading.Lock()
@@ -151,21 +162,31 @@ def leaves_like(tree: Any, model: Any, what: str) -> list[Any]:
             f"{what} have the structure {treedef}, not {wanted}",
             cure="give one array for each, nested in the same way",
         )
-    out = []
-    for leaf, like in zip(leaves, models, strict=True):
-        aval = np.asarray(like)
-        array = np.asarray(leaf)
-        if array.shape != aval.shape:
-            raise TreeMismatchError(
-                f"{what} have shape {array.shape} where {aval.shape} is needed",
-                cure="give them the shape of the value they belong to",
-            )
-        dtype = aval.dtype if aval.dtype.kind in "fc" else array.dtype
-        if array.dtype.kind == "c" and dtype.kind == "f":
-            raise TreeMismatchError(
-                f"{what} are complex where the value is of dtype {dtype}",
-                cure="give their real part",
-            )
-        cast = array.astype(dtype)
-        out.append(cast if cast.ndim else cast[()])
-    return out
+    return [_like(leaf, m, what) for leaf, m in zip(leaves, models, strict=True)]
+
+
+def _like(leaf: Any, model: Any, what: str) -> Any:
+    """One leaf, of the shape and dtype of its model; a box while staging."""
+    shape, wanted = _type_of(leaf), _type_of(model)
+    if shape[0] != wanted[0]:
+        raise TreeMismatchError(
+            f"{what} have shape {shape[0]} where {wanted[0]} is needed",
+            cure="give them the shape of the value they belong to",
+        )
+    dtype = wanted[1] if wanted[1].kind in "fc" else shape[1]
+    if shape[1].kind == "c" and dtype.kind == "f":
+        raise TreeMismatchError(
+            f"{what} are complex where the value is of dtype {dtype}",
+            cure="give their real part",
+        )
+    if staging():
+        return box_of(cast(as_box(leaf).read(), dtype))
+    array = np.asarray(leaf).astype(dtype)
+    return array if array.ndim else array[()]
+
+
+def _type_of(leaf: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    if isinstance(leaf, Box):
+        return leaf.aval.shape, leaf.aval.dtype
+    array = np.asarray(leaf)
+    return array.shape, array.dtype

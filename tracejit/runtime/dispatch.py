@@ -126,6 +126,8 @@ class Entry:
     run: Callable[[Sequence[Any]], list[Any]]
     arguments: Arguments  # keeps what the signature names by identity alive
     fast: Callable[..., Any] | None = None  # `_never` where there can be none
+    #: What may be run after it, on what it left (see `Split`).
+    sweep: Callable[[Sequence[Any]], list[Any]] | None = None
 
     def __post_init__(self) -> None:
         trace = self.staged.trace
@@ -150,7 +152,7 @@ class Entry:
         return None
 
     def __call__(self, traced: Sequence[Any], extra: Sequence[Any] = ()) -> list[Any]:
-        """Run on the traced leaves; `extra` are tangents or cotangents."""
+        """Run on the traced leaves; `extra` are tangents."""
         if self.closed and not extra:
             return self.run(traced)
         trace = self.staged.trace
@@ -285,6 +287,16 @@ class Dispatcher:
 
     def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
         """Stage, clean, transform, clean again."""
+        staged, program = self.stage(arguments)
+        derived = checked(self.derive(staged, program, arguments))
+        return staged, self.clean(derived)
+
+    def clean(self, program: Program) -> Program:
+        """The Program optimized, as the options have it."""
+        return optimize(program, fast=self.options.fastmath)
+
+    def stage(self, arguments: Arguments) -> tuple[Staged, Program]:
+        """The function staged, and its Program cleaned."""
         self.check_inputs(arguments)
         staged = stage(
             self.staged_as,
@@ -293,9 +305,7 @@ class Dispatcher:
             boundscheck=self.options.boundscheck,
         )
         self.check_outputs(staged)
-        clean = partial(optimize, fast=self.options.fastmath)
-        program = clean(checked(staged.program))
-        return staged, clean(checked(self.derive(staged, program, arguments)))
+        return staged, self.clean(checked(staged.program))
 
     def derive(self, staged: Staged, program: Program, arguments: Arguments) -> Program:
         """What the call runs, from the Program of the function."""

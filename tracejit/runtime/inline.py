@@ -11,7 +11,7 @@ from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.calls import call
 from tracejit.frontend.stage import Staged, results_of
 from tracejit.frontend.trace import current_trace
-from tracejit.ir.builder import fresh
+from tracejit.ir.builder import current, fresh
 from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
 
 
@@ -61,8 +61,13 @@ def inline(
     name = name_of(fn) if name_of(fn).isidentifier() else "function"
     program = Program(name, Region(params, eqns, atoms))
     staged = Staged(program, tree, kinds, static, trace, [], treedef)
-    derived = derive(staged)
-    env = dict(zip(derived.inputs, actual, strict=True))
-    for eqn in derived.eqns:
-        trace.builder.append(clone_eqn(eqn, env))
-    return staged, substitute(derived.results, env)
+    return staged, emit(derive(staged), actual)
+
+
+def emit(program: Program, inputs: Sequence[Atom]) -> list[Atom]:
+    """Copy a Program's equations to where the builder stands; its results."""
+    env: dict[Var, Atom] = dict(zip(program.inputs, inputs, strict=True))
+    builder = current()
+    for eqn in program.eqns:
+        builder.append(clone_eqn(eqn, env))
+    return substitute(program.results, env)

@@ -82,14 +82,12 @@ def _row(sweeps: Sweeps, wrt: list[Var], i: int, seed: Atom) -> list[Atom | None
 
 def _along_a_number(program: Program, wrt: int, count: int) -> Program:
     """There is one column: the tangents go along with the primal, and save nothing."""
-    tangent = jvp(program, [wrt])
+    tangent = jvp(program, [wrt], count)
     *params, seed = tangent.inputs
     whole = Region(params, tangent.eqns, tangent.results)
     substitute_in(whole, {seed: Literal(1.0, seed.aval.dtype)})
-    values = whole.results[: len(program.results)]
-    dots = iter(whole.results[len(program.results) :])
-    blocks = [dot for value, dot in zip(values, dots, strict=False)][:count]
-    whole.results = [*blocks, *values[count:]]
+    end = len(program.results)
+    whole.results = [*whole.results[end:], *whole.results[count:end]]
     return Program(f"{program.name}_jacfwd", whole, "tangent")
 
 

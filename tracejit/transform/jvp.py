@@ -12,10 +12,10 @@ from tracejit.ops.control import cond, for_, while_
 from tracejit.transform.linearize import Tangents, count_trips, linearize, tangent_of
 
 
-def jvp(program: Program, wrt: Sequence[int]) -> Program:
+def jvp(program: Program, wrt: Sequence[int], count: int | None = None) -> Program:
     """`program` with tangents: inputs `(*inputs, *tangents of the inputs in wrt)`.
 
-    Results are `(*results, *tangents of the inexact results)`.
+    Results are `(*results, *tangents of the inexact results)`, of the first `count`.
     """
     region = count_trips(program.region)
     tangents: Tangents = {}
@@ -27,7 +27,7 @@ def jvp(program: Program, wrt: Sequence[int]) -> Program:
         linearize(region.eqns, tangents)
         results = [
             zeros(r.aval) if t is None else t
-            for r in region.results
+            for r in region.results[:count]
             if r.aval.inexact
             for t in [tangent_of(r, tangents)]
         ]

@@ -33,6 +33,7 @@ class Sweeps:
     """
 
     def __init__(self, program: Program, shared: bool = True):
+        self.name = program.name
         self.region = count_trips(program.region)
         self.shared = shared
         self.supplier = Supplier({})
