@@ -21,7 +21,8 @@ import tracejit.ops.index
 import tracejit.ops.linalg
 import tracejit.ops.scipy_families
 import tracejit.ops.sort
-import tracejit.ops.special  # noqa: F401  (they fill the registry)
+import tracejit.ops.special
+import tracejit.ops.spectral  # noqa: F401  (they fill the registry)
 from tests.ops import straight
 from tracejit.backend.helpers import plain_globals
 from tracejit.base.errors import UnsupportedError
@@ -44,7 +45,8 @@ def rng_of(prim: Primitive) -> np.random.Generator:
 def samples(prim: Primitive) -> list[Any]:
     assert prim.samples is not None, f"{prim.name} has no samples"
     found = list(prim.samples(rng_of(prim)))
-    if prim.complex and not isinstance(prim, Elementwise):
+    complex_ones = any(np.iscomplexobj(x) for xs, _ in found for x in xs)
+    if prim.complex and not isinstance(prim, Elementwise) and not complex_ones:
         found += [(list(map(turned, xs)), params) for xs, params in found]
     return found
 

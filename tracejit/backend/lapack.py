@@ -18,20 +18,25 @@ import numpy as np
 from tracejit.backend.blas import address_in
 from tracejit.base.errors import UnsupportedError
 
-#: The arguments of each routine: c a character, i an integer, s a real number, p an
-#: array of reals, q one of integers. Those in `SILENT` have no status at the end.
+#: The arguments of each routine: c a character, i an integer, s a number, p an array
+#: of numbers, q one of integers. Of real matrices alone: d, an array. Of complex ones
+#: alone: r, an array of reals, and n, an integer. Those in `SILENT` have no status.
 ROUTINES = {
     "getrf": "iipiq",
     "potrf": "cipi",
     "trsm": "cccciispipi",
     "geqrf": "iipippi",
     "orgqr": "iiipippi",
-    "syevd": "ccipippiqi",
-    "gesdd": "ciipippipipiq",
+    "syevd": "ccipippirnqi",
+    "gesdd": "ciipippipipirq",
+    "geev": "ccipipdpipipir",
 }
 SILENT = {"trsm"}
-#: The letter that a routine's name starts with, by dtype.
-LETTERS = {"float64": "d", "float32": "s"}
+#: The letter that a routine's name starts with, by dtype; those of complex ones.
+LETTERS = {"float64": "d", "float32": "s", "complex128": "z", "complex64": "c"}
+COMPLEX = "zc"
+#: What complex routines have another name for.
+_COMPLEX_NAMES = {"orgqr": "ungqr", "syevd": "heevd"}
 #: How builds spell a Fortran routine, and the width of their integers.
 _SPELLINGS = [
     ("scipy_{}_64_", 64),
@@ -42,7 +47,20 @@ _SPELLINGS = [
 
 
 def _names() -> Iterator[str]:
-    return (letter + routine for letter in LETTERS.values() for routine in ROUTINES)
+    return (name_of(r, dtype) for dtype in LETTERS for r in ROUTINES)
+
+
+def name_of(routine: str, dtype: str) -> str:
+    """What Fortran calls a routine on matrices of a dtype."""
+    letter = LETTERS[dtype]
+    names = _COMPLEX_NAMES if letter in COMPLEX else {}
+    return letter + names.get(routine, routine)
+
+
+def passed(routine: str, dtype: str) -> list[bool]:
+    """Which of a routine's arguments it has on matrices of a dtype."""
+    none = "d" if LETTERS[dtype] in COMPLEX else "rn"
+    return [kind not in none for kind in ROUTINES[routine]]
 
 
 def symbol(name: str) -> str:
@@ -111,11 +129,13 @@ def run(routine: str, *args: Any) -> int:
     kinds = ROUTINES[routine]
     dtype = args[kinds.index("p")].dtype
     integer = ctypes.c_int64 if integer_width() == 64 else ctypes.c_int32
-    real = ctypes.c_double if dtype == np.float64 else ctypes.c_float
-    make = {"c": ctypes.c_char, "i": integer, "s": real}
+    make: dict[str, Any] = {"c": ctypes.c_char, "i": integer, "n": integer}
+    make["s"] = lambda x: np.full(1, x, dtype)
+    chosen = passed(routine, dtype.name)
     held = [
-        x if kind in "pq" else make[kind](x)
-        for kind, x in zip(kinds, args, strict=True)
+        make[kind](x) if kind in make else x
+        for kind, x, here in zip(kinds, args, chosen, strict=True)
+        if here
     ]
     status = integer(0)
     pointers: list[Any] = [
@@ -125,6 +145,6 @@ def run(routine: str, *args: Any) -> int:
     if routine not in SILENT:
         pointers.append(ctypes.byref(status))
     lengths = [ctypes.c_size_t(1)] * kinds.count("c")
-    address = _found()[0][LETTERS[dtype.name] + routine]
+    address = _found()[0][name_of(routine, dtype.name)]
     ctypes.CFUNCTYPE(None)(address)(*pointers, *lengths)
     return status.value

@@ -25,6 +25,7 @@ _tj_geqrf = partial(lapack.run, "geqrf")
 _tj_orgqr = partial(lapack.run, "orgqr")
 _tj_syevd = partial(lapack.run, "syevd")
 _tj_gesdd = partial(lapack.run, "gesdd")
+_tj_geev = partial(lapack.run, "geev")
 
 
 def _tj_at(array: Any, start: int) -> Any:
@@ -175,6 +176,8 @@ def _tj_eigh(
     w: Any,
     work: Any,
     lwork: int,
+    reals: Any,
+    lreals: int,
     integers: Any,
     count: int,
 ) -> None:
@@ -184,14 +187,74 @@ def _tj_eigh(
         _tj_turn_square(n, own)
         # The letters V and L.
         lead = max(n, 1)
-        status = _tj_syevd(86, 76, n, own, lead, values, work, lwork, integers, count)
+        status = _tj_syevd(
+            86, 76, n, own, lead, values, work, lwork, reals, lreals, integers, count
+        )
         if status != 0:
             _tj_fail(n * n, own)
             _tj_fail(n, values)
         _tj_turn_square(n, own)
 
 
+def _tj_eig(
+    batch: int,
+    n: int,
+    a: Any,
+    w: Any,
+    v: Any,
+    values: Any,
+    others: Any,
+    vectors: Any,
+    work: Any,
+    lwork: int,
+    reals: Any,
+) -> None:
+    """Eigenvalues w and eigenvectors v, both complex, of a, which is overwritten.
+
+    Of a real matrix LAPACK returns their parts: of values as two vectors, of a pair of
+    vectors, one the other's conjugate, as two columns.
+    """
+    for k in range(batch):
+        own, first, start = _tj_at(a, k * n * n), k * n, k * n * n
+        _tj_turn_square(n, own)
+        for j in range(n):
+            others[j] = 0
+        lead = max(n, 1)
+        # The letters N and V.
+        status = _tj_geev(
+            78,
+            86,
+            n,
+            own,
+            lead,
+            values,
+            others,
+            vectors,
+            lead,
+            vectors,
+            lead,
+            work,
+            lwork,
+            reals,
+        )
+        if status != 0:
+            _tj_fail(n, values)
+            _tj_fail(n * n, vectors)
+        for j in range(n):
+            part = others[j].real
+            w[first + j] = complex(values[j].real, values[j].imag + part)
+            for i in range(n):
+                here = vectors[j * n + i]
+                value = complex(here.real, here.imag)
+                if part > 0:
+                    value = complex(here.real, vectors[(j + 1) * n + i].real)
+                elif part < 0:
+                    value = complex(vectors[(j - 1) * n + i].real, -here.real)
+                v[start + i * n + j] = value
+
+
 def _tj_svd(
+    full: bool,
     batch: int,
     m: int,
     n: int,
@@ -204,17 +267,23 @@ def _tj_svd(
     right: Any,
     work: Any,
     lwork: int,
+    reals: Any,
     integers: Any,
 ) -> None:
-    """u (m, k), s (k,) and vt (k, n) of a (m, n), where k is the lesser of m and n."""
+    """u (m, k), s (k,) and vt (k, n) of a (m, n), where k is the lesser of m and n.
+
+    If `full`, u is (m, m) and vt is (n, n).
+    """
     k = min(m, n)
+    rows, columns = (m, n) if full else (k, k)
+    top, low = max(m, 1), max(columns, 1)
+    # The letters A and S.
+    job = 65 if full else 83
     for b in range(batch):
         values = _tj_at(s, b * k)
         _tj_turn(m, n, _tj_at(a, b * m * n), turned)
-        # The letter S.
-        top, low = max(m, 1), max(k, 1)
         status = _tj_gesdd(
-            83,
+            job,
             m,
             n,
             turned,
@@ -226,14 +295,15 @@ def _tj_svd(
             low,
             work,
             lwork,
+            reals,
             integers,
         )
         if status != 0:
-            _tj_fail(m * k, left)
+            _tj_fail(m * rows, left)
             _tj_fail(k, values)
-            _tj_fail(k * n, right)
-        _tj_turn(k, m, left, _tj_at(u, b * m * k))
-        _tj_turn(n, k, right, _tj_at(vt, b * k * n))
+            _tj_fail(columns * n, right)
+        _tj_turn(rows, m, left, _tj_at(u, b * m * rows))
+        _tj_turn(n, columns, right, _tj_at(vt, b * columns * n))
 
 
 #: By the name they have in kernels.

@@ -18,18 +18,24 @@ def _routine(name: str) -> Any:
     silent = name in lapack.SILENT
 
     def call(typingctx: Any, *args: Any) -> Any:
-        real = args[kinds.index("p")].dtype
-        symbol = lapack.symbol(lapack.LETTERS[real.name] + name)
+        number = args[kinds.index("p")].dtype
+        symbol = lapack.symbol(lapack.name_of(name, number.name))
+        chosen = lapack.passed(name, number.name)
 
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             integer = ir.IntType(lapack.integer_width())
             stored = {
                 "c": (types.int8, ir.IntType(8)),
                 "i": (types.Integer.from_bitwidth(integer.width), integer),
-                "s": (real, context.get_value_type(real)),
+                "s": (number, context.get_value_type(number)),
             }
+            stored["n"] = stored["i"]
             passed = []
-            for kind, given, value in zip(kinds, args, values, strict=True):
+            for kind, given, value, here in zip(
+                kinds, args, values, chosen, strict=True
+            ):
+                if not here:
+                    continue
                 if kind in stored:
                     target, llvm = stored[kind]
                     value = context.cast(builder, value, given, target)

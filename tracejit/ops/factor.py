@@ -5,15 +5,20 @@ and reverse mode algorithmic differentiation" (2008), in the forms that JAX's
 documentation gives. They are written in products and triangular solves, so that they
 have derivatives themselves.
 
-Of a symmetric matrix the lower triangle is read and nothing else, as in NumPy. So the
-derivative by what lies above the diagonal is zero, and that by what lies below counts
-for both: along symmetric directions this is the derivative of symmetric matrices.
+Of a symmetric (Hermitian) matrix the lower triangle is read and nothing else, as in
+NumPy. So the derivative by what lies above the diagonal is zero, and that by what lies
+below counts for both: along symmetric directions this is the derivative of symmetric
+matrices.
+
+Rules hold for complex matrices, too: ᴴ is the conjugate transpose. Systems are solved
+with A or Aᵀ, never with Aᴴ, which would not be linear in A.
 
 A factorisation that fails is NaN; `numpy_linalg` checks for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,13 +26,13 @@ import numpy as np
 
 from tracejit.ir.aval import Aval, aval_of
 from tracejit.ir.primitive import Constant, Nonlinear
-from tracejit.ops.elementwise import abs_, cast, div, eq, gt, log, mul, select
+from tracejit.ops.complex_parts import complex_, imag
+from tracejit.ops.elementwise import abs_, cast, eq, log, mul
 from tracejit.ops.index import gather
 from tracejit.ops.matrices import (
     INT,
-    by_column,
+    adjoint,
     by_row,
-    column_sums,
     identity,
     lower_part,
     mirrored,
@@ -35,14 +40,14 @@ from tracejit.ops.matrices import (
     turned,
     upper_part,
 )
-from tracejit.ops.reduce import max_, sum_
+from tracejit.ops.reduce import sum_
 from tracejit.ops.shape import broadcast, iota, transpose
 
 #: Factorising again costs more than saving a factor, whatever its size.
 COSTLY = 1000
 
 
-def _failing(shape: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
+def failing(shape: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
     """NumPy's function, with NaN in place of an exception for what it cannot do."""
 
     def guard(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,14 +70,19 @@ def _failing(shape: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
     return guard
 
 
-def _square_samples(rng: np.random.Generator, *more: Any) -> list[Any]:
+def turning(shape: tuple[int, ...]) -> Any:
+    """Numbers of modulus 1 in different directions."""
+    return np.exp(1j * np.arange(1, math.prod(shape) + 1).reshape(shape))
+
+
+def _square_samples(rng: np.random.Generator) -> list[Any]:
     """Well-conditioned matrices, none of them near a change of pivots."""
     found: list[Any] = []
     for shape in ((3, 3), (2, 4, 4), (1, 1)):
         n = shape[-1]
         mixed = np.eye(n)[::-1] * (3 + np.arange(n)) + 0.3 * rng.normal(size=shape)
         found.append(mixed)
-    return found
+    return [*found, found[0] * turning((3, 3))]
 
 
 # Triangular systems -------------------------------------------------------------------
@@ -91,7 +101,7 @@ def _second(a: Aval, b: Aval, *rest: Aval, **params: Any) -> Aval:
     return b
 
 
-@_failing(_second)
+@failing(_second)
 def _solve_triangular(a: Any, b: Any, lower: bool, trans: bool, unit: bool) -> Any:
     t = np.tril(a) if lower else np.triu(a)
     if unit:
@@ -141,6 +151,7 @@ solve_triangular: Nonlinear = Nonlinear(
     active=(0, 1),
     samples=_triangular_samples,
     cost=COSTLY,
+    complex=True,
 )
 
 # lu(a): the factors in one matrix (below the diagonal L, whose own diagonal is ones,
@@ -165,13 +176,18 @@ def _lu(a: Any) -> tuple[Any, Any]:
 _BLOCK = 32
 
 
+def _size(x: Any) -> Any:
+    """The modulus as LAPACK measures it when it looks for a pivot."""
+    return np.abs(x.real) + np.abs(x.imag)
+
+
 def _eliminate(a: Any) -> Any:
     n = len(a)
     pivots = np.arange(n)
     for start in range(0, n, _BLOCK):
         stop = min(start + _BLOCK, n)
         for j in range(start, stop):
-            p = pivots[j] = j + np.argmax(np.abs(a[j:, j]))
+            p = pivots[j] = j + np.argmax(_size(a[j:, j]))
             swapped = np.array([p, j])
             a[swapped[::-1]] = a[swapped]
             if a[j, j] != 0:
@@ -235,6 +251,7 @@ lu: Nonlinear = Nonlinear(
     single=False,
     samples=lambda rng: [((a,), {}) for a in _square_samples(rng)],
     cost=COSTLY,
+    complex=True,
 )
 
 # lu_solve(a, *lu(a), b; trans): x with op(a) x = b. The factors are another form of
@@ -245,7 +262,7 @@ def _lu_solve_shape(a: Aval, f: Aval, pivots: Aval, b: Aval, trans: bool) -> Ava
     return _second(a, b)
 
 
-@_failing(_lu_solve_shape)
+@failing(_lu_solve_shape)
 def _lu_solve(a: Any, f: Any, pivots: Any, b: Any, trans: bool) -> Any:
     return np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b)
 
@@ -269,8 +286,9 @@ def _lu_solve_transpose(
 
 def _lu_solve_samples(rng: np.random.Generator) -> list[Any]:
     found: list[Any] = []
-    for trans, a in zip((False, True, False), _square_samples(rng), strict=True):
-        b = rng.normal(size=(*a.shape[:-1], 2))
+    cases = zip((False, True, False, True), _square_samples(rng), strict=True)
+    for trans, a in cases:
+        b = np.asarray(rng.normal(size=(*a.shape[:-1], 2)), a.dtype)
         found.append(((a, *_lu(a), b), {"trans": trans}))
     return found
 
@@ -284,9 +302,11 @@ lu_solve: Nonlinear = Nonlinear(
     active=(0, 3),
     samples=_lu_solve_samples,
     cost=COSTLY,
+    complex=True,
 )
 
-# log_abs_det(a, *lu(a)): log |det a|.
+# log_det(a, *lu(a)): log |det a| of real matrices; of complex ones a logarithm of the
+# determinant, but for its sign, which depends on the pivots.
 
 
 def diagonals(x: Any) -> Any:
@@ -297,12 +317,19 @@ def diagonals(x: Any) -> Any:
     return out if ndim == 2 else transpose(out, perm=(*range(1, ndim - 1), 0))
 
 
-def _log_abs_det_program(a: Any, factors: Any, pivots: Any) -> Any:
-    logs = log(abs_(diagonals(factors)))
+def _log_det(a: Any, factors: Any, pivots: Any) -> Any:
+    if not np.iscomplexobj(a):
+        return np.asarray(np.linalg.slogdet(a)[1])[()]
+    return np.sum(np.log(np.diagonal(_lu(a)[0], axis1=-2, axis2=-1)), axis=-1)
+
+
+def _log_det_program(a: Any, factors: Any, pivots: Any) -> Any:
+    found = diagonals(factors)
+    logs = log(found if found.aval.dtype.kind == "c" else abs_(found))
     return sum_(logs, axes=(logs.aval.ndim - 1,))
 
 
-def _log_abs_det_tangent(y: Any, inputs: Any, tangents: Any) -> Any:
+def _log_det_tangent(y: Any, inputs: Any, tangents: Any) -> Any:
     """y' = trace(A⁻¹ A')."""
     a, t = inputs[0], tangents[0]
     unit = identity(a.aval.shape, a.aval.dtype)
@@ -310,32 +337,34 @@ def _log_abs_det_tangent(y: Any, inputs: Any, tangents: Any) -> Any:
     return sum_(mul(inverse, t), axes=(t.aval.ndim - 2, t.aval.ndim - 1))
 
 
-log_abs_det: Nonlinear = Nonlinear(
-    "log_abs_det",
-    lambda a, factors, pivots: np.asarray(np.linalg.slogdet(a)[1])[()],
+log_det: Nonlinear = Nonlinear(
+    "log_det",
+    _log_det,
     lambda a, factors, pivots: a.update(shape=a.shape[:-2]),
-    tangent=_log_abs_det_tangent,
-    program=_log_abs_det_program,
+    tangent=_log_det_tangent,
+    program=_log_det_program,
     samples=lambda rng: [((a, *_lu(a)), {}) for a in _square_samples(rng)],
     cost=COSTLY,
+    complex=True,
 )
 
-# cholesky(a): the lower triangular L with L Lᵀ = a.
+# cholesky(a): the lower triangular L with L Lᴴ = a.
 
 
-def _same(a: Aval) -> Aval:
+def same_shape(a: Aval) -> Aval:
+    """The shape rule of what makes one square matrix of another."""
     assert a.shape[-1] == a.shape[-2], a
     return a
 
 
 def _cholesky_tangent(factor: Any, inputs: Any, tangents: Any) -> Any:
-    """L' = L Φ(L⁻¹ A' L⁻ᵀ), where Φ is the lower triangle with half the diagonal."""
+    """L' = L Φ(L⁻¹ A' L⁻ᴴ), where Φ is the lower triangle with half the diagonal."""
     (t,) = tangents
 
     def divided(x: Any) -> Any:
         return solve_triangular(factor, x, lower=True, trans=False, unit=False)
 
-    middle = divided(turned(divided(mirrored(t))))
+    middle = divided(adjoint(divided(mirrored(t))))
     half = 0.5 * (lower_part(middle) + lower_part(middle, strict=True))
     return product(factor, half)
 
@@ -345,16 +374,18 @@ def _positive(rng: np.random.Generator) -> list[Any]:
     for shape in ((3, 3), (2, 4, 4), (1, 1)):
         root = rng.normal(size=shape)
         found.append(root @ np.swapaxes(root, -1, -2) + shape[-1] * np.eye(shape[-1]))
-    return found
+    root = rng.normal(size=(3, 3)) * turning((3, 3))
+    return [*found, root @ root.conj().T + 3 * np.eye(3)]
 
 
 cholesky: Nonlinear = Nonlinear(
     "cholesky",
-    _failing(_same)(np.linalg.cholesky),
-    _same,
+    failing(same_shape)(np.linalg.cholesky),
+    same_shape,
     tangent=_cholesky_tangent,
     samples=lambda rng: [((a,), {}) for a in _positive(rng)],
     cost=COSTLY,
+    complex=True,
 )
 
 # qr(a) of matrices with at least as many rows as columns, Q having as many as `a`.
@@ -367,13 +398,17 @@ def _qr_shape(a: Aval) -> tuple[Aval, Aval]:
 
 
 def _qr_tangent(outputs: Any, inputs: Any, tangents: Any) -> Any:
-    """With C = A' R⁻¹: Q' = Q (Ω - QᵀC) + C and R' = (QᵀC - Ω) R, Ω antisymmetric."""
+    """With C = A' R⁻¹: Q' = Q (Ω - QᴴC) + C and R' = (QᴴC - Ω) R, where Ω is the
+    antihermitian matrix that leaves R' triangular and its diagonal real."""
     (q, r), (t,) = outputs, tangents
     c = solve_triangular(r, turned(t), lower=False, trans=True, unit=False)
     c = turned(c)
-    inner = product(turned(q), c)
+    inner = product(adjoint(q), c)
     below = lower_part(inner, strict=True)
-    rest = inner - (below - turned(below))
+    rest = inner - (below - adjoint(below))
+    if q.aval.dtype.kind == "c":
+        unit = identity(rest.aval.shape, rest.aval.dtype)
+        rest = rest - mul(unit, complex_(0, imag(inner)))
     return c - product(q, rest), product(rest, r)
 
 
@@ -393,139 +428,5 @@ qr: Nonlinear = Nonlinear(
     single=False,
     samples=_tall_samples,
     cost=COSTLY,
-)
-
-# eigh(a): the eigenvalues, ascending, and the eigenvectors as columns.
-
-
-def _eigh_shape(a: Aval) -> tuple[Aval, Aval]:
-    return a.update(shape=a.shape[:-1]), _same(a)
-
-
-def _eigh_tangent(outputs: Any, inputs: Any, tangents: Any) -> Any:
-    """w' = diag(Vᵀ A' V) and V' = V (F ∘ Vᵀ A' V), F_ij = 1 / (w_j - w_i) off the
-    diagonal: infinite where eigenvalues coincide, as their vectors have no derivative.
-    """
-    (w, v), (t,) = outputs, tangents
-    moved = product(mirrored(t), v)
-    unit = identity(v.aval.shape, v.aval.dtype)
-    gaps = by_column(w, v) - by_row(w, v) + unit
-    within = product(turned(v), moved)
-    return (
-        column_sums(mul(v, moved)),
-        product(v, mul(within, div(1, gaps) - unit)),
-    )
-
-
-def _spread_samples(rng: np.random.Generator) -> list[Any]:
-    found: list[Any] = []
-    for shape in ((3, 3), (2, 4, 4), (1, 1)):
-        mixed = rng.normal(size=shape)
-        apart = np.eye(shape[-1]) * (1 + 4 * np.arange(shape[-1]))
-        found.append(((apart + 0.5 * (mixed + np.swapaxes(mixed, -1, -2)),), {}))
-    return found
-
-
-eigh: Nonlinear = Nonlinear(
-    "eigh",
-    _failing(_eigh_shape)(lambda a: tuple(np.linalg.eigh(a))),
-    _eigh_shape,
-    tangent=_eigh_tangent,
-    single=False,
-    samples=_spread_samples,
-    cost=COSTLY,
-)
-
-# svd(a): U, the singular values, descending, and Vᵀ, no larger than they must be.
-
-
-def _svd_shape(a: Aval) -> tuple[Aval, Aval, Aval]:
-    *lead, m, n = a.shape
-    k = min(m, n)
-    shapes = (*lead, m, k), (*lead, k), (*lead, k, n)
-    return tuple(a.update(shape=s) for s in shapes)  # type: ignore[return-value]
-
-
-def _svd_tangent(outputs: Any, inputs: Any, tangents: Any) -> Any:
-    """With D = Uᵀ A' V and F_ij = 1 / (s_j² - s_i²) off the diagonal: s' = diag D,
-    U' = U (F ∘ (D S + S Dᵀ)) + (1 - U Uᵀ) A' V S⁻¹, and V' alike."""
-    (u, s, vt), (t,) = outputs, tangents
-    right = product(t, turned(vt))
-    left = product(turned(t), u)
-    inner = product(turned(u), right)
-    unit = identity(inner.aval.shape, s.aval.dtype)
-    columns, rows = by_column(s, inner), by_row(s, inner)
-    f = div(1, mul(columns - rows, columns + rows) + unit) - unit
-    scaled, other = mul(inner, columns), mul(inner, rows)
-    du = product(u, mul(f, scaled + turned(scaled)))
-    dv = product(turned(vt), mul(f, other + turned(other)))
-    *_, m, n = t.aval.shape
-    if m > n:
-        beyond = right - product(u, inner)
-        du = du + div(beyond, by_column(s, beyond))
-    if n > m:
-        beyond = left - product(turned(vt), turned(inner))
-        dv = dv + div(beyond, by_column(s, beyond))
-    return du, column_sums(mul(u, right)), turned(dv)
-
-
-def _rectangular_samples(rng: np.random.Generator) -> list[Any]:
-    found: list[Any] = []
-    for m, n, *lead in ((3, 3), (5, 3), (2, 4), (3, 2, 2), (1, 1)):
-        apart = np.eye(m, n) * (2 + 3 * np.arange(n))
-        found.append(((apart + 0.3 * rng.normal(size=(*lead, m, n)),), {}))
-    return found
-
-
-svd: Nonlinear = Nonlinear(
-    "svd",
-    _failing(_svd_shape)(lambda a: tuple(np.linalg.svd(a, full_matrices=False))),
-    _svd_shape,
-    tangent=_svd_tangent,
-    single=False,
-    samples=_rectangular_samples,
-    cost=COSTLY,
-)
-
-# pinv(a; rcond): the pseudo-inverse. Its derivative needs no singular vectors, so that
-# singular values may coincide.
-
-
-def _pinv_program(a: Any, rcond: float) -> Any:
-    u, s, vt = svd(a)
-    axis = s.aval.ndim - 1
-    largest = max_(s, axes=(axis,))
-    largest = broadcast(largest, shape=s.aval.shape, axes=tuple(range(axis)))
-    kept = gt(s, mul(largest, rcond))
-    inverse = select(kept, div(1, select(kept, s, 1)), 0)
-    v = turned(vt)
-    return product(mul(v, by_column(inverse, v)), turned(u))
-
-
-def _pinv_tangent(p: Any, inputs: Any, tangents: Any, rcond: float) -> Any:
-    """Golub and Pereyra (1973), for constant rank:
-    P' = -P A' P + P Pᵀ A'ᵀ (1 - A P) + (1 - P A) A'ᵀ Pᵀ P."""
-    (a,), (t,) = inputs, tangents
-    before = product(product(p, turned(p)), turned(t))
-    after = product(turned(t), product(turned(p), p))
-    out = before - product(product(before, a), p)
-    out = out + after - product(p, product(a, after))
-    return out - product(product(p, t), p)
-
-
-def _pinv_shape(a: Aval, rcond: float) -> Aval:
-    *lead, m, n = a.shape
-    return a.update(shape=(*lead, n, m))
-
-
-pinv: Nonlinear = Nonlinear(
-    "pinv",
-    _failing(_pinv_shape)(lambda a, rcond: np.linalg.pinv(a, rcond)),
-    _pinv_shape,
-    tangent=_pinv_tangent,
-    program=_pinv_program,
-    samples=lambda rng: [
-        (operands, {"rcond": 1e-15}) for operands, _ in _rectangular_samples(rng)
-    ],
-    cost=COSTLY,
+    complex=True,
 )

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ops.elementwise import cast, eq, ge, le, select, sub
+from tracejit.ir.primitive import cast_to
+from tracejit.ops.complex_parts import conj, real
+from tracejit.ops.elementwise import cast, eq, ge, le, mul, select, sub
 from tracejit.ops.linalg import dot
 from tracejit.ops.reduce import sum_
 from tracejit.ops.shape import broadcast, iota, transpose
@@ -21,6 +23,26 @@ def turned(x: Any) -> Any:
     """The transpose of every matrix."""
     n = x.aval.ndim
     return transpose(x, perm=(*range(n - 2), n - 1, n - 2))
+
+
+def conjugated(x: Any) -> Any:
+    """The complex conjugate; real numbers are their own."""
+    return conj(x) if x.aval.dtype.kind == "c" else x
+
+
+def real_part(x: Any) -> Any:
+    """The real part; real numbers are their own."""
+    return real(x) if x.aval.dtype.kind == "c" else x
+
+
+def adjoint(x: Any) -> Any:
+    """The conjugate transpose of every matrix."""
+    return conjugated(turned(x))
+
+
+def scaled(x: Any, factors: Any) -> Any:
+    """`x * factors`, elementwise: factors are of its dtype or real."""
+    return mul(x, cast_to(factors, x.aval.dtype))
 
 
 def product(a: Any, b: Any) -> Any:
@@ -56,6 +78,11 @@ def _places(shape: tuple[int, ...]) -> tuple[Any, Any]:
     )
 
 
+def rows_of(shape: tuple[int, ...]) -> Any:
+    """The number of the row that every element is in."""
+    return _places(shape)[0]
+
+
 def lower_part(x: Any, strict: bool = False) -> Any:
     """What is on and below the diagonal, or only below; zero elsewhere."""
     rows, columns = _places(x.aval.shape)
@@ -69,9 +96,11 @@ def upper_part(x: Any, strict: bool = False) -> Any:
 
 
 def mirrored(x: Any) -> Any:
-    """The symmetric matrices that have the lower triangles of x."""
+    """The Hermitian matrices that have the lower triangles of x."""
     rows, columns = _places(x.aval.shape)
-    return select(ge(rows, columns), x, turned(x))
+    if x.aval.dtype.kind == "c":
+        x = select(eq(rows, columns), cast_to(real(x), x.aval.dtype), x)
+    return select(ge(rows, columns), x, adjoint(x))
 
 
 def identity(shape: tuple[int, ...], dtype: Any) -> Any:

@@ -15,9 +15,17 @@ import numpy as np
 from tracejit.base.errors import MatrixShapeError
 from tracejit.ir.builder import current
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops import control, factor, matrices
-from tracejit.ops.matrices import turned
-from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
+from tracejit.ops import control, factor, matrices, spectral
+from tracejit.ops.matrices import adjoint
+from tracejit.ops.numpy_names import (
+    apply,
+    emit,
+    imag,
+    implements,
+    real,
+    unsupported,
+    where,
+)
 from tracejit.ops.numpy_products import dot, matmul
 from tracejit.ops.numpy_reduce import (
     any_,
@@ -100,6 +108,13 @@ def require(ok: Atom, message: str) -> None:
     control.check(ok, error=error)
 
 
+def square_of(x: Atom) -> Atom:
+    """The square of the modulus: a real number."""
+    if x.aval.dtype.kind != "c":
+        return apply(np.square, x)
+    return apply(np.add, apply(np.square, real(x)), apply(np.square, imag(x)))
+
+
 def _first(x: Atom, ndim: int) -> Atom:
     """The elements at the start of the last so many axes."""
     for axis in range(x.aval.ndim - ndim, x.aval.ndim):
@@ -116,6 +131,7 @@ def result(call: Any, *parts: Any) -> Any:
 _UNIT = np.eye(1)
 _SLOGDET, _QR = np.linalg.slogdet(_UNIT), np.linalg.qr(_UNIT)
 _EIGH, _SVD = np.linalg.eigh(_UNIT), np.linalg.svd(_UNIT)
+_EIG = np.linalg.eig(_UNIT)
 
 
 # Systems of equations -----------------------------------------------------------------
@@ -211,14 +227,14 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Atom, ...]:
     vector = strong(b).aval.ndim == 1
 
     def run(a: Atom, b: Atom) -> Atom:
-        return matmul(factor.pinv(a, rcond=float(cut)), b)
+        return matmul(spectral.pinv(a, rcond=float(cut)), b)
 
     x = with_columns(a, b, vector, run)
     gap = apply(np.subtract, b, dot(a, x))
     shape = (1,) if vector else gap.aval.shape[1:]
-    residuals = full(0, (0,), x.aval.dtype)
+    residuals = full(0, (0,), real(gap).aval.dtype)
     if m > n:
-        residuals = reshape(sum_(apply(np.square, gap), 0), shape)
+        residuals = reshape(sum_(square_of(gap), 0), shape)
     s = svdvals(a)
     return x, residuals, _rank(s, float(cut)), s
 
@@ -226,23 +242,31 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Atom, ...]:
 # Determinants -------------------------------------------------------------------------
 
 
-def _sign(factors: Atom, pivots: Atom) -> Atom:
-    """The sign of the determinant: each exchange of rows turns it."""
+def _turns(factors: Atom, pivots: Atom) -> Atom:
+    """1 or -1: each exchange of rows turns the sign of the determinant."""
     rows = emit("iota", size=pivots.aval.shape[-1], dtype=INT)
     stays = apply(np.equal, pivots, broadcast_to(rows, pivots.aval.shape))
     dtype = factors.aval.dtype
-    turns = where(stays, convert(1, dtype), convert(-1, dtype))
-    signs = apply(np.sign, factor.diagonals(factors))
-    return prod(apply(np.multiply, turns, signs), -1)
+    return prod(where(stays, convert(1, dtype), convert(-1, dtype)), -1)
+
+
+def _parts(a: Atom) -> tuple[Atom, Atom]:
+    """The sign of the determinant, or its phase, and the logarithm of its modulus."""
+    factors, pivots = factor.lu(a)
+    pivot, size = factor.diagonals(factors), factor.log_det(a, factors, pivots)
+    turns = _turns(factors, pivots)
+    if a.aval.dtype.kind != "c":
+        return apply(np.multiply, turns, prod(apply(np.sign, pivot), -1)), size
+    angle = imag(size)
+    phase = apply(np.exp, emit("complex", convert(0, angle.aval.dtype), angle))
+    singular = any_(apply(np.equal, pivot, 0), -1)
+    return where(singular, 0, apply(np.multiply, turns, phase)), real(size)
 
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     """`np.linalg.slogdet`."""
-    a = square(a)
-    found = factor.lu(a)
-    sign = _sign(found[0], found[1])
-    return result(_SLOGDET, sign, factor.log_abs_det(a, *found))
+    return result(_SLOGDET, *_parts(square(a)))
 
 
 @implements(np.linalg.det)
@@ -253,7 +277,7 @@ def det(a: Any) -> Atom:
     if n in (1, 2, 3):
         rows = [[_element(a, i, j) for j in range(n)] for i in range(n)]
         return _expanded(rows)
-    sign, size = slogdet(a)
+    sign, size = _parts(a)
     return apply(np.multiply, sign, apply(np.exp, size))
 
 
@@ -293,7 +317,7 @@ def cholesky_factor(a: Atom) -> Atom:
 def cholesky(a: Any, *, upper: bool = False) -> Atom:
     """`np.linalg.cholesky`."""
     a = square(a)
-    return turned(cholesky_factor(turned(a))) if upper else cholesky_factor(a)
+    return adjoint(cholesky_factor(adjoint(a))) if upper else cholesky_factor(a)
 
 
 @implements(np.linalg.qr)
@@ -308,7 +332,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         q, r = factor.qr(a)
     else:
         q, r = factor.qr(part(a, axis, 0, m))
-        rest = matmul(turned(q), part(a, axis, m, n - m))
+        rest = matmul(adjoint(q), part(a, axis, m, n - m))
         r = concatenate([r, rest], axis)
     return r if mode == "r" else result(_QR, q, r)
 
@@ -319,7 +343,8 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     a = square(a)
     if UPLO.upper() not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return result(_EIGH, *factor.eigh(a if UPLO.upper() == "L" else turned(a)))
+    w, v = spectral.eigh(a if UPLO.upper() == "L" else adjoint(a))
+    return result(_EIGH, _converged(w, "Eigenvalues did not converge"), v)
 
 
 @implements(np.linalg.eigvalsh)
@@ -328,38 +353,55 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Atom:
     return eigh(a, UPLO)[0]
 
 
-@implements(np.linalg.eig, np.linalg.eigvals)
+@implements(np.linalg.eig)
 def eig(a: Any) -> Any:
-    """`np.linalg.eig`, whose results are complex."""
-    raise unsupported(
-        "np.linalg.eig of matrices that may not be symmetric",
-        "np.linalg.eigh for symmetric ones",
-    )
+    """`np.linalg.eig`: always complex, where NumPy's type depends on the values."""
+    w, v = spectral.eig(square(a))
+    return result(_EIG, _converged(w, "Array must not contain infs or NaNs"), v)
 
 
-def _svd(a: Atom) -> tuple[Atom, Atom, Atom]:
-    u, s, vt = factor.svd(a)
-    if s.aval.size:
-        fine = apply(np.logical_not, apply(np.isnan, _first(s, 1)))
-        require(fine, "SVD did not converge")
-    return u, s, vt
+@implements(np.linalg.eigvals)
+def eigvals(a: Any) -> Atom:
+    """`np.linalg.eigvals`: always complex, as `eig`."""
+    return eig(a)[0]
+
+
+def _converged(values: Atom, message: str) -> Atom:
+    """The values themselves, or LinAlgError where they are NaN."""
+    if values.aval.size:
+        require(apply(np.logical_not, apply(np.isnan, _first(values, 1))), message)
+    return values
+
+
+def _svd(a: Atom, full: bool = False) -> tuple[Atom, Atom, Atom]:
+    u, s, vt = spectral.svd(a, full=full)
+    return u, _converged(s, "SVD did not converge"), vt
+
+
+def _hermitian_svd(a: Atom) -> tuple[Atom, Atom, Atom]:
+    """By eigenvalues: their signs go into the vectors on the right."""
+    w, u = eigh(a)
+    s, axis, shape = apply(np.absolute, w), w.aval.ndim - 1, u.aval.shape
+    places = emit("flip", emit("argsort", s, axis=axis), axes=(axis,))
+    swap = apply(np.equal, matrices.rows_of(shape), matrices.by_column(places, u))
+    sign, wide = apply(np.sign, w), convert(swap, u.aval.dtype)
+    vt = adjoint(matmul(matrices.scaled(u, matrices.by_column(sign, u)), wide))
+    ordered = matmul(expand_dims(s, axis), convert(swap, s.aval.dtype))
+    return matmul(u, wide), reshape(ordered, s.aval.shape), vt
 
 
 @implements(np.linalg.svd)
 def svd(
     a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
-    """`np.linalg.svd`; in full only where that is what it would be anyway."""
+    """`np.linalg.svd`."""
     a = matrix(a)
-    if not compute_uv:
-        return _svd(a)[1]
-    m, n = a.aval.shape[-2:]
-    if full_matrices and m != n:
-        raise unsupported(
-            "np.linalg.svd with full_matrices=True of a matrix that is not square",
-            "np.linalg.svd(a, full_matrices=False)",
-        )
-    return result(_SVD, *_svd(a))
+    parts = _hermitian_svd(square(a)) if hermitian else None
+    if parts is None:
+        square_one = a.aval.shape[-1] == a.aval.shape[-2]
+        full_ones = full_matrices and compute_uv and not square_one
+        parts = _svd(a, full_ones)
+    return result(_SVD, *parts) if compute_uv else parts[1]
 
 
 @implements(np.linalg.svdvals)
@@ -377,7 +419,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = ...)
         cut = 1e-15 if rtol is ... else number(rtol, "rtol")
     if cut is None:
         cut = max(a.aval.shape[-2:]) * float(np.finfo(a.aval.dtype).eps)
-    return factor.pinv(a, rcond=float(cut))
+    return spectral.pinv(a, rcond=float(cut))
 
 
 # Powers, ranks, norms -----------------------------------------------------------------
@@ -450,7 +492,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     """`np.linalg.norm`, whose derivative at 0 is 0."""
     x, ord = floats(x), number(ord, "ord")
     if axis is None and ord is None:
-        return root_of_sum(sum_(apply(np.square, x), None, keepdims=keepdims))
+        return root_of_sum(sum_(square_of(x), None, keepdims=keepdims))
     if axis is None:
         axes = list(range(x.aval.ndim))
     else:
@@ -486,13 +528,13 @@ def vector_norm(
 def _vector_norm(x: Atom, ord: Any, axis: Any, keepdims: bool) -> Atom:
     size = apply(np.absolute, x)
     if ord == 2:
-        return root_of_sum(sum_(apply(np.square, x), axis, keepdims=keepdims))
+        return root_of_sum(sum_(square_of(x), axis, keepdims=keepdims))
     if ord == np.inf:
         return max_(size, axis, keepdims)
     if ord == -np.inf:
         return min_(size, axis, keepdims)
     if ord == 0:
-        nonzero = convert(apply(np.not_equal, x, 0), x.aval.dtype)
+        nonzero = convert(apply(np.not_equal, x, 0), size.aval.dtype)
         return sum_(nonzero, axis, keepdims=keepdims)
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order '{ord}' for vectors")
@@ -511,7 +553,7 @@ def _matrix_norm(x: Atom, ord: Any, axes: Sequence[int]) -> Atom:
         raise ValueError("Duplicate axes given.")
     x = permuted(x, (*rest, *axes))
     if ord in (None, "fro", "f"):
-        return root_of_sum(sum_(apply(np.square, x), (-2, -1)))
+        return root_of_sum(sum_(square_of(x), (-2, -1)))
     if ord == "nuc":
         return sum_(svdvals(x), -1)
     if ord in (2, -2):

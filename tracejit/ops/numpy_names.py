@@ -70,7 +70,10 @@ ON_COMPLEX = set(
     "ifftn ifftshift imag inner irfft irfft2 irfftn isclose iscomplex isreal kron "
     "ihfft matmul matrix_power mean multi_dot nansum outer pad polyval prod real "
     "repeat rfft rfft2 rfftn roll select sinc stack std sum tensordot tile trace "
-    "trapezoid tril triu var vdot vecdot vstack where".split()
+    "trapezoid tril triu var vdot vecdot vstack where "
+    "cholesky cond det eig eigh eigvals eigvalsh inv lstsq matrix_norm matrix_rank "
+    "norm pinv qr slogdet solve svd svdvals tensorinv tensorsolve "
+    "vector_norm".split()
 )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current, fresh, new_region
 from tracejit.ir.program import Atom
-from tracejit.ops import control, factor, numpy_linalg
+from tracejit.ops import control, factor, numpy_linalg, spectral
 from tracejit.ops.matrices import identity, mirrored, product, turned
 from tracejit.ops.numpy_linalg import (
     factors_of,
@@ -228,7 +228,7 @@ def eigh(a: Any, b: Any = None, lower: bool = True, eigvals_only: bool = False) 
     a = square(a)
     a = a if lower else turned(a)
     if b is None:
-        w, v = factor.eigh(a)
+        w, v = spectral.eigh(a)
         return w if eigvals_only else (w, v)
     b = square(b)
     low = numpy_linalg.cholesky_factor(b if lower else turned(b))
@@ -236,7 +236,7 @@ def eigh(a: Any, b: Any = None, lower: bool = True, eigvals_only: bool = False) 
     def divided(x: Atom, trans: bool = False) -> Atom:
         return factor.solve_triangular(low, x, lower=True, trans=trans, unit=False)
 
-    w, v = factor.eigh(divided(turned(divided(mirrored(a)))))
+    w, v = spectral.eigh(divided(turned(divided(mirrored(a)))))
     return w if eigvals_only else (w, divided(v, trans=True))
 
 

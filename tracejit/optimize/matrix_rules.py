@@ -56,6 +56,10 @@ def _call(
     scope.items.append(Call(name, list(args), list(reads), list(writes), eqn.loc))
 
 
+def _is_complex(x: Atom) -> bool:
+    return x.aval.dtype.kind == "c"
+
+
 def _flag(value: bool) -> Literal:
     return Literal(value, bool)
 
@@ -118,28 +122,52 @@ def eigh(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     out, values = _filled(low, v, a, scope), low.home_for(w).buffer
     n = a.aval.shape[-1]
     lwork, count = n * n * 2 + n * _BLOCK + 1, n * 5 + 3
+    lreals = n * n * 2 + n * 5 + 1 if _is_complex(a) else 1
     work, integers = _room(low, lwork, a.aval.dtype), _room(low, count, INT64)
+    reals = _room(low, lreals, w.aval.dtype)
     batch, size, _ = _sizes(a)
     args = [batch, size, out, values, work, Affine.of(lwork)]
-    args += [integers, Affine.of(count)]
-    writes = [out, values, work, integers]
+    args += [reals, Affine.of(lreals), integers, Affine.of(count)]
+    writes = [out, values, work, reals, integers]
     _call(scope, eqn, "_tj_eigh", args, [out], writes)
+
+
+def eig(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    (a,) = eqn.inputs
+    n, dtype = a.aval.shape[-1], a.aval.dtype
+    own = low.buffers.new(a.aval)
+    low.fill(own, a, scope)
+    outs = [low.home_for(v).buffer for v in eqn.outputs]
+    lwork = n * _BLOCK + 1
+    rooms = [_room(low, size, dtype) for size in (n, n, n * n, lwork)]
+    reals = _room(low, n * 2, np.empty(0, dtype).real.dtype)
+    batch, size, _ = _sizes(a)
+    args = [batch, size, own, *outs, *rooms, Affine.of(lwork), reals]
+    _call(scope, eqn, "_tj_eig", args, [own], [own, *outs, *rooms, reals])
 
 
 def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     (a,) = eqn.inputs
+    u, s, vt = eqn.outputs
     *_, m, n = a.aval.shape
     own, dtype = read_whole(low, a, scope), a.aval.dtype
     outs = [low.home_for(v).buffer for v in eqn.outputs]
-    k = eqn.outputs[1].aval.shape[-1]
+    k = s.aval.shape[-1]
     lwork = k * k * 6 + k * 10 + (m + n) * _BLOCK
-    rooms = [_room(low, size, dtype) for size in (m * n, m * k, k * n, lwork)]
+    sizes = m * n, m * u.aval.shape[-1], vt.aval.shape[-2] * n, lwork
+    rooms = [_room(low, size, dtype) for size in sizes]
     integers = _room(low, k * 8, INT64)
-    args = [*_sizes(a), own, *outs, *rooms, Affine.of(lwork), integers]
-    _call(scope, eqn, "_tj_svd", args, [own], [*outs, *rooms, integers])
+    lreals = k * k * 7 + k * 6 + m * n * 2 if _is_complex(a) else 1
+    reals = _room(low, lreals, s.aval.dtype)
+    args = [_flag(eqn.params["full"]), *_sizes(a), own, *outs, *rooms]
+    args += [Affine.of(lwork), reals, integers]
+    _call(scope, eqn, "_tj_svd", args, [own], [*outs, *rooms, reals, integers])
 
 
 RULES: dict[str, Rule] = {
     rule.__name__: rule
-    for rule in (solve_triangular, lu_solve, lu, order_of, cholesky, qr, eigh, svd)
+    for rule in (
+        *(solve_triangular, lu_solve, lu, order_of, cholesky, qr),
+        *(eigh, eig, svd),
+    )
 }
