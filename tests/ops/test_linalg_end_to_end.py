@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.base.errors import MatrixShapeError, UnsupportedError
+from tracejit.base.errors import MatrixShapeError
 from tracejit.testing import compilations
 
 BACKENDS = pytest.mark.parametrize("backend", ["numpy", "numba"])
@@ -169,13 +169,6 @@ def test_shapes_are_refused():
         tj.jit(np.linalg.cholesky)(np.ones(3))
     with pytest.raises(MatrixShapeError, match="rows"):
         tj.jit(np.linalg.solve)(np.eye(3), np.ones(2))
-
-
-def test_complex_results_are_refused():
-    with pytest.raises(UnsupportedError, match="eig"):
-        tj.jit(lambda a: np.linalg.eig(a)[0])(np.ones((2, 2)))
-    with pytest.raises(UnsupportedError, match="full_matrices"):
-        tj.jit(lambda a: np.linalg.svd(a)[0])(np.ones((3, 2)))
 
 
 # Conventions --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current, fresh, new_region
 from tracejit.ir.program import Atom
-from tracejit.ops import control, factor, numpy_linalg, spectral
+from tracejit.ops import control, factor, numpy_linalg, numpy_norms, spectral
 from tracejit.ops.matrices import identity, mirrored, product, turned
 from tracejit.ops.numpy_linalg import (
     factors_of,
@@ -249,7 +249,7 @@ def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Atom:
 @scipy("scipy.linalg.norm")
 def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
     """`scipy.linalg.norm`."""
-    return numpy_linalg.norm(a, ord, axis, keepdims)
+    return numpy_norms.norm(a, ord, axis, keepdims)
 
 
 # Functions of matrices ----------------------------------------------------------------
