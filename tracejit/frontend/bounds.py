@@ -2,7 +2,7 @@
 
 Integers count from the end where they are negative, and are checked: while staging
 where they are known or bounded, else by the program. The bounds of a slice are known,
-or differ by what is known (`x[i : i + 3]`).
+or differ by what is known (`x[i : i + 3]`), or make a Span of traced length (`x[:i]`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import (
-    DataDependentShapeError,
     IndexRangeError,
     OperandTypeError,
     ShapeMismatchError,
 )
 from tracejit.frontend import affine
-from tracejit.frontend.box import Box, constant, integer_form, is_static, plain
+from tracejit.frontend.box import (
+    HANDLERS,
+    Box,
+    call,
+    constant,
+    integer_form,
+    is_static,
+    plain,
+)
 from tracejit.frontend.lens import start_atom
+from tracejit.frontend.ragged import Span
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops.control import Failure, check
@@ -112,8 +120,7 @@ def _settled(bound: Any) -> Any:
 
 
 def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
-    """A slice with traced bounds: they must differ by what staging can tell."""
-    loc = current_trace().builder.loc
+    """A slice with traced bounds: a Span where they differ by what is traced, too."""
     first = integer_form(0 if key.start is None else key.start)
     last = integer_form(extent if key.stop is None else key.stop)
     size = affine.difference(last, first) if first and last else None
@@ -121,12 +128,7 @@ def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
         ends = _settled(key.start), _settled(key.stop)
         if all(map(is_static, ends)):
             return normal_slice(slice(ends[0], ends[1], step), extent, axis)
-        raise DataDependentShapeError(
-            f"the length of this slice of axis {axis} depends on traced bounds",
-            loc,
-            "bounds that differ by a constant, as in x[i : i + 3], or a mask: "
-            "np.where(np.arange(n) < i, x, 0)",
-        )
+        return 0, span_of(slice(*ends, step), extent, extent), 1
     if size <= 0:
         return 0, 0, 1
     if is_static(key.start):
@@ -145,6 +147,63 @@ def _traced_slice(key: slice, extent: int, step: int, axis: int) -> Any:
 
     memo = ("slice", start, int(extent), int(size))
     return current_trace().memoized(memo, checked), size, step
+
+
+def span_of(key: slice, extent: Any, bound: int) -> Span:
+    """A slice, by any bounds, of an axis of any length, which is `bound` at most."""
+    step = key.step
+    if step > 0:
+        start, stop = (
+            _clipped(bound, default, extent, 0)
+            for bound, default in ((key.start, 0), (key.stop, extent))
+        )
+        room = stop - start
+    else:
+        start, stop = (
+            _clipped(bound, default, extent, -1)
+            for bound, default in ((key.start, extent - 1), (key.stop, -1))
+        )
+        room = start - stop
+    if abs(step) != 1:
+        room = (room + (abs(step) - 1)) // abs(step)
+    lo, _ = _interval(room)
+    if lo < 0:
+        room = call(np.maximum, room, 0)
+    if abs(step) != 1:
+        bound = (bound + (abs(step) - 1)) // abs(step)
+    return Span(start, step, room, bound)
+
+
+def _clipped(bound: Any, default: Any, extent: Any, low: int) -> Any:
+    """A bound of a slice within the axis; `low`: where it ends in front."""
+    if bound is None:
+        return default
+    if is_static(bound):
+        bound = as_int(plain(bound), "a slice's bound")
+        if type(extent) is not Box:
+            return _bound(bound, extent, -1 if low else 1, True)
+    elif bound.kind != "python":
+        bound = HANDLERS[int](bound)
+    lo, hi = _interval(bound)
+    least, most = _interval(extent)
+    if hi < 0:
+        bound = bound + extent
+        lo, hi = -(2**63), most - 1
+    elif lo < 0:
+        bound = call(np.where, bound < 0, bound + extent, bound)
+        bound = HANDLERS[int](bound)
+        lo, hi = -(2**63), 2**63 - 1
+    if lo < low:
+        bound = call(np.maximum, bound, low)
+    if hi > least + low:
+        bound = call(np.minimum, bound, extent + low)
+    return bound
+
+
+def _interval(value: Any) -> tuple[int, int]:
+    if type(value) is not Box:
+        return int(value), int(value)
+    return interval_of(value.read()) or (-(2**63), 2**63 - 1)
 
 
 def as_int(value: Any, what: str) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tracejit.base.errors import ImpureCallError, StagingError
 from tracejit.frontend import draws, trips
-from tracejit.frontend.box import Box, from_plain, has_box
+from tracejit.frontend.box import Box, from_plain, has_box, leaves
 from tracejit.frontend.branches import choose, traced, truth
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.dispatch import dispatch
@@ -36,6 +36,8 @@ from tracejit.frontend.outside import (
     plain_range,
 )
 from tracejit.frontend.places import Contents, new_frame
+from tracejit.frontend.ragged import Ragged
+from tracejit.frontend.ragged_calls import MAKERS, PROGRAMS, is_bounded, program_of
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, set_attr, users_method
 
@@ -61,6 +63,10 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     staged_call = getattr(type(fn), "__tracejit_call__", None)
     if staged_call is not None:  # a transform: its program joins this one
         return staged_call(fn, *args, **kwargs)
+    if _hashable(fn):
+        program = _of_traced_length(fn, args, kwargs)
+        if program is not None:
+            return program(*map(_whole, args), **kwargs)
     handler = _SPECIAL.get(fn) if _hashable(fn) else None
     if handler is not None:
         return handler(*map(imported, args), **kwargs)
@@ -87,6 +93,17 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     return _foreign(fn, args, kwargs)
 
 
+def _of_traced_length(fn: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
+    """What `fn` does to make an array of traced length, or with one; None: as ever."""
+    if fn in MAKERS and args:
+        extents = args[0] if isinstance(args[0], tuple | list) else args[:1]
+        return MAKERS[fn] if any(map(is_bounded, extents)) else None
+    if not any(type(x) is Ragged for x in leaves([*args, *kwargs.values()])):
+        return None
+    known = fn in PROGRAMS or dispatch(fn) is not None
+    return program_of(fn) if known and fn not in trips.HANDLERS else None
+
+
 def _hashable(fn: Any) -> bool:
     return type(fn).__hash__ is not None
 
@@ -94,6 +111,9 @@ def _hashable(fn: Any) -> bool:
 def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
     if is_lifted(fn):
         return fn(*args, **kwargs)
+    program = _of_traced_length(fn, args, kwargs)
+    if program is not None:
+        return program(*map(_whole, args), **kwargs)
     handler = _SPECIAL.get(fn) or dispatch(fn)
     if handler is not None:
         return handler(*map(imported, args), **kwargs)
@@ -358,6 +378,8 @@ def attr(obj: Any, name: str) -> Any:
     """`obj.name`; properties of the user's classes are lifted."""
     if type(obj) is Box and name == "__class__":
         return type_of(obj)
+    if type(obj) is Ragged:
+        return getattr(obj, name)
     if type(obj) is not Box:
         found = getattr(type(obj), name, None)
         if isinstance(found, property) and isinstance(found.fget, FunctionType):

@@ -13,6 +13,7 @@ from tracejit.base.errors import IndexRangeError, OperandTypeError
 from tracejit.frontend import fancy
 from tracejit.frontend.bounds import normal_index, normal_slice
 from tracejit.frontend.box import (
+    HANDLERS,
     Box,
     as_box,
     box_of,
@@ -22,6 +23,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.lens import Part, Reshaped
+from tracejit.frontend.ragged import NEW, WHOLE, Ragged, Span
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.promote import convert, fit
 
@@ -46,9 +48,12 @@ def expand(key: Any, ndim: int) -> list[Any]:
 
 
 def part_of(entries: list[Any], shape: tuple[int, ...]) -> tuple[Part, list[int]]:
-    """Basic indexing as a lens, and the positions of new axes in its result."""
+    """Basic indexing as a lens, and the positions of new axes in its result.
+
+    An axis of traced length has a Span for its size.
+    """
     starts: list[Any] = []
-    sizes: list[int | None] = []
+    sizes: list[Any] = []
     steps: list[int] = []
     new: list[int] = []
     kept = 0
@@ -70,8 +75,10 @@ def part_of(entries: list[Any], shape: tuple[int, ...]) -> tuple[Part, list[int]
     return Part(shape, tuple(starts), tuple(sizes), tuple(steps)), new
 
 
-def view_of(box: Box, part: Part, new: list[int]) -> Box:
-    """The view box of basic indexing."""
+def view_of(box: Box, part: Part, new: list[int]) -> Any:
+    """The view of basic indexing: a box, or a Ragged."""
+    if _is_ragged(part):
+        return _ragged_view(box, part, new)
     view = box.through(part)
     if new:
         shape = list(part.shape)
@@ -81,6 +88,24 @@ def view_of(box: Box, part: Part, new: list[int]) -> Box:
     return view
 
 
+def _is_ragged(part: Part) -> bool:
+    sizes: tuple[Any, ...] = part.sizes
+    return any(isinstance(size, Span) for size in sizes)
+
+
+def _ragged_view(box: Box, part: Part, new: list[int]) -> Ragged:
+    sizes: list[Any] = list(part.sizes)
+    axes: list[Any] = [
+        size if isinstance(size, Span) else WHOLE for size in sizes if size is not None
+    ]
+    for k, size in enumerate(sizes):
+        sizes[k] = part.base[k] if isinstance(size, Span) else size
+    view = box.through(Part(part.base, part.starts, tuple(sizes), part.steps))
+    for position in new:
+        axes.insert(position, NEW)
+    return Ragged(view, axes)
+
+
 def getitem(box: Box, key: Any) -> Any:
     """`box[key]`."""
     _require_array(box, box.kind == "python", "is not subscriptable")
@@ -88,6 +113,8 @@ def getitem(box: Box, key: Any) -> Any:
     if any(map(fancy.is_array, entries)):
         return fancy.gather(box, entries)
     part, new = part_of(entries, box.aval.shape)
+    if _is_ragged(part):
+        return view_of(box, part, new)
     has_dots = key is Ellipsis or (isinstance(key, tuple) and Ellipsis in map(_id, key))
     if part.shape or new or has_dots:
         view = view_of(box, part, new)
@@ -122,6 +149,9 @@ def setitem(box: Box, key: Any, value: Any) -> None:
         return
     part, new = part_of(entries, box.aval.shape)
     view = view_of(box, part, new)
+    if type(view) is Ragged or type(value) is Ragged:
+        HANDLERS["ragged store"](view, value)
+        return
     if type(value) is Box and same_view(view, value):
         return  # the second half of `A[key] += v`, which has written already
     assign(view, value)

@@ -12,6 +12,7 @@ from tracejit.frontend import numpy_calls, views
 from tracejit.frontend.box import Box, call, copied
 from tracejit.frontend.indexing import assign, same_view
 from tracejit.frontend.numpy_calls import astype
+from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.numpy_names import unsupported
 
@@ -89,6 +90,10 @@ def _view(self: Box, *args: Any, **kwargs: Any) -> Box:
     return self.reshaped(self.aval.shape)
 
 
+def _product(self: Box, other: Any) -> Any:
+    return NotImplemented if type(other) is Ragged else call(np.matmul, self, other)
+
+
 def _is_integer(self: Box) -> Any:
     return call(np.equal, self, call(np.floor, self))
 
@@ -138,7 +143,7 @@ def _install() -> None:
         "view": _view,
         "__copy__": lambda self: copied(self),
         "__deepcopy__": lambda self, memo: copied(self),
-        "__matmul__": lambda self, other: call(np.matmul, self, other),
+        "__matmul__": lambda self, other: _product(self, other),
         "__rmatmul__": lambda self, other: call(np.matmul, other, self),
         "__contains__": lambda self, x: bool(call(np.any, self == x)),
         "__round__": lambda self, digits=0: call(np.round, self, digits or 0),

@@ -23,6 +23,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.masked import Masked
+from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops import numpy_names
@@ -89,6 +90,7 @@ def _keep_form(box: Box, ufunc: np.ufunc, args: Any) -> None:
         forms = [integer_form(a) for a in args]
         if None not in forms:
             box.linear = _FORMS[ufunc](*forms)  # type: ignore[arg-type]
+            current_trace().forms[box.value] = box.linear
 
 
 def _on_numbers(ufunc: np.ufunc, args: Any, operands: list[Weak]) -> Any:
@@ -155,6 +157,8 @@ def store(target: Box, atom: Atom, what: str, casting: str = "same_kind") -> Non
 
 def call_ufunc(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
     """`Box.__array_ufunc__`: `np.add(a, b, out=c, where=m)` and the ufunc's methods."""
+    if any(type(a) is Ragged for a in (*args, kwargs.get("out"))):
+        return HANDLERS["ragged ufunc"](ufunc, method, *args, **kwargs)
     if method != "__call__":
         return HANDLERS["ufunc method"](ufunc, method, *args, **kwargs)
     if ufunc in HANDLERS:  # np.matmul: a ufunc, but not an elementwise one
@@ -234,7 +238,7 @@ def ufunc_handler(ufunc: np.ufunc, method: str) -> Callable[..., Any]:
 
 # Python's operators -------------------------------------------------------------------
 
-_BINARY = {
+BINARY = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
@@ -249,7 +253,7 @@ _BINARY = {
     "rshift": np.right_shift,
     "divmod": np.divmod,
 }
-_COMPARISONS = {
+COMPARISONS = {
     "lt": np.less,
     "le": np.less_equal,
     "gt": np.greater,
@@ -257,7 +261,7 @@ _COMPARISONS = {
     "eq": np.equal,
     "ne": np.not_equal,
 }
-_UNARY = {
+UNARY = {
     "neg": np.negative,
     "pos": np.positive,
     "abs": np.absolute,
@@ -267,7 +271,7 @@ _NUMERIC = (Box, Masked, int, float, complex, np.ndarray, np.generic)
 
 
 def _coerced(other: Any) -> Any:
-    """The other operand, or NotImplemented for what has no numbers."""
+    """The other operand; NotImplemented where it has no numbers, or its own way."""
     if isinstance(other, _NUMERIC):
         return other
     return as_box(other) if isinstance(other, list | tuple) else NotImplemented
@@ -302,14 +306,14 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Box, Any], Any]:
 
 
 def _install(cls: type) -> None:
-    for name, ufunc in _BINARY.items():
+    for name, ufunc in BINARY.items():
         setattr(cls, f"__{name}__", _forward(ufunc))
         setattr(cls, f"__r{name}__", _backward(ufunc))
         if name != "divmod":
             setattr(cls, f"__i{name}__", _in_place(ufunc))
-    for name, ufunc in _COMPARISONS.items():
+    for name, ufunc in COMPARISONS.items():
         setattr(cls, f"__{name}__", _forward(ufunc))
-    for name, ufunc in _UNARY.items():
+    for name, ufunc in UNARY.items():
         setattr(cls, f"__{name}__", lambda self, ufunc=ufunc: apply(ufunc, self))
 
 

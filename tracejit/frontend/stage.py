@@ -25,6 +25,7 @@ from tracejit.frontend.draws import Stacked, ordered
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.outside import is_outside
 from tracejit.frontend.places import Buffer, Place, Variable
+from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.ir.aval import Aval, Extent
@@ -229,6 +230,8 @@ def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeD
     for k, leaf in enumerate(leaves):
         if type(leaf) is Masked:
             leaf.refuse("a result needs to know")
+        if type(leaf) is Ragged:
+            leaf.refuse("a result of the function")
         if isinstance(
             leaf, Box | bool | int | float | complex | np.generic | np.ndarray
         ):

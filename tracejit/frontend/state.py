@@ -29,6 +29,7 @@ from tracejit.frontend.places import (
     Variable,
     assign,
 )
+from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.references import same_form
 from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
@@ -90,8 +91,8 @@ def set_item(value: Any, obj: Any, key: Any) -> None:
         if store is not None:
             session().call(store, obj, key, value)
             return
-    if isinstance(obj, Box):
-        require_inside(obj)
+    if isinstance(obj, Box | Ragged):
+        require_inside(obj.box if isinstance(obj, Ragged) else obj)
     obj[key] = value
 
 
@@ -104,6 +105,8 @@ def del_item(obj: Any, key: Any) -> None:
 
 def get_item(obj: Any, key: Any) -> Any:
     """`obj[key]`."""
+    if isinstance(obj, Ragged):
+        return obj[key]
     load = users_method(obj, "__getitem__")
     if load is not None:
         return session().call(load, obj, key)
@@ -181,7 +184,7 @@ def users_method(obj: Any, name: str) -> FunctionType | None:
 
 def iop(symbol: str, old: Any, value: Any) -> Any:
     """`old += value` and its like; the new value of the target."""
-    if not isinstance(old, Box | int | float | np.ndarray | _CONTAINERS):
+    if not isinstance(old, Box | Ragged | int | float | np.ndarray | _CONTAINERS):
         method = users_method(old, f"__{symbol}__")
         if method is not None:
             return session().call(method, old, value)
@@ -192,6 +195,8 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
         value = imported(value)
     elif isinstance(old, np.ndarray):
         old = loose(old)
+    if isinstance(old, Ragged):
+        require_inside(old.box)
     if isinstance(old, Box) and old.kind == "array":
         require_inside(old)
     return getattr(operator, symbol)(old, value)

@@ -80,6 +80,10 @@ class Trace:
     vague: set[Any] = field(default_factory=set)
     #: Equations that need not be emitted twice: key -> (region, Atom); see `memoized`.
     memo: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
+    #: Integers that are linear in others (see `affine`), by Var.
+    forms: dict[Any, Any] = field(default_factory=dict)
+    #: How the elements of a Ragged's array are computed: Var -> (axes, formula).
+    formulas: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracejit.frontend.box import Box
+from tracejit.frontend.ragged import Ragged
 from tracejit.ir.aval import Extent
 from tracejit.ops.promote import interval_of
 
@@ -92,6 +93,8 @@ def trips_of(value: Any) -> Trips | None:
         return Trips(value.start, value.stop, value.step)
     if isinstance(value, Box) and value.aval.shape:
         return Trips(0, value.aval.shape[0], 1, lambda i: value[i])
+    if isinstance(value, Ragged):
+        return Trips(0, value.shape[0], 1, value.__getitem__)
     return None
 
 
