@@ -177,7 +177,7 @@ def test_guards_notice(change, monkeypatch):
     assert len(failing) == 1
 
 
-def test_a_counter_is_no_guard_and_counts_once():
+def test_a_counter_is_no_guard():
     model = SimpleNamespace(calls=0, w=2.0)
 
     def f(x):
@@ -185,7 +185,7 @@ def test_a_counter_is_no_guard_and_counts_once():
         return x * model.w
 
     staged = stage(f, (X,))
-    assert model.calls == 1
+    assert model.calls == 0 and len(staged.effects) == 1
     model.calls = 17
     assert all(g.holds() for g in staged.trace.guards.values())
 
@@ -248,7 +248,7 @@ def test_probes_leave_no_trace():
         return sum(out)
 
     assert run(f, X) == pytest.approx(X.sum())
-    assert seen == list(range(7))
+    assert seen == []  # staging is no call: what that does, each call will do
 
 
 def test_an_error_puts_outside_objects_back():
@@ -380,11 +380,11 @@ def test_outside_stores():
     model = SimpleNamespace(last=None)
 
     def appends(x):
-        history.append(x)
+        history.append(SimpleNamespace(value=x))
         return x
 
     def stores(x):
-        model.last = x * 2
+        model.last = lambda: x * 2
         return x
 
     def writes(x):

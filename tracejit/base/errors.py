@@ -163,12 +163,13 @@ class UnrollLimitError(TracejitError, RecursionError):
 
 
 class OutsideStoreError(TracejitError, TypeError):
-    """A traced value stored into an object that outlives the call.
+    """A traced value stored into an array that outlives the call.
 
-    history = []
+    table = np.zeros(3)
     def f(x):
-        history.append(x)     # OutsideStoreError
-        return x, [x]         # write this: return what is wanted
+        table[0] = x                    # OutsideStoreError
+        new = table.copy(); new[0] = x  # write this, and return or assign it
+        return new
     """
 
 

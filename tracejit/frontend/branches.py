@@ -28,7 +28,7 @@ from tracejit.frontend.carry import (
     spec_of,
 )
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import counts_once
+from tracejit.frontend.outside import current
 from tracejit.frontend.places import (
     UNDEFINED,
     Buffer,
@@ -135,7 +135,7 @@ class Branch:
         """The value of a place at the end of the branch."""
         if place.key in self.changes:
             return self.changes[place.key][1]
-        return place.get()
+        return current(place)
 
 
 def if_(
@@ -200,8 +200,6 @@ def _merge(
     for side in sides:
         side.accept()
     places = {k: p for side in sides for k, (p, _) in side.changes.items()}
-    for key in [k for k, p in places.items() if _count(p, sides)]:
-        del places[key]
     result = _Result()
     if any(side.value is not None for side in sides):
         places[result.key] = result
@@ -252,16 +250,6 @@ def referred(places: Iterable[tuple[Place, Spec]]) -> dict[Any, Aval]:
         for k, leaf in enumerate(spec.leaves)
         if isinstance(leaf, Referred)
     }
-
-
-def _count(place: Place, sides: Sequence[Branch]) -> bool:
-    """Count a counter of the outside up as the first branch that changes it does."""
-    values = [side.after(place) for side in sides]
-    if not counts_once(place, place.get(), *values):
-        return False
-    session().counted[place.key] = None
-    assign(place, next(s.after(place) for s in sides if place.key in s.changes))
-    return True
 
 
 def stale_after(changes: Iterable[dict[Any, tuple[Place, Any]]]) -> list[Place]:

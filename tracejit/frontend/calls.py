@@ -181,6 +181,8 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     if not is_outside(owner) or name in ("pop", "popitem", "popleft", "setdefault"):
         imported(owner)
     session().record(Contents(owner))
+    if name not in ("append", "extend", "add", "update"):
+        session().reordered.add(id(owner))
     if name == "sort":
         if isinstance(kwargs.get("key"), FunctionType):
             kwargs["key"] = _callback(kwargs["key"])

@@ -156,7 +156,7 @@ HOOKS.update(
         "attr": calls.attr,
         "item": state.get_item,
         "attr_to_update": state.attr_to_update,
-        "item_to_update": state.get_item,
+        "item_to_update": state.item_to_update,
         "set_attr": state.set_attr,
         "set_item": state.set_item,
         "del_attr": state.del_attr,

@@ -40,7 +40,7 @@ from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.generators import Generator, log_changes
 from tracejit.frontend.guesses import guesses, is_untouched, remember
 from tracejit.frontend.lift import Meta
-from tracejit.frontend.outside import counts_once, iter_, own_iterator, require_new
+from tracejit.frontend.outside import current, iter_, own_iterator, require_new
 from tracejit.frontend.places import (
     UNDEFINED,
     Frame,
@@ -108,7 +108,6 @@ class Loop:
         self.slots: dict[Any, Slot] = {}
         self.dead: dict[Any, Place] = {}
         self.stale: dict[Any, Place] = {}
-        self.counted: dict[Any, tuple[Place, Any]] = {}
         self.links = NO_LINKS
         self.refer = source in session().advice.refer
         self.held = References()
@@ -190,7 +189,7 @@ class Loop:
 
     def forget(self) -> None:
         """Begin again, without guesses."""
-        for found in (self.slots, self.dead, self.stale, self.counted, self.guessed):
+        for found in (self.slots, self.dead, self.stale, self.guessed):
             found.clear()
         self.links, self.held = NO_LINKS, References()
 
@@ -207,9 +206,6 @@ class Loop:
                 settled &= key in self.stale
                 self.stale[key] = place
                 self.slots.pop(key, None)
-                continue
-            if counts_once(place, after, place.get()):
-                self.counted[key] = place, after
                 continue
             slot = self.slots.get(key)
             before = slot.before if slot else self._before(place)
@@ -246,7 +242,7 @@ class Loop:
         # A variable that every round assigns first has no past.
         if self.runs and self._is_own(place) and place.name not in self.meta.again:  # type: ignore
             return NO_PAST
-        return place.get()
+        return current(place)
 
     def _seen(self, before: Any, after: Any) -> list[Any]:
         return [after] if before is NO_PAST else [before, after]
@@ -296,11 +292,6 @@ class Loop:
             merges.append(merge_of(slot.place, slot.spec, past))
         final.entangle(boxes, self.source)
         freeze(merges, self.source)
-        trace = session()
-        for key, (place, after) in self.counted.items():
-            trace.record(place)
-            place.set(after)
-            trace.counted[key] = self.source
         for place in self.dead.values():
             assign(place, UNDEFINED)
         for place in self.stale.values():

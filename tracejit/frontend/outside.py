@@ -19,8 +19,15 @@ import numpy as np
 from tracejit.base.errors import StagingError
 from tracejit.frontend.box import Box, box_of, known_box, layout_of, plain
 from tracejit.frontend.parts import JOINERS
-from tracejit.frontend.places import AttributePlace, Contents, Place
-from tracejit.frontend.session import Session, session
+from tracejit.frontend.places import (
+    UNDEFINED,
+    AttributePlace,
+    Buffer,
+    Contents,
+    Place,
+    Variable,
+)
+from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.frontend.trips import Trips
 from tracejit.ops.promote import supported
@@ -33,8 +40,6 @@ LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
     "numba",
 }
 _PLAIN = int | float | complex | str | bytes | np.generic | None | range | slice
-MISSING = object()
-_VARIABLES = ("global", "closure")
 
 
 def is_library(module: str | None) -> bool:
@@ -65,15 +70,8 @@ def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
     if isinstance(value, Box):
         return value
     trace = session()
-    if key in trace.counted:
-        # Staged code counted it once, whatever the data.
-        source = trace.counted[key]
-        busy = source in trace.active or source in trace.advice.unroll
-        if source is None or busy:
-            raise trace.restage(exact=key)
-        raise trace.restage(unroll=source)
     entry = trace.entries.setdefault(key, value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) or _is_input(key, value):
         return capture(key, value, fetch, what)
     if isinstance(value, ModuleType):
         return value
@@ -82,7 +80,47 @@ def read(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Any:
         guard(trace, key, entry, fetch, what)
     if not isinstance(value, _PLAIN):
         trace.outside.setdefault(id(value), (value, what))
-    return value
+    return int(value) if type(value) is Count else value
+
+
+def _is_input(key: Any, value: Any) -> bool:
+    """Whether a number of the outside is one of the program's: the call changes it."""
+    advice = session().advice
+    number = type(value) in (int, float, complex) or isinstance(value, np.number)
+    return number and key in advice.inputs and key not in advice.pinned
+
+
+def outlives(place: Any) -> bool:
+    """Whether a place is part of an object that is there after the call."""
+    if not isinstance(place, Place) or isinstance(place, Variable | Buffer):
+        return False
+    owner = place.owner
+    inside = id(owner) in session().born or isinstance(owner, FunctionType)
+    return not inside or is_outside(owner)
+
+
+def current(place: Place) -> Any:
+    """The value of a place, where a loop or branch may leave it as it is."""
+    value = place.get()
+    if value is UNDEFINED or value is MISSING or not outlives(place):
+        return value
+    if not isinstance(place, Contents) or isinstance(place, GlobalPlace):
+        return read(place.key, value, place.get, str(place).strip("`"))
+    new = imported(place.owner)
+    if isinstance(value, dict) and new is not place.owner:
+        value.update(new)
+        return value
+    return new.copy() if new is place.owner else new
+
+
+def to_count(key: Any, value: Any, read: Callable[[], Any]) -> Any:
+    """What is read in `n += …`, where `read()` would guard it: no guard on a count."""
+    counted = type(value) is Count and value.key == key
+    if not (counted or type(value) is int) or key in session().advice.inputs:
+        return read()
+    session().entries.setdefault(key, value)
+    guarded = key in session().guards or session().entries[key] is MISSING
+    return value if counted or guarded else Count.at(value, key)
 
 
 def guard(
@@ -101,9 +139,14 @@ def _attempt(fetch: Callable[[], Any]) -> Any:
 
 
 def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
-    """An array of the outside, as an input."""
+    """An array of the outside, or a number that the call changes, as an input."""
     trace = session()
     if key in trace.boxes:
+        return trace.boxes[key]
+    if not isinstance(value, np.ndarray):
+        kind = "scalar" if isinstance(value, np.generic) else "python"
+        number = trace.capture(key, value, fetch, what)
+        trace.boxes[key] = box_of(number.var, kind)
         return trace.boxes[key]
     supported(value.dtype)
     captured = trace.capture(key, value, fetch, what)
@@ -115,18 +158,6 @@ def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
             box = box_of(captured.var, "array", layout_of(value))
     trace.boxes[key] = box
     return box
-
-
-def counts_once(place: Place, *values: Any) -> bool:
-    """Whether `values` are those of a counter of the outside that nothing reads.
-
-    Staged code counts it once per trace, as Python's side effects are.
-    """
-    trace = session()
-    kind = place.key[0]
-    ours = is_outside(place.owner) if kind == "attribute" else kind in _VARIABLES
-    read_too = place.key in trace.guards or place.key in trace.advice.exact
-    return ours and not read_too and all(type(v) in (int, float) for v in values)
 
 
 def is_outside(obj: Any) -> bool:
@@ -181,7 +212,6 @@ class Surroundings:
     def set_global(self, name: str, value: Any) -> None:
         """Assign a global."""
         place = GlobalPlace(self.globals, name)
-        session().entries.setdefault(place.key, MISSING)
         session().record(place)
         place.set(value)
 
@@ -190,22 +220,17 @@ class Surroundings:
         cell = self.cells[name]
         place = AttributePlace(cell, "cell_contents")
         place.name, place.key = "cell_contents", ("closure", id(cell))
-        session().entries.setdefault(place.key, MISSING)
         session().record(place)
         cell.cell_contents = value
 
     def to_update(self, name: str) -> Any:
-        """A variable of the outside that is read in `n += 1`: no guard on a number."""
+        """A variable of the outside that is read in `n += 1`: no guard on a count."""
         if name in self.cells:
             cell = self.cells[name]
-            return _to_update(
-                ("closure", id(cell)),
-                lambda: cell.cell_contents,
-                lambda: self.closure(name),
-            )
-        scope = self.globals
-        key = "global", id(scope), name
-        return _to_update(key, lambda: scope[name], lambda: self.global_(name))
+            value = _attempt(lambda: cell.cell_contents)
+            return to_count(("closure", id(cell)), value, lambda: self.closure(name))
+        key = "global", id(self.globals), name
+        return to_count(key, self.globals.get(name), lambda: self.global_(name))
 
     def defaults(self) -> tuple[Any, ...] | None:
         """Default values of the parameters."""
@@ -238,14 +263,6 @@ class Surroundings:
             )
             for name, value in values.items()
         }
-
-
-def _to_update(key: Any, fetch: Callable[[], Any], guarded: Callable[[], Any]) -> Any:
-    value = _attempt(fetch)
-    if not isinstance(value, int | float | str):
-        return guarded()
-    session().entries.setdefault(key, value)
-    return value
 
 
 class GlobalPlace(Contents):

@@ -13,7 +13,10 @@ from tracejit.base.errors import UnknownAliasError
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.trace import Trace, Write, current_trace
 from tracejit.ir.builder import Builder
-from tracejit.ir.program import Eqn, Var
+from tracejit.ir.program import Eqn, Literal, Var
+
+#: In place of a value: there is none, or none was asked for.
+MISSING = object()
 
 #: Marks the globals of lifted code, and with them its frames.
 LIFTED = "__tracejit_lifted__"
@@ -31,16 +34,44 @@ class Raised(Exception):
 class Advice:
     """What earlier attempts at staging this call found out.
 
-    `unroll`: loops (by place in the source) to unroll; `pinned`: captured arrays,
-    by key, whose values Python decides on; `exact`: counters of the outside, by key,
-    that are read, so that counting them once per trace will not do; `refer`: loops and
+    `unroll`: loops (by place in the source) to unroll; `inputs`: numbers of the
+    outside, by key, that the call changes as well as reads; `pinned`: captured arrays
+    and such numbers, by key, whose values Python decides on; `refer`: loops and
     branches whose references to arrays are values of the program.
     """
 
     unroll: set[Any] = field(default_factory=set)
+    inputs: set[Any] = field(default_factory=set)
     pinned: set[Any] = field(default_factory=set)
-    exact: set[Any] = field(default_factory=set)
     refer: set[Any] = field(default_factory=set)
+
+    def settle(self) -> bool:
+        """Decide on the values of all numbers after all; whether that is news."""
+        news = bool(self.inputs - self.pinned)
+        self.pinned |= self.inputs
+        return news
+
+
+class Count(int):
+    """What a counter of the outside has been counted up to, in `n += 1`.
+
+    What it started from is not relied on: each call adds what this one did. Where its
+    value is needed after all, the counter becomes an input.
+    """
+
+    key: Any
+    steps: int
+
+    @classmethod
+    def at(cls, value: int, key: Any, steps: int = 0) -> Count:
+        """The counter at `key`, that many steps further than it was."""
+        count = cls(value)
+        count.key, count.steps = key, steps
+        return count
+
+    def moved(self, steps: int) -> Count:
+        """The counter, further on."""
+        return Count.at(int(self) + steps, self.key, self.steps + steps)
 
 
 class SourceBuilder(Builder):
@@ -108,15 +139,18 @@ class Session(Trace):
     advice: Advice = field(default_factory=Advice)
     #: Objects that came from outside, by id: what is read from them is guarded.
     outside: dict[int, tuple[Any, str]] = field(default_factory=dict)
-    #: Values that places of the outside had when the trace first touched them.
+    #: Values of places of the outside when the trace first read them; MISSING where
+    #: it assigned them before.
     entries: dict[Any, Any] = field(default_factory=dict)
     #: Lists, dicts and objects made while tracing, with the region they were made in.
     born: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     lifted: dict[int, tuple[Any, FunctionType]] = field(default_factory=dict)
     #: Containers that may not be written to any more (see `trees`), by id.
     frozen: dict[int, tuple[Any, Any]] = field(default_factory=dict)
-    #: Counters of the outside that staged code counts up once per trace: the loop.
-    counted: dict[Any, Any] = field(default_factory=dict)
+    #: What places held when they were first written to, by key.
+    originals: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
+    #: Lists whose elements may have been moved about, by id.
+    reordered: set[int] = field(default_factory=set)
     #: Where places were last written to, by key.
     stores: dict[Any, SrcLoc] = field(default_factory=dict)
     #: Random draws and prints, in order; those of a probe count when it is accepted.
@@ -140,12 +174,21 @@ class Session(Trace):
     #: The call hook, for rooms below it.
     call: Callable[..., Any] = lambda fn, *args, **kwargs: fn(*args, **kwargs)
 
-    def record(self, place: Any) -> None:
-        """Log that `place` (see `places`) is about to change."""
+    def record(self, place: Any, *parts: Any) -> None:
+        """Log that `place` (see `places`), or parts of it by key, will change."""
         self.require_unfrozen(place.owner)
         before = place.get()
+        self.originals.setdefault(place.key, (place, before))
         self.stores[place.key] = self.builder.loc
-        self.log.append(Write(place, lambda: place.set(before)))
+        assigned = [k for k in (place.key, *parts) if k not in self.entries]
+        self.entries.update(dict.fromkeys(assigned, MISSING))
+
+        def undo() -> None:
+            place.set(before)
+            for key in assigned:
+                self.entries.pop(key, None)
+
+        self.log.append(Write(place, undo))
 
     @property
     def inside(self) -> int:
@@ -179,19 +222,23 @@ class Session(Trace):
         busy = source in self.active or source in self.advice.unroll
         return source is not None and not busy
 
+    def literal(self, value: Any, dtype: Any = None) -> Literal:
+        if type(value) is Count:
+            raise self.restage(inputs=[value.key])
+        return super().literal(value, dtype)
+
     def restage(
         self,
         unroll: Any = None,
         pinned: Iterable[Any] = (),
-        exact: Any = None,
+        inputs: Iterable[Any] = (),
         refer: Iterable[Any] = (),
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
             self.advice.unroll.add(unroll)
-        if exact is not None:
-            self.advice.exact.add(exact)
         self.advice.pinned |= set(pinned)
+        self.advice.inputs |= set(inputs)
         self.advice.refer |= set(refer)
         return Restage()
 

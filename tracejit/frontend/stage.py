@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from types import FunctionType, MethodType
+from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.errors import (
-    OutsideStoreError,
     StagingError,
     TracejitError,
     UnsupportedDTypeError,
@@ -22,9 +21,8 @@ from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
 from tracejit.frontend.decisions import concretize
 from tracejit.frontend.draws import Stacked, ordered
+from tracejit.frontend.effects import Effect, effects_of, undo_outside
 from tracejit.frontend.masked import Masked
-from tracejit.frontend.outside import is_outside
-from tracejit.frontend.places import Buffer, Place, Variable
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
@@ -55,6 +53,8 @@ class Staged:
     `trace.draws`. A result is an Atom of the program for every leaf of `out_tree`
     that is an array, NumPy scalar or number (`out_kinds`: "array", "scalar",
     "python"); other leaves are in `out_static`, by position, with kind "static".
+    `effects` is what a call does to objects of the outside, and `stores` the program,
+    of the same inputs, that computes what they need, if anything.
     """
 
     program: Program
@@ -64,6 +64,8 @@ class Staged:
     trace: Trace
     in_leaves: list[Leaf]
     in_tree: TreeDef
+    effects: list[Effect] = field(default_factory=list)
+    stores: Program | None = None
 
 
 def stage(
@@ -83,6 +85,8 @@ def stage(
         except Restage:
             continue
         except Exception as error:
+            if isinstance(error, TracejitError) and advice.settle():
+                continue
             for_users(error)
             raise
     raise StagingError("staging does not settle")
@@ -121,7 +125,8 @@ def _attempt(
                 _static(trace, users.__self__, "self")
             value = call(fn, *call_args, **call_kwargs)
             kinds, atoms, out_static, out_tree = results_of(value)
-            _nothing_left_outside(trace)
+            effects, stored = effects_of(trace)
+            undo_outside()
         except RecursionError as error:
             trace.undo_to(0)
             if isinstance(error, TracejitError):
@@ -135,7 +140,7 @@ def _attempt(
             trace.undo_to(0)
             raise
     trace.draws[:] = ordered([e for e in trace.effects if isinstance(e, Stacked)])
-    region = new_region(params, eqns, atoms)
+    region = new_region(params, eqns, [*atoms, *stored])
     _drop_unused(trace, region)
     params += [c.var for c in trace.captured.values()]
     params += [draw.var for draw in trace.draws]
@@ -146,11 +151,16 @@ def _attempt(
             None,
             "assign it to a variable, an item or an attribute",
         )
-    program = checked(Program(name or _name(users), region))
+    name = name or _name(users)
+    program = checked(Program(name, new_region(params, eqns, atoms)))
+    stores = Program(name, new_region(params, eqns, stored)) if stored else None
     for effect in trace.effects:
         if not isinstance(effect, Stacked):
             effect()
-    return Staged(program, out_tree, kinds, out_static, trace, described, tree)
+    return Staged(
+        *(program, out_tree, kinds, out_static, trace, described, tree),
+        *(effects, stores and checked(stores)),
+    )
 
 
 def innermost(fn: Any) -> Any:
@@ -242,22 +252,3 @@ def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeD
             kinds.append("static")
             others[k] = leaf
     return kinds, atoms, others, tree
-
-
-def _nothing_left_outside(trace: Session) -> None:
-    """No box may stay in an object that outlives the call."""
-    for entry in trace.log:
-        place = entry.target
-        if not isinstance(place, Place) or isinstance(place, Variable | Buffer):
-            continue
-        owner = place.owner
-        inside = id(owner) in trace.born or isinstance(owner, FunctionType)
-        if inside and not is_outside(owner):
-            continue
-        if any(isinstance(leaf, Box) for leaf in flatten(place.get())[0]):
-            raise OutsideStoreError(
-                f"a traced value stored into {place}, which comes from outside of the "
-                "staged function",
-                trace.stores.get(place.key),
-                "return the value, and store it where the function is called",
-            )

@@ -13,7 +13,6 @@ from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.aliases import same_array
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.outside import (
-    MISSING,
     attribute,
     imported,
     is_library,
@@ -21,6 +20,7 @@ from tracejit.frontend.outside import (
     item,
     loose,
     plain_range,
+    to_count,
 )
 from tracejit.frontend.places import (
     AttributePlace,
@@ -31,7 +31,7 @@ from tracejit.frontend.places import (
 )
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.references import same_form
-from tracejit.frontend.session import session
+from tracejit.frontend.session import Count, session
 from tracejit.ir.aval import Extent
 
 _CONTAINERS = list | dict | set
@@ -49,9 +49,7 @@ def set_attr(value: Any, obj: Any, name: str) -> None:
     if isinstance(found, property) and isinstance(found.fset, FunctionType):
         trace.call(found.fset, obj, value)
         return
-    place = AttributePlace(obj, name)
-    trace.entries.setdefault(place.key, MISSING)
-    trace.record(place)
+    trace.record(AttributePlace(obj, name))
     setattr(obj, name, value)
 
 
@@ -62,14 +60,23 @@ def del_attr(obj: Any, name: str) -> None:
 
 
 def attr_to_update(obj: Any, name: str) -> Any:
-    """`obj.name` where it is read in `obj.name += …`: no guard on a plain number."""
-    if isinstance(obj, Box):
-        return getattr(obj, name)
-    value = getattr(obj, name)
-    if isinstance(value, int | float | str) and is_outside(obj):
-        session().entries.setdefault(("attribute", id(obj), name), value)
-        return value
-    return attribute(obj, name)
+    """`obj.name` where it is read in `obj.name += …`: no guard on a count."""
+    found = getattr(type(obj), name, None)
+    if isinstance(found, property) and isinstance(found.fget, FunctionType):
+        return session().call(found.fget, obj)
+    if isinstance(obj, Box) or not is_outside(obj):
+        return attribute(obj, name)
+    key = "attribute", id(obj), name
+    return to_count(key, getattr(obj, name), lambda: attribute(obj, name))
+
+
+def item_to_update(obj: Any, key: Any) -> Any:
+    """`obj[key]` where it is read in `obj[key] += …`: no guard on a count."""
+    counter = isinstance(obj, list | dict) and isinstance(key, int | str)
+    counter = counter and is_outside(obj) and not (isinstance(obj, list) and key < 0)
+    if not counter:
+        return get_item(obj, key)
+    return to_count(("item", id(obj), key), obj[key], lambda: item(obj, key))
 
 
 def set_item(value: Any, obj: Any, key: Any) -> None:
@@ -78,12 +85,13 @@ def set_item(value: Any, obj: Any, key: Any) -> None:
         trace = session()
         if isinstance(obj, list) and isinstance(key, Box):
             key = key.__index__()
-        if id(obj) in trace.frozen and not isinstance(key, slice):
+        sliced = isinstance(key, slice)
+        if id(obj) in trace.frozen and not sliced:
             if not isinstance(obj, set) and obj[key] is value:
                 return  # the second half of `obj[key] += v`, where v went into an array
-        trace.record(Contents(obj))
-        if is_outside(obj) and not isinstance(key, slice):
-            trace.entries.setdefault(("item", id(obj), key), MISSING)
+        trace.record(Contents(obj), *(() if sliced else [("item", id(obj), key)]))
+        if sliced:
+            trace.reordered.add(id(obj))
     elif isinstance(obj, np.ndarray):
         obj = loose(obj)
     else:
@@ -100,6 +108,7 @@ def del_item(obj: Any, key: Any) -> None:
     """`del obj[key]`."""
     if isinstance(obj, _CONTAINERS):
         session().record(Contents(obj))
+        session().reordered.add(id(obj))
     del obj[key]
 
 
@@ -199,6 +208,10 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
         require_inside(old.box)
     if isinstance(old, Box) and old.kind == "array":
         require_inside(old)
+    if type(old) is Count:
+        if symbol in ("iadd", "isub") and isinstance(value, int):
+            return old.moved(int(value) if symbol == "iadd" else -int(value))
+        raise session().restage(inputs=[old.key])
     return getattr(operator, symbol)(old, value)
 
 

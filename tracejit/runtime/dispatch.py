@@ -28,7 +28,7 @@ from tracejit.frontend.stage import Staged, stage
 from tracejit.ir.aval import aval_of
 from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
-from tracejit.ir.program import Program
+from tracejit.ir.program import Program, Region, clone_eqn, substitute
 from tracejit.optimize.passes import optimize
 from tracejit.runtime.inline import inline, name_of
 
@@ -131,8 +131,9 @@ class Entry:
 
     def __post_init__(self) -> None:
         trace = self.staged.trace
-        #: Whether it reads nothing but its arguments.
+        #: Whether it knows nothing but its arguments.
         self.closed = not (trace.guards or trace.captured or trace.draws)
+        self.closed &= not self.staged.effects
 
     def stale(self) -> str | None:
         """What has changed outside since staging, or None."""
@@ -143,9 +144,10 @@ class Entry:
             if not guard.holds():
                 return guard.what
         for captured in trace.captured.values():
-            value = np.asarray(captured.fetch())
+            found = captured.fetch()
+            value = np.asarray(found)
             aval = captured.var.aval
-            if aval_of(value) != aval:
+            if aval_of(value) != aval or type(found) is not type(captured.value):
                 return captured.what
             if captured.pinned is not None and value.tobytes() != captured.pinned:
                 return captured.what
@@ -158,7 +160,14 @@ class Entry:
         trace = self.staged.trace
         captured = (c.fetch() for c in trace.captured.values())
         draws = (d.draw() for d in trace.draws)
-        return self.run([*traced, *captured, *draws, *extra])
+        results = self.run([*traced, *captured, *draws, *extra])
+        if not self.staged.effects:
+            return results
+        n = len(results) - len(self.staged.stores.results if self.staged.stores else ())
+        stored = iter(results[n:])
+        for effect in self.staged.effects:
+            effect.happen(stored, convert)
+        return results[:n]
 
 
 #: From the staged Program and the positions of the inputs to differentiate.
@@ -288,8 +297,8 @@ class Dispatcher:
     def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
         """Stage, clean, transform, clean again."""
         staged, program = self.stage(arguments)
-        derived = checked(self.derive(staged, program, arguments))
-        return staged, self.clean(derived)
+        derived = self.derive(staged, program, arguments)
+        return staged, self.clean(checked(beside(derived, staged.stores)))
 
     def clean(self, program: Program) -> Program:
         """The Program optimized, as the options have it."""
@@ -420,6 +429,16 @@ def _never(*args: Any) -> Any:
 
 
 _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+def beside(program: Program, other: Program | None) -> Program:
+    """The program with the results of another one of the same first inputs added."""
+    if other is None:
+        return program
+    env: dict[Any, Any] = dict(zip(other.inputs, program.inputs, strict=False))
+    eqns = [*program.eqns, *(clone_eqn(eqn, env) for eqn in other.eqns)]
+    results = [*program.results, *substitute(other.results, env)]
+    return Program(program.name, Region(program.inputs, eqns, results), program.stage)
 
 
 def interpret(program: Program, inputs: Sequence[Any]) -> list[Any]:

@@ -9,6 +9,8 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.base.pytree import unflatten
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.calls import call
+from tracejit.frontend.effects import holding
+from tracejit.frontend.places import assign
 from tracejit.frontend.stage import Staged, results_of
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.builder import current, fresh
@@ -50,6 +52,7 @@ def inline(
             inner.append(leaf)
         args, kwargs = unflatten(treedef, inner)
         kinds, atoms, static, tree = results_of(call(fn, *args, **kwargs))
+        stored = [(place, results_of(place.get())) for place in holding(mark)]
     for write in trace.log[mark:]:
         if isinstance(write.target, Box) and write.target.depth <= depth:
             raise UnsupportedError(
@@ -61,7 +64,23 @@ def inline(
     name = name_of(fn) if name_of(fn).isidentifier() else "function"
     program = Program(name, Region(params, eqns, atoms))
     staged = Staged(program, tree, kinds, static, trace, [], treedef)
-    return staged, emit(derive(staged), actual)
+    results = emit(derive(staged), actual)
+    if stored:
+        wanted = [atom for _, (_, atoms, _, _) in stored for atom in atoms]
+        known = actual[: len(params)]
+        _store(stored, emit(Program(name, Region(params, eqns, wanted)), known))
+    return staged, results
+
+
+def _store(stored: Sequence[Any], computed: Sequence[Atom]) -> None:
+    """Put into places of the outside what this call computed for them."""
+    rest = iter(computed)
+    for place, (kinds, _, static, tree) in stored:
+        leaves = [
+            static[k] if kind == "static" else box_of(next(rest), kind)
+            for k, kind in enumerate(kinds)
+        ]
+        assign(place, unflatten(tree, leaves))
 
 
 def emit(program: Program, inputs: Sequence[Atom]) -> list[Atom]:

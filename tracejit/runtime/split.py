@@ -9,7 +9,14 @@ from typing import Any
 from tracejit.frontend.stage import Staged
 from tracejit.ir.check import checked
 from tracejit.ir.program import Program
-from tracejit.runtime.dispatch import Arguments, Dispatcher, Entry, Options, is_traced
+from tracejit.runtime.dispatch import (
+    Arguments,
+    Dispatcher,
+    Entry,
+    Options,
+    beside,
+    is_traced,
+)
 from tracejit.runtime.inline import emit, inline
 
 #: From the staged Program, the positions of the inputs to differentiate and how many
@@ -39,7 +46,8 @@ class Split(Dispatcher):
     def compile(self, arguments: Arguments) -> Entry:
         staged, program = self.stage(arguments)
         first, second = self._split(staged, program, arguments)
-        first, second = self.clean(checked(first)), self.clean(checked(second))
+        first = self.clean(checked(beside(first, staged.stores)))
+        second = self.clean(checked(second))
         run, sweep = self.runner(first), self.runner(second)
         return Entry(staged, first, run, arguments, sweep=sweep)
 
