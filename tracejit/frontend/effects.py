@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tracejit.base.errors import OutsideStoreError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import Box
 from tracejit.frontend.functions import is_lifted
-from tracejit.frontend.outside import GlobalPlace, equal, outlives
+from tracejit.frontend.outside import GlobalPlace, equal, is_outside, outlives
 from tracejit.frontend.places import Contents, Place
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
@@ -120,6 +120,8 @@ def _changes(trace: Session) -> Iterator[Change]:
             kept = key in trace.guards and equal(before, now)
             if (not kept and now is not before) or trace.entries.get(key) is MISSING:
                 yield Change(key, place, before, now, place.set)
+        elif id(place.owner) in trace.reordered:
+            yield _whole(trace, place, before, now)
         elif not _same(before, now):
             yield from _parts(trace, place, before, now)
 
@@ -127,13 +129,12 @@ def _changes(trace: Session) -> Iterator[Change]:
 def _parts(trace: Session, place: Contents, before: Any, now: Any) -> Iterator[Change]:
     """The changes of a container, element by element where they say all."""
     owner = place.owner
-    moved = id(owner) in trace.reordered
-    if isinstance(owner, dict) and before.keys() <= now.keys() and not moved:
+    if isinstance(owner, dict) and before.keys() <= now.keys():
         for key, value in now.items():
             if key not in before or value is not before[key]:
                 yield _element(place, key, before.get(key), value)
         return
-    if isinstance(owner, list) and len(before) <= len(now) and not moved:
+    if isinstance(owner, list) and len(before) <= len(now):
         for k, value in enumerate(before):
             if now[k] is not value:
                 yield _element(place, k, value, now[k])
@@ -145,10 +146,14 @@ def _parts(trace: Session, place: Contents, before: Any, now: Any) -> Iterator[C
         added = [_plain(e) for e in now - before]
         yield Change(place.key, place, None, added, owner.update)
         return
-    # Which of its elements went where depends on what they were.
+    yield _whole(trace, place, before, now)
+
+
+def _whole(trace: Session, place: Contents, before: Any, now: Any) -> Change:
+    """All of a container: which of its elements went where depends on what they were."""
     trace.guards[place.key] = Guard(lambda: _same(before, place.get()), str(place))
-    keep = type(now) if isinstance(now, list | dict) else list
-    yield Change(place.key, place, before, keep(now), place.set)
+    value = now if isinstance(now, list | dict) else list(now)
+    return Change(place.key, place, before, value, place.set)
 
 
 def _element(place: Contents, key: Any, before: Any, now: Any) -> Change:
@@ -159,11 +164,10 @@ def _element(place: Contents, key: Any, before: Any, now: Any) -> Change:
 
 def _same(before: Any, now: Any) -> bool:
     """Whether a container holds the same elements, in order."""
-    pairs = (before.items(), now.items()) if isinstance(now, dict) else (before, now)
-    return all(
-        a is b or (type(a) is tuple and equal(a[0], b[0]) and equal(a[1], b[1]))
-        for a, b in zip_longest(*pairs, fillvalue=MISSING)
-    )
+    if isinstance(now, dict) and not _same(list(before), list(now)):
+        return False
+    values = [x.values() if isinstance(x, dict) else x for x in (before, now)]
+    return all(equal(a, b) for a, b in zip_longest(*values, fillvalue=MISSING))
 
 
 def _require_guard_kept(trace: Session, change: Change) -> None:
@@ -178,7 +182,7 @@ def _require_guard_kept(trace: Session, change: Change) -> None:
 
 def _require_plain(trace: Session, leaf: Any, place: Place) -> None:
     """Raise where an object would take traced values to the outside."""
-    if _holds_traced(trace, leaf, set()):
+    if _holds_traced(leaf, set()):
         raise OutsideStoreError(
             f"a {type(leaf).__name__} made of traced values is stored into {place}, "
             "which comes from outside of the staged function",
@@ -187,7 +191,7 @@ def _require_plain(trace: Session, leaf: Any, place: Place) -> None:
         )
 
 
-def _holds_traced(trace: Session, obj: Any, seen: set[int]) -> bool:
+def _holds_traced(obj: Any, seen: set[int]) -> bool:
     if isinstance(obj, Box):
         return True
     if id(obj) in seen:
@@ -200,7 +204,7 @@ def _holds_traced(trace: Session, obj: Any, seen: set[int]) -> bool:
         parts = list(obj)
     elif isinstance(obj, dict):
         parts = [*obj.values()]
-    elif id(obj) in trace.born:
+    elif not is_outside(obj) and not isinstance(obj, type | ModuleType):
         parts = [*getattr(obj, "__dict__", {}).values()]
         parts += [getattr(obj, name, None) for name in getattr(obj, "__slots__", ())]
-    return any(_holds_traced(trace, part, seen) for part in parts)
+    return any(_holds_traced(part, seen) for part in parts)

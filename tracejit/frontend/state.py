@@ -201,6 +201,8 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
         return binary(f"{plain}_" if plain in ("and", "or") else plain, old, value)
     if isinstance(old, list | set | dict):
         session().record(Contents(old))
+        if symbol not in ("iadd", "ior"):
+            session().reordered.add(id(old))
         value = imported(value)
     elif isinstance(old, np.ndarray):
         old = loose(old)
