@@ -336,3 +336,17 @@ def test_an_error_leaves_all_as_it_was():
     with pytest.raises(TypeError):
         tj.grad(f, backend="numpy")(np.ones(3))
     assert layer.cache is None and layer.history == []
+
+
+def test_every_lane_is_a_call():
+    count = 0
+
+    def f(x):
+        nonlocal count
+        count += 1
+        return np.sum(x**2)
+
+    fn = tj.vmap(f, backend="numpy")
+    for k in (1, 2):
+        fn(np.ones((4, 3)))
+        assert count == 4 * k

@@ -28,8 +28,8 @@ from tracejit.frontend.box import (
 )
 from tracejit.frontend.calls import call
 from tracejit.frontend.lens import c_strides
-from tracejit.frontend.outside import counts_once
-from tracejit.frontend.places import Buffer, Frame, Watch
+from tracejit.frontend.outside import is_count
+from tracejit.frontend.places import Buffer, Frame, Watch, assign
 from tracejit.frontend.session import session
 from tracejit.frontend.stage import results_of
 from tracejit.frontend.trips import Trips
@@ -112,13 +112,18 @@ class Lanes:
         finally:
             trace.counters.pop()
         for place in watch.changes().values():
-            if isinstance(place, Buffer) or not counts_once(place, place.get()):
+            if isinstance(place, Buffer) or not is_count(place, place.get()):
                 raise UnsupportedError(
                     f"{what}, which is mapped here, changes {place} outside of it: "
                     "lanes do not see one another",
                     trace.builder.loc,
                     "return the value, or write a loop",
                 )
+            counted = place.get()
+            log = trace.log[watch.mark :]
+            writes = [w for w in log if getattr(w.target, "key", None) == place.key]
+            steps = counted - int(writes[0].before)  # of one lane
+            assign(place, counted.moved(steps * (int(self.count) - 1)))
         return found
 
     def _out_of_lanes(self, whole: Sequence[Atom], k: Var, what: str) -> list[Atom]:

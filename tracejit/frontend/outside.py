@@ -113,6 +113,11 @@ def current(place: Place) -> Any:
     return new.copy() if new is place.owner else new
 
 
+def is_count(place: Place, value: Any) -> bool:
+    """Whether a place holds a counter of the outside, counted up."""
+    return type(value) is Count and value.key == place.key
+
+
 def to_count(key: Any, value: Any, read: Callable[[], Any]) -> Any:
     """What is read in `n += …`, where `read()` would guard it: no guard on a count."""
     counted = type(value) is Count and value.key == key

@@ -188,7 +188,7 @@ class Session(Trace):
             for key in assigned:
                 self.entries.pop(key, None)
 
-        self.log.append(Write(place, undo))
+        self.log.append(Write(place, undo, before))
 
     @property
     def inside(self) -> int:

@@ -56,10 +56,11 @@ class Draw:
 
 @dataclass
 class Write:
-    """A logged write to `target` (a box, list, dict, frame, object) and its undoing."""
+    """A logged write to `target` (a box, a place), its undoing, what was there."""
 
     target: Any
     undo: Callable[[], None]
+    before: Any = None
 
 
 @dataclass
