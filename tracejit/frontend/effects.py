@@ -150,7 +150,7 @@ def _parts(trace: Session, place: Contents, before: Any, now: Any) -> Iterator[C
 
 
 def _whole(trace: Session, place: Contents, before: Any, now: Any) -> Change:
-    """All of a container: which of its elements went where depends on what they were."""
+    """All of a container: what went where in it depends on what there was."""
     trace.guards[place.key] = Guard(lambda: _same(before, place.get()), str(place))
     value = now if isinstance(now, list | dict) else list(now)
     return Change(place.key, place, before, value, place.set)
