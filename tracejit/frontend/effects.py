@@ -75,13 +75,11 @@ def effects_of(trace: Session) -> tuple[list[Effect], list[Atom]]:
     return effects, atoms
 
 
-def undo_outside(mark: int = 0) -> None:
-    """Put the outside back as it was when the log had `mark` entries."""
-    log = session().log
-    for write in reversed(log[mark:]):
+def undo_outside() -> None:
+    """Put the outside back as it was before staging."""
+    for write in reversed(session().log):
         if outlives(write.target):
             write.undo()
-    log[mark:] = [write for write in log[mark:] if not outlives(write.target)]
 
 
 def holding(mark: int) -> list[Place]:
