@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops import numpy_cases, numpy_cases_math
+from tests.ops import numpy_cases, numpy_cases_masks, numpy_cases_math
 
 #: Arguments: what an expression names of these it is a function of.
 SAMPLES: dict[str, Any] = {
@@ -44,6 +44,7 @@ SECTIONS = {
     "Products": numpy_cases_math.PRODUCTS,
     "Series and polynomials": numpy_cases_math.SERIES,
     "Methods and indexing of arrays": numpy_cases_math.METHODS,
+    "Elements picked by a mask": numpy_cases_masks.MASKS,
     "Settings, types, and the rest": numpy_cases_math.STATE,
 }
 ROUTINES = {name: r for section in SECTIONS.values() for name, r in section.items()}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ImpureCallError, StagingError
-from tracejit.frontend import draws, trips
+from tracejit.frontend import draws, masked, trips
 from tracejit.frontend.box import Box, from_plain, has_box, leaves
 from tracejit.frontend.branches import choose, traced, truth
 from tracejit.frontend.builtin_calls import type_of
@@ -67,6 +67,8 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
         program = _of_traced_length(fn, args, kwargs)
         if program is not None:
             return program(*map(_whole, args), **kwargs)
+        if any(type(a) is masked.Masked for a in args) and fn in masked.PROGRAMS:
+            return masked.run(fn, *args, **kwargs)
     handler = _SPECIAL.get(fn) if _hashable(fn) else None
     if handler is not None:
         return handler(*map(imported, args), **kwargs)
@@ -87,9 +89,9 @@ def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
     owner = getattr(fn, "__self__", None)
     if isinstance(fn, BuiltinFunctionType) and isinstance(owner, CONTAINERS):
         return _container_method(owner, fn, args, kwargs)
-    run = type(fn).__call__ if callable(fn) else None
-    if isinstance(run, FunctionType):
-        return call(run, fn, *args, **kwargs)
+    called = type(fn).__call__ if callable(fn) else None
+    if isinstance(called, FunctionType):
+        return call(called, fn, *args, **kwargs)
     return _foreign(fn, args, kwargs)
 
 

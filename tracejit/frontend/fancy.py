@@ -24,14 +24,13 @@ from tracejit.frontend.box import (
     Box,
     as_box,
     box_of,
-    copied,
     from_plain,
     is_static,
     operand,
     plain,
 )
 from tracejit.frontend.lens import Part, c_ordered
-from tracejit.frontend.masked import Masked, same_value
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom
 from tracejit.ops.numpy_names import emit, where
@@ -146,10 +145,6 @@ def plan(box: Box, entries: list[Any]) -> Plan:
 
 def gather(box: Box, entries: list[Any]) -> Any:
     """`box[key]`, a copy."""
-    masks = [k for k, e in enumerate(entries) if type(e) is Box and _is_mask(e)]
-    if masks == [0] and all(e == slice(None) for e in entries[1:]):
-        _require_fit(entries[0], box, 0)
-        return Masked(copied(box), copied(entries[0]))
     entries = _settle(entries)
     if box.known and all(map(_static_entry, entries)):
         return from_plain(box.array[tuple(_plain_entry(e) for e in entries)])
@@ -171,10 +166,6 @@ def scatter(
     """`box[key] = value`; `scatter_add` adds instead, as often as a cell is named."""
     if isinstance(value, list | tuple):
         value = as_box(value)
-    masks = [k for k, e in enumerate(entries) if type(e) is Box and _is_mask(e)]
-    if masks:
-        _write_masked(box, entries, masks, value)
-        return
     entries = _settle(entries)
     static = all(map(_static_entry, entries)) and is_static(value)
     if static and prim == "scatter_set" and box.stays_known():
@@ -214,52 +205,21 @@ def _plain_entry(entry: Any) -> Any:
     return plain(entry)
 
 
-def _is_mask(entry: Box) -> bool:
-    return entry.aval.dtype == BOOL and not is_static(entry)
+def is_traced_mask(entry: Any) -> bool:
+    """Whether an entry of a key is a mask that is only known when the program runs."""
+    return type(entry) is Box and entry.aval.dtype == BOOL and not is_static(entry)
 
 
-def _write_masked(box: Box, entries: list[Any], masks: list[int], value: Any) -> None:
+def write_masked(place: Masked, value: Any) -> None:
     """`box[mask] = value` for a traced mask: chosen element by element."""
-    loc = current_trace().builder.loc
-    whole = [e for k, e in enumerate(entries) if k not in masks]
-    if len(masks) > 1 or any(e != slice(None) for e in whole):
-        raise DataDependentShapeError(
-            "a traced mask together with other indices",
-            loc,
-            "a mask alone, on a view: `row = A[i]; row[mask] = v`",
-        )
-    mask, lead = entries[masks[0]], masks[0]
-    _require_fit(mask, box, lead)
-    shape = box.aval.shape
-    if type(value) is Masked:
-        same = same_value(value.mask.read(), mask.read())
-        if not same or value.values.aval.shape != shape:
-            value.refuse("elements picked by another mask may be more or fewer")
-        new = convert(value.values.read(), box.aval.dtype)
-        box.write(_chosen(mask, new, box, lead))
-        return
-    rest = shape[lead + mask.aval.ndim :]
-    new = convert(operand(value), box.aval.dtype)
-    if new.aval.ndim > len(rest) and new.aval.shape[:1] != (1,):
-        raise DataDependentShapeError(
-            "the value has an axis that runs along the elements that a traced mask "
-            "picks: how many there are depends on data",
-            loc,
-            "A = np.where(mask, values_of_full_shape, A)",
-        )
-    box.write(_chosen(mask, fit(new, rest), box, lead))
+    box = place.values
+    if isinstance(value, list | tuple):
+        value = as_box(value)
+    new = convert(operand(place.whole(value)), box.aval.dtype)
+    box.write(where(place.spread(), fit(new, box.aval.shape), box.read()))
 
 
-def _chosen(mask: Box, new: Atom, box: Box, lead: int) -> Atom:
-    """`new` where the mask, whose first axis is the box's axis `lead`, holds."""
-    flat = mask.read()
-    ones = (1,) * (box.aval.ndim - lead - mask.aval.ndim)
-    if ones:
-        flat = emit("reshape", flat, shape=mask.aval.shape + ones)
-    return where(flat, new, box.read())
-
-
-def _require_fit(mask: Box, box: Box, lead: int) -> None:
+def require_fit(mask: Box, box: Box, lead: int) -> None:
     """A mask must have the extents of the axes that it picks along."""
     shape = box.aval.shape
     if mask.aval.shape != shape[lead : lead + mask.aval.ndim]:

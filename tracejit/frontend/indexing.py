@@ -23,6 +23,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.lens import Part, Reshaped
+from tracejit.frontend.masked import Masked, is_picked, mask_of
 from tracejit.frontend.ragged import NEW, WHOLE, Ragged, Span
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.promote import convert, fit
@@ -106,12 +107,56 @@ def _ragged_view(box: Box, part: Part, new: list[int]) -> Ragged:
     return Ragged(view, axes)
 
 
+def masked_part(box: Box, entries: list[Any]) -> Masked | None:
+    """What a key picks by one traced mask beside basic indices; values are a view."""
+    at = [k for k, e in enumerate(entries) if fancy.is_traced_mask(e)]
+    arrays = sum(map(fancy.is_array, entries))
+    if len(at) != 1 or arrays != 1:
+        return None
+    mask, (before, after) = entries[at[0]], (entries[: at[0]], entries[at[0] + 1 :])
+    fancy.require_fit(mask, box, sum(map(fancy.axes_taken, before)))
+    all_of_it = [slice(None)] * mask.aval.ndim
+    view = view_of(box, *part_of([*before, *all_of_it, *after], box.aval.shape))
+    lead = sum(e is None or isinstance(e, slice) for e in before)
+    advanced = [k for k, e in enumerate(entries) if not _is_basic(e)]
+    if lead and advanced[-1] - advanced[0] != len(advanced) - 1:
+        # An integer apart from the mask: NumPy puts what is picked first.
+        m, ndim = mask.aval.ndim, view.aval.ndim
+        picked = tuple(range(lead, lead + m))
+        view = view.transposed((*picked, *(k for k in range(ndim) if k not in picked)))
+        lead = 0
+    return Masked(view, mask, lead)
+
+
+def _is_basic(entry: Any) -> bool:
+    return entry is None or isinstance(entry, slice)
+
+
+def _at_picked(box: Box, key: Any) -> Masked:
+    """`box[indices]`, where the indices were picked by a traced mask."""
+    entries = key if isinstance(key, tuple) else (key,)
+    first = entries[0]
+    if any(e.ndim != 1 for e in entries) or len(entries) > box.aval.ndim:
+        first.refuse("an index needs to know")
+    indices = tuple([first.whole(e) for e in entries])
+    values = fancy.gather(box, expand(indices, box.aval.ndim))
+    return Masked(values, first.mask, 0, True)
+
+
 def getitem(box: Box, key: Any) -> Any:
     """`box[key]`."""
     _require_array(box, box.kind == "python", "is not subscriptable")
+    if is_picked(key):
+        mask = mask_of(key)
+        if mask is None:
+            return _at_picked(box, key)
+        key = mask
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
-        return fancy.gather(box, entries)
+        found = masked_part(box, entries)
+        if found is None:
+            return fancy.gather(box, entries)
+        return Masked(copied(found.values), copied(found.mask), found.lead)
     part, new = part_of(entries, box.aval.shape)
     if _is_ragged(part):
         return view_of(box, part, new)
@@ -143,9 +188,18 @@ def setitem(box: Box, key: Any, value: Any) -> None:
     """`box[key] = value`."""
     _require_array(box, box.kind != "array", "does not support item assignment")
     box.require_writable()
+    if is_picked(key):
+        first = key[0] if isinstance(key, tuple) else key
+        key = mask_of(key)
+        if key is None:
+            first.refuse("a write at computed indices needs to know")
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
-        fancy.scatter(box, entries, value)
+        place = masked_part(box, entries)
+        if place is None:
+            fancy.scatter(box, entries, value)
+        else:
+            fancy.write_masked(place, value)
         return
     part, new = part_of(entries, box.aval.shape)
     view = view_of(box, part, new)

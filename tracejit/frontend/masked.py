@@ -1,9 +1,12 @@
 """`A[mask]` where the mask is traced: elements of which nobody knows how many.
 
-They can be computed with one by one, summed up, and stored where they, or others picked
-by the same mask, came from: `A[mask] += v`, `A[mask] = np.sqrt(B[mask])`,
-`np.mean(A[mask])`. That is done on the whole array and chosen at the end. All else
-needs their number to be known, and is an error.
+They can be computed with one by one, summed up, picked from again, and stored where
+they, or others picked by the same mask, came from: `A[mask] += v`,
+`A[mask, 0] = np.sqrt(B[mask])`, `np.mean(A[mask])`. That is done on the whole array and
+chosen at the end. All else needs their number to be known, and is an error.
+
+`np.nonzero(mask)` is of the same kind: the indices of those elements. What NumPy's
+functions do on them is in `masked_calls`.
 """
 
 from __future__ import annotations
@@ -13,40 +16,108 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tracejit.base.errors import DataDependentShapeError
-from tracejit.frontend.box import HANDLERS, Box, box_of, call
+from tracejit.base.errors import DataDependentShapeError, IndexRangeError
+from tracejit.frontend.box import (
+    HANDLERS,
+    Box,
+    as_box,
+    box_of,
+    call,
+    copied,
+    known_box,
+)
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Eqn, Literal
 from tracejit.ops.control import Failure, check
 from tracejit.ops.numpy_names import FUNCTIONS, emit
-from tracejit.ops.promote import broadcast_to
+from tracejit.ops.promote import BOOL, broadcast_to, convert
+
+#: What NumPy's functions do on such elements; `masked_calls` fills it.
+PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 class Masked:
     """Elements of `values` (of any value where `mask` is False).
 
-    `safe` says that the others are values that a picked element could have, too: no
-    function of them is infinite or NaN where those of the picked ones are not.
+    The mask lies along the axes of `values` from `lead` on; what it picks is one axis,
+    in their place. `safe` says that the others are values that a picked element could
+    have, too: no function of them is infinite or NaN where those of the picked ones
+    are not. `axis`: they are the indices along this axis of what the mask picks.
     """
 
-    __slots__ = ("mask", "safe", "values")
+    __slots__ = ("axis", "lead", "mask", "safe", "values")
     __array_priority__ = 1001.0
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, values: Box, mask: Box, safe: bool = False):
-        self.values, self.mask, self.safe = values, mask, safe
+    def __init__(self, values: Box, mask: Box, lead: int = 0, safe: bool = False):
+        self.values, self.mask, self.lead, self.safe = values, mask, lead, safe
+        self.axis: int | None = None
+
+    # What there is --------------------------------------------------------------------
+
+    @property
+    def rest(self) -> int:
+        """How many axes come after those of the mask."""
+        return self.values.aval.ndim - self.mask.aval.ndim - self.lead
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The axes of the values along which the mask lies."""
+        return tuple(range(self.lead, self.lead + self.mask.aval.ndim))
+
+    @property
+    def count(self) -> Any:
+        """How many elements the mask picks: a traced number."""
+        return HANDLERS[int](call(np.sum, self.mask))
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        shape, end = self.values.aval.shape, self.lead + self.mask.aval.ndim
+        return (*shape[: self.lead], self.count, *shape[end:])
+
+    @property
+    def size(self) -> Any:
+        shape = list(self.shape)
+        count = shape.pop(self.lead)
+        return count * int(np.prod(shape))
+
+    @property
+    def ndim(self) -> int:
+        return self.lead + 1 + self.rest
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.values.aval.dtype
+
+    def like(self, values: Box) -> Masked:
+        """Elements of other values, picked by the same mask, with as many axes after.
+
+        They were computed from values that are safe.
+        """
+        lead = values.aval.ndim - self.mask.aval.ndim - self.rest
+        return Masked(values, self.mask, lead, True)
+
+    # Whole arrays ---------------------------------------------------------------------
 
     def whole(self, other: Any) -> Any:
         """Another operand, to be computed with the whole array."""
         if type(other) is Masked:
             if not same_value(other.mask.read(), self.mask.read()):
                 self.refuse("elements picked by two masks cannot be paired")
+            if other.rest != self.rest:
+                self.refuse("they are paired with elements of other shapes")
             return other.everywhere()
-        if type(other) is Box:
-            rest = self.values.aval.ndim - self.mask.aval.ndim
-            if other.aval.ndim > rest:
-                self.refuse("an array cannot be paired with elements picked by a mask")
-        return other
+        if not isinstance(other, Box | np.ndarray):
+            return other
+        other = as_box(other)
+        shape = other.aval.shape
+        place = len(shape) - self.rest - 1
+        if place < 0:
+            return other
+        if shape[place] != 1:
+            self.refuse("an array cannot be paired with elements picked by a mask")
+        ones = (1,) * self.mask.aval.ndim
+        return other.reshape((*shape[:place], *ones, *shape[place + 1 :]))
 
     def everywhere(self) -> Box:
         """The whole array, with a picked element in place of those that are not.
@@ -54,44 +125,80 @@ class Masked:
         Else `log` of a number that was left out would be infinite, and its slope, times
         a cotangent of 0, NaN.
         """
-        if not self.safe:
-            mask, values = self.mask, self.values
-            rest = values.aval.shape[mask.aval.ndim :]
-            rows = values.reshape((mask.aval.size, *rest))
-            one = rows[call(np.argmax, mask.reshape(-1))]
-            chosen = FUNCTIONS[np.where](self.spread(), values.read(), one.read())
-            self.values, self.safe = box_of(chosen), True
-        return self.values
+        if self.safe:
+            return self.values
+        values, mask = self.values.read(), self.mask.read()
+
+        def emitted() -> Box:
+            first = call(np.argmax, self.mask.reshape(-1))
+            one = self.flattened()[(slice(None),) * self.lead + (first,)]
+            shape = list(self.values.aval.shape)
+            for k in self.places:
+                shape[k] = 1
+            return self.chosen(self.values, as_box(one).reshape(tuple(shape)))
+
+        key = "everywhere", values, mask, self.lead
+        return current_trace().memoized(key, emitted)
+
+    def chosen(self, values: Any, other: Any) -> Box:
+        """The values where the mask holds, elsewhere `other`."""
+        dtype = values.aval.dtype
+        sides = [convert(as_box(v).read(), dtype) for v in (values, other)]
+        return box_of(FUNCTIONS[np.where](self.spread(), *sides))
+
+    def flattened(self, values: Any = None) -> Box:
+        """The values (or others) with one axis in place of those of the mask."""
+        values = self.values if values is None else values
+        shape, end = values.aval.shape, self.lead + self.mask.aval.ndim
+        return values.reshape((*shape[: self.lead], self.mask.aval.size, *shape[end:]))
 
     def spread(self) -> Atom:
         """The mask with as many axes as the values."""
         mask, values = self.mask.read(), self.values.aval
-        ones = (1,) * (values.ndim - mask.aval.ndim)
-        if ones:
-            mask = emit("reshape", mask, shape=mask.aval.shape + ones)
+        if self.rest:
+            mask = emit("reshape", mask, shape=mask.aval.shape + (1,) * self.rest)
         return broadcast_to(mask, values.shape)
 
-    @property
-    def size(self) -> Any:
-        """How many elements there are: a traced number."""
-        count = call(np.sum, self.mask)
-        rest = self.values.aval.shape[self.mask.aval.ndim :]
-        return HANDLERS[int](count) * int(np.prod(rest))
-
-    @property
-    def ndim(self) -> int:
-        return 1 + self.values.aval.ndim - self.mask.aval.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.values.aval.dtype
+    # Views and copies -----------------------------------------------------------------
 
     def astype(self, dtype: Any, **options: Any) -> Masked:
         """A cast of every element."""
-        return Masked(self.values.astype(dtype, **options), self.mask, self.safe)
+        values = self.values.astype(dtype, **options)
+        return Masked(values, self.mask, self.lead, self.safe)
 
     def copy(self) -> Masked:
-        return self
+        """The same elements, of which there is no alias."""
+        return Masked(copied(self.values), self.mask, self.lead, self.safe)
+
+    def flatten(self, order: str = "C") -> Masked:
+        """A copy with one axis."""
+        return self.ravel(order).copy()
+
+    def ravel(self, order: str = "C") -> Masked:
+        """One axis of all elements."""
+        if self.ndim == 1:
+            return self
+        if order != "C":
+            self.refuse("their order in memory needs to know")
+        return Masked(self.values, box_of(self.spread()), 0, self.safe)
+
+    def reshape(self, *shape: Any) -> Masked:
+        """`reshape(-1)`; no other shape is known to fit."""
+        if shape not in ((-1,), ((-1,),), ([-1],)):
+            self.refuse("a shape needs to know")
+        return self.ravel()
+
+    @property
+    def T(self) -> Masked:
+        """The transpose of a matrix."""
+        if self.ndim == 1:
+            return self
+        if self.ndim > 2:
+            self.refuse(".T of more than two axes needs to know")
+        ndim, m = self.values.aval.ndim, self.mask.aval.ndim
+        perm = (*range(m, ndim), *range(m)) if self.rest else (*range(1, ndim), 0)
+        values = self.values.transposed(perm)
+        return Masked(values, self.mask, 1 - self.lead, self.safe)
 
     def refuse(self, why: str) -> NoReturn:
         """The number of elements is needed: staging begins again, or gives up."""
@@ -102,16 +209,17 @@ class Masked:
             "np.where(mask, x, 0) in place of x[mask], with one name for one mask",
         )
 
+    # Protocols ------------------------------------------------------------------------
+
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kw: Any) -> Any:
+        if ufunc is np.matmul and method == "__call__":
+            return run(ufunc, *args, **kw)
         if method != "__call__" or kw:
             self.refuse(f"np.{ufunc.__name__}.{method} needs to know")
         return HANDLERS["ufunc"](ufunc, method, *args)
 
     def __array_function__(self, fn: Any, types: Any, args: Any, kw: Any) -> Any:
-        program = REDUCTIONS.get(fn)
-        if program is None or type(args[0]) is not Masked:
-            self.refuse(f"np.{fn.__name__} needs to know")
-        return program(*args, **kw)
+        return run(fn, *args, **kw)
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self.refuse("an array needs to know")
@@ -119,10 +227,16 @@ class Masked:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "py_func":
             raise AttributeError(name)
-        program = REDUCTIONS.get(getattr(np, name, None))
-        if program is None:
+        fn = getattr(np, name, None)
+        if fn not in PROGRAMS:
             self.refuse(f".{name} needs to know")
-        return lambda *args, **kw: program(self, *args, **kw)
+        return lambda *args, **kw: run(fn, self, *args, **kw)
+
+    def __matmul__(self, other: Any) -> Any:
+        return run(np.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return run(np.matmul, other, self)
 
     def __len__(self) -> NoReturn:
         self.refuse("len() needs to know")
@@ -133,53 +247,104 @@ class Masked:
     def __bool__(self) -> NoReturn:
         self.refuse("a decision needs to know")
 
-    def __getitem__(self, key: Any) -> NoReturn:
-        self.refuse("an index needs to know")
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        self.refuse("a part of them cannot be written to")
+
+    # Picking again --------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        """One of them, a part of each, or those that a second mask picks."""
+        first, *more = key if isinstance(key, tuple) else (key,)
+        if self.lead:
+            self.refuse("an index needs to know")
+        if isinstance(first, slice) and first == slice(None):
+            key = (*(slice(None),) * self.mask.aval.ndim, *more)
+            return Masked(self.values[key], self.mask, 0, self.safe)
+        if type(first) is Masked and first.dtype == BOOL and first.ndim == 1:
+            values = self.whole_rows(first)
+            mask = call(np.logical_and, self.mask, first.everywhere())
+            picked = Masked(values, mask)
+            return picked[(slice(None), *more)] if more else picked
+        if not (isinstance(first, int | np.integer) or is_scalar_index(first)):
+            self.refuse("an index needs to know")
+        return self.flattened()[(self.place_of(first), *more)]
+
+    def whole_rows(self, mask: Masked) -> Box:
+        """The values, to be picked from by a mask that was picked by the same one."""
+        if not same_value(mask.mask.read(), self.mask.read()):
+            self.refuse("elements picked by two masks cannot be paired")
+        return self.values
+
+    def order(self) -> Box:
+        """The places of all elements, those that are picked first."""
+        key = "order", self.mask.read()
+        left_out = call(np.logical_not, self.mask.reshape(-1))
+        return current_trace().memoized(key, lambda: call(np.argsort, left_out))
+
+    def place_of(self, k: Any) -> Any:
+        """Where, among all, the element number `k` of the picked ones stands."""
+        place: Any = as_box(k)
+        count = self.count
+        if not isinstance(k, int) or k < 0:
+            place = place + call(np.where, place < 0, count, 0)
+        fits = call(np.logical_and, place >= 0, place < count)
+        text = "index is out of bounds for the elements that a mask picks"
+        failure = Failure(IndexRangeError, (text,), current_trace().builder.loc)
+        check(convert(fits.read(), BOOL), error=failure)
+        if isinstance(k, int) and k == 0:
+            return call(np.argmax, self.mask.reshape(-1))
+        return self.order()[call(np.clip, place, 0, self.mask.aval.size - 1)]
 
 
-# Reductions of them -------------------------------------------------------------------
+def is_scalar_index(x: Any) -> bool:
+    """Whether it is a traced integer."""
+    return type(x) is Box and not x.aval.shape and x.aval.dtype.kind in "iu"
 
 
-def _reduction(fn: Any) -> Callable[..., Any]:
-    def program(x: Masked, axis: Any = None, *args: Any, **options: Any) -> Any:
-        """Over all elements, or, by `axis=0`, over those that the mask picks."""
-        if axis not in (None, 0) or "keepdims" in options or "where" in options:
-            x.refuse(f"np.{fn.__name__} with these options needs to know")
-        axes = None if axis is None else tuple(range(x.mask.aval.ndim))
-        if fn in _EXTREMA:
-            options.setdefault("initial", _EXTREMA[fn](x))
-        where = box_of(x.spread())
-        return call(fn, x.values, axes, *args, where=where, **options)
-
-    return program
+def run(fn: Any, *args: Any, **kwargs: Any) -> Any:
+    """A NumPy function, with elements picked by a mask among its arguments."""
+    program = PROGRAMS.get(fn)
+    if program is None:
+        found = next(a for a in (*args, *kwargs.values()) if type(a) is Masked)
+        found.refuse(f"np.{getattr(fn, '__name__', fn)} needs to know")
+    return program(*args, **kwargs)
 
 
-def _limit(low: bool) -> Callable[[Masked], Any]:
-    """What a maximum (or minimum) of some elements starts from."""
-
-    def start(x: Masked) -> Any:
-        message = "zero-size array to reduction operation which has no identity"
-        failure = Failure(ValueError, (message,), current_trace().builder.loc)
-        check(call(np.any, x.mask).read(), error=failure)
-        if x.dtype.kind == "f":
-            return -np.inf if low else np.inf
-        limits = np.iinfo(x.dtype)
-        return int(limits.min if low else limits.max)
-
-    return start
+def elementwise(fn: Callable[..., Any], *args: Any) -> Any:
+    """A function of each element, at least one operand being a `Masked`."""
+    model = max((a for a in args if type(a) is Masked), key=lambda a: a.ndim)
+    out = fn(*[model.whole(a) for a in args])
+    return tuple(map(model.like, out)) if isinstance(out, tuple) else model.like(out)
 
 
-_EXTREMA = {np.max: _limit(True), np.min: _limit(False)}
+# Indices of elements ------------------------------------------------------------------
 
-REDUCTIONS: dict[Any, Callable[..., Any]] = {
-    **{fn: _reduction(fn) for fn in (np.sum, np.prod, np.mean, np.var, np.std)},
-    **{fn: _reduction(fn) for fn in (np.any, np.all, np.max, np.min)},
-    np.amax: _reduction(np.max),
-    np.amin: _reduction(np.min),
-    np.count_nonzero: lambda x: REDUCTIONS[np.sum](x != 0),
-    np.size: lambda x: x.size,
-    np.ndim: lambda x: x.ndim,
-}
+
+def nonzero(mask: Box) -> tuple[Masked, ...]:
+    """`np.nonzero(mask)`: the indices along each axis of what a traced mask picks."""
+    shape = mask.aval.shape
+    found = []
+    for k, n in enumerate(shape):
+        ones = tuple([n if k == j else 1 for j in range(len(shape))])
+        grid = known_box(np.arange(int(n)).reshape(ones))
+        indices = Masked(call(np.broadcast_to, grid, shape), mask)
+        indices.axis = k
+        found.append(indices)
+    return tuple(found)
+
+
+def is_picked(key: Any) -> bool:
+    """Whether a key consists of picked indices alone."""
+    entries = key if isinstance(key, tuple) else (key,)
+    return bool(entries) and all(type(e) is Masked for e in entries)
+
+
+def mask_of(key: Any) -> Box | None:
+    """The mask, if a key consists of the indices of all that it picks."""
+    entries = key if isinstance(key, tuple) else (key,)
+    mask = entries[0].mask
+    axes = [e.axis if e.mask is mask else None for e in entries]
+    return mask if axes == list(range(mask.aval.ndim)) else None
 
 
 # Masks that are computed twice --------------------------------------------------------

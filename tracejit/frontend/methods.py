@@ -11,6 +11,7 @@ from tracejit.base.errors import OperandTypeError, ShapeMismatchError, TracedVal
 from tracejit.frontend import numpy_calls, views
 from tracejit.frontend.box import Box, call, copied
 from tracejit.frontend.indexing import assign, same_view
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.numpy_calls import astype
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.trace import current_trace
@@ -91,7 +92,8 @@ def _view(self: Box, *args: Any, **kwargs: Any) -> Box:
 
 
 def _product(self: Box, other: Any) -> Any:
-    return NotImplemented if type(other) is Ragged else call(np.matmul, self, other)
+    theirs = type(other) in (Masked, Ragged)
+    return NotImplemented if theirs else call(np.matmul, self, other)
 
 
 def _is_integer(self: Box) -> Any:

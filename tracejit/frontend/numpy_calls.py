@@ -88,6 +88,10 @@ _ARRAYS: dict[Any, int] = {
 }
 
 
+#: Options that are arrays, for which lists may stand.
+_ARRAY_OPTIONS = {"where", "weights", "prepend", "append", "to_begin", "to_end"}
+
+
 def _operand(x: Any, numbers: bool = False) -> Any:
     """Arrays and floats as Atoms; an axis, an extent, a name or an option stays."""
     if type(x) is Box and isinstance(x.value, Literal) and x.aval.dtype.kind in "ib":
@@ -207,17 +211,19 @@ class Binding:
             elif name is None:
                 placed.append(_listed(value) if place < self.arrays else value)
             elif name == self.our_name(place):
-                placed.append(self.settled(value))
+                placed.append(self.settled(name, value))
             else:
-                named[name] = self.settled(value)
+                named[name] = self.settled(name, value)
         for name, value in kwargs.items():
             if name in self.names and name not in self.defaults:
                 name = self.our_name(self.names.index(name)) or name
-            named[name] = self.settled(value) if name in self.defaults else value
+            named[name] = self.settled(name, value) if name in self.defaults else value
         return placed, {k: v for k, v in named.items() if self.says_something(k, v)}
 
-    def settled(self, option: Any) -> Any:
+    def settled(self, name: str, option: Any) -> Any:
         """An option; of linear algebra (which norm? how small is zero?) a known one."""
+        if name in _ARRAY_OPTIONS:
+            return _listed(option)
         number = type(option) is Box and not option.aval.shape
         return plain(option) if self.of_matrices and number else option
 

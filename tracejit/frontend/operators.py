@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tracejit.frontend.box import (
     operand,
     plain,
 )
-from tracejit.frontend.masked import Masked
+from tracejit.frontend.masked import Masked, elementwise
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Literal
@@ -56,13 +57,8 @@ _FORMS: dict[Any, Callable[[affine.Form, affine.Form], affine.Form | None]] = {
 
 def apply(ufunc: np.ufunc, *args: Any, dtype: Any = None) -> Any:
     """`ufunc(*args)`, where at least one is a box: a box, or several."""
-    for a in args:
-        if type(a) is Masked:
-            whole = [a.whole(other) for other in args]
-            out = apply(ufunc, *whole, dtype=dtype)
-            if isinstance(out, tuple):
-                return tuple([Masked(x, a.mask, True) for x in out])
-            return Masked(out, a.mask, True)
+    if any(type(a) is Masked for a in args):
+        return elementwise(partial(apply, ufunc, dtype=dtype), *args)
     if all(map(is_static, args)):
         values = [plain(a) for a in args]
         kwargs = {} if dtype is None else {"dtype": dtype}
@@ -298,7 +294,10 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Box, Any], Any]:
         other = _coerced(other)
         if other is NotImplemented:
             return other
-        if type(self) is Masked or self.kind != "array":
+        if type(self) is Masked:
+            apply_in_place(ufunc, self.values, self.everywhere(), self.whole(other))
+            return self
+        if self.kind != "array":
             return apply(ufunc, self, other)
         return apply_in_place(ufunc, self, self, other)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError
+from tracejit.frontend import masked
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
@@ -24,6 +25,7 @@ from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import ravel
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_reduce import normal_axis
+from tracejit.ops.promote import BOOL
 
 
 def _along(box: Box, axis: int, index: Any) -> Any:
@@ -101,15 +103,20 @@ def fill_diagonal(x: Any, value: Any, wrap: bool = False) -> None:
 
 
 def nonzero(x: Any) -> Any:
-    """`np.nonzero`: how many there are must be known."""
+    """`np.nonzero`: of a traced array, indices of which nobody knows how many."""
     if is_static(x):
         return on_plain(np.nonzero, (x,), {})
     x.concrete()
-    raise DataDependentShapeError(
-        "how many elements are not zero depends on data",
-        current_trace().builder.loc,
-        "a mask: np.where(x != 0, …, 0)",
-    )
+    return masked.nonzero(x if x.aval.dtype == BOOL else x != 0)
+
+
+def argwhere(x: Any) -> Any:
+    """`np.argwhere`: a row of indices for each."""
+    found = nonzero(x)
+    if type(found[0]) is not masked.Masked:
+        return call(np.transpose, call(np.asarray, found))
+    rows = call(np.stack, [indices.values for indices in found], axis=-1)
+    return masked.Masked(rows, found[0].mask)
 
 
 def where(condition: Any, *sides: Any) -> Any:
@@ -141,7 +148,7 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {
     np.fill_diagonal: fill_diagonal,
     np.nonzero: nonzero,
     np.flatnonzero: lambda x: nonzero(ravel(x))[0],
-    np.argwhere: lambda x: call(np.transpose, call(np.asarray, nonzero(x))),
+    np.argwhere: argwhere,
     np.where: where,
 }
 for _fn, _program in _PROGRAMS.items():

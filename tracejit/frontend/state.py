@@ -12,6 +12,7 @@ import numpy as np
 from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.aliases import same_array
 from tracejit.frontend.box import Box, box_of
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.outside import (
     attribute,
     imported,
@@ -193,7 +194,8 @@ def users_method(obj: Any, name: str) -> FunctionType | None:
 
 def iop(symbol: str, old: Any, value: Any) -> Any:
     """`old += value` and its like; the new value of the target."""
-    if not isinstance(old, Box | Ragged | int | float | np.ndarray | _CONTAINERS):
+    plainly = Box | Masked | Ragged | int | float | np.ndarray | _CONTAINERS
+    if not isinstance(old, plainly):
         method = users_method(old, f"__{symbol}__")
         if method is not None:
             return session().call(method, old, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,7 @@ def nanvar(
 
 
 @library(np.nanstd)
+@wraps(nanvar, assigned=())
 def nanstd(*args: Any, **options: Any) -> Any:
     """`np.nanstd`."""
     return call(np.sqrt, nanvar(*args, **options))

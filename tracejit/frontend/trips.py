@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracejit.frontend.box import Box
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.ragged import Ragged
 from tracejit.ir.aval import Extent
 from tracejit.ops.promote import interval_of
@@ -95,6 +96,9 @@ def trips_of(value: Any) -> Trips | None:
         return Trips(0, value.aval.shape[0], 1, lambda i: value[i])
     if isinstance(value, Ragged):
         return Trips(0, value.shape[0], 1, value.__getitem__)
+    if isinstance(value, Masked):
+        value.order()  # once, before the loop
+        return Trips(0, value.shape[0], 1, lambda i: value[i])
     return None
 
 

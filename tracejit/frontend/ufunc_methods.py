@@ -167,7 +167,8 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, *operands: Any) -> None:
         raise outside(x)
     x.require_writable()
     entries = expand(key, x.aval.ndim)
-    if not any(map(fancy.is_array, entries)):
+    once = any(map(fancy.is_traced_mask, entries))
+    if once or not any(map(fancy.is_array, entries)):
         x[key] = apply(ufunc, getitem(x, key), *operands)
     elif ufunc in (np.add, np.subtract):
         value: Any = as_box(*operands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -281,6 +282,7 @@ def var(
 
 
 @implements(np.std)
+@wraps(var, assigned=())
 def std(*args: Any, **kwargs: Any) -> Atom:
     """`np.std`: the square root of the variance; its derivative at 0 is 0."""
     return root_of_sum(var(*args, **kwargs))

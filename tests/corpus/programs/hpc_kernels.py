@@ -425,3 +425,50 @@ def great_circle(theta_1, phi_1, theta_2, phi_2):
         + np.cos(theta_1) * np.cos(theta_2) * np.sin((phi_2 - phi_1) / 2) ** 2
     )
     return 2 * np.arctan2(np.sqrt(temp), np.sqrt(1 - temp))
+
+
+@program(lambda rng: (rng.normal(size=(6, 3)), 0.3))
+def thresholded_in_place(x, eps):
+    big = np.abs(x) > eps
+    x[~big] = 0
+    x[big] -= eps * np.sign(x[big])
+    x[x > 1.5] = 1.5
+    rows = x.sum(axis=1) > 0
+    x[rows] *= 2
+    x[rows, 0] += 1
+    return x, np.sum(x[big]), x[big].mean()
+
+
+@program(lambda rng: (rng.normal(size=(6, 2)), 1.4))
+def neighbours_by_where(pos, cutoff):
+    force = np.zeros_like(pos)
+    count = 0
+    for i in range(len(pos)):
+        d = pos - pos[i]
+        r2 = np.sum(d**2, axis=1)
+        near = np.where((r2 < cutoff**2) & (r2 > 0))[0]
+        count += len(near)
+        for j in near:
+            force[i] += d[j] / (r2[j] + 0.1)
+    return force, count
+
+
+@program(lambda rng: (rng.normal(size=8), 0.2))
+def threshold_statistics(signal, level):
+    above = signal[signal > level]
+    if len(above) == 0:
+        return 0.0
+    first = np.argmax(signal > level)
+    spread = np.sqrt(np.dot(above - above.mean(), above - above.mean()) / len(above))
+    return spread + above[0] * above[-1] + signal[first] + np.median(above)
+
+
+@program(lambda rng: (rng.normal(size=(5, 4)), rng.random(5), 0.5))
+def masked_rows_and_columns(A, w, t):
+    heavy = w > t
+    A[heavy, 0] = 1.0
+    A[heavy, 1:3] *= w[heavy][:, None]
+    cols = A[0] > 0
+    A[:, cols] -= A[:, cols].mean(axis=0)
+    A[2, cols] = 0
+    return A, A[heavy].T @ w[heavy]
