@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.api.jit import Jit
 from tracejit.api.reverse import Grad
 from tracejit.backend.numba_build import compile_program
 from tracejit.ir.program import Program
-from tracejit.optimize.passes import optimize
-from tracejit.runtime.dispatch import Dispatcher, Options
+from tracejit.runtime.dispatch import Dispatcher, Options, Transform
 from tracejit.transform.jvp import jvp
 from tracejit.transform.vjp import vjp
 
@@ -55,17 +54,25 @@ def _at_stage(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], stage: str
 ) -> Any:
     user = fn.py_func if isinstance(fn, Dispatcher) else fn
-    plain = Jit(user, Options("numpy"))
-    staged, program = plain.trace(plain.bind(args, kwargs))
-    if stage == "staged":
-        return staged.program
-    if stage == "clean":
-        return program
-    wrt = [k for k, v in enumerate(program.inputs) if v.aval.inexact]
+    options = Options("numpy")
+    if stage in ("staged", "clean"):
+        plain = Jit(user, options)
+        staged, program = plain.trace(plain.bind(args, kwargs))
+        return staged.program if stage == "staged" else program
+    derived = Dispatcher(user, _in_all_floats(vjp), options)
     if stage == "tangent":
-        return optimize(jvp(program, wrt))
-    if isinstance(fn, Grad):
-        adjoint = fn.trace(fn.bind(args, kwargs))[1]
-    else:
-        adjoint = optimize(vjp(program, wrt))
-    return adjoint if stage == "adjoint" else compile_program(adjoint).source
+        derived = Dispatcher(user, _in_all_floats(jvp), options)
+    elif isinstance(fn, Grad):
+        derived = fn
+    program = derived.trace(derived.bind(args, kwargs))[1]
+    return compile_program(program).source if stage == "source" else program
+
+
+def _in_all_floats(transform: Transform) -> Transform:
+    """The transform in every float that the program reads, whatever is asked for."""
+
+    def of(program: Program, wrt: Sequence[int]) -> Program:
+        floats = [k for k, v in enumerate(program.inputs) if v.aval.inexact]
+        return transform(program, floats)
+
+    return of

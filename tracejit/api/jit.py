@@ -12,6 +12,8 @@ from tracejit.runtime.dispatch import Options
 class Jit(Transformed):
     """`jit(f)`: the value, computed by native loops."""
 
+    derivatives = 0
+
     def __init__(self, fn: Function, options: Options):
         super().__init__(fn, lambda program, wrt: program, options)
         self.recipe = (options,)

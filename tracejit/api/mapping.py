@@ -22,6 +22,8 @@ Axes = Any
 class Vmap(Transformed):
     """`vmap(f)`: a loop whose rounds run `f`; it is made while staging."""
 
+    derivatives = 0
+
     def __init__(
         self,
         fn: Function,

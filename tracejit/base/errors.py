@@ -213,3 +213,11 @@ class MappedAxisError(TracejitError, ValueError):
     vmap(f)(np.ones((3, 2)), np.ones(4))                     # MappedAxisError: 3 or 4?
     vmap(f, in_axes=(0, None))(np.ones((3, 2)), np.ones(4))  # write this
     """
+
+
+class CustomRuleError(TracejitError, TypeError):
+    """A rule of `custom_jvp` or `custom_vjp` that does not fit its function.
+
+    f.defvjp(lambda x: (f(x), x), lambda x, ct: ct * x)        # CustomRuleError
+    f.defvjp(lambda x: (f(x), x), lambda x, ct: (ct * x,))     # write this: a tuple
+    """

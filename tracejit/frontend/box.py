@@ -574,7 +574,7 @@ def integer_form(x: Any) -> affine.Form | None:
     return None
 
 
-def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
+def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function on boxes."""
     if isinstance(fn, np.ufunc):
         return HANDLERS["ufunc"](fn, "__call__", *args, **kwargs)

@@ -47,8 +47,8 @@ from tracejit.frontend.state import binary
 from tracejit.frontend.trees import Merge, containers, freeze
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
-from tracejit.ir.program import Atom, Eqn, walk
-from tracejit.ops.control import cond
+from tracejit.ir.program import Atom, Eqn, Region, walk
+from tracejit.ops.control import check, cond
 
 _TRUTH = Aval(np.dtype(bool))
 
@@ -138,6 +138,16 @@ class Branch:
         return current(place)
 
 
+def raise_again(eqns: Sequence[Eqn]) -> None:
+    """A region that always runs ended in a `raise`: so does what is around it."""
+    trace = session()
+    error = next(e.params["error"] for e in reversed(eqns) if e.prim is check)
+    if trace.depth == 1:
+        raise error.exception()
+    check(False, error=error)
+    raise Raised
+
+
 def if_(
     frame: Frame,
     test: Any,
@@ -180,7 +190,8 @@ def branch(
         second.accept()
         _emit(pred, [], second.eqns, [], [])
         return then()
-    return _merge(frame, pred, (first, second), live, source_of(then))
+    emit = partial(_emit, pred, first.eqns, second.eqns)
+    return _merge(frame, (first, second), live, source_of(then), emit)
 
 
 def source_of(run: Callable[..., Any]) -> Any:
@@ -190,13 +201,30 @@ def source_of(run: Callable[..., Any]) -> Any:
     return run.__code__
 
 
+def alone(run: Callable[[], Any], emit: Callable[[Region], list[Atom]]) -> Any:
+    """Stage `run()`, which always runs, into a region; its value.
+
+    `emit` makes an equation of the region, and returns its results outside of it.
+    """
+    frame = Frame()
+    side = Branch(frame, run)
+    if side.diverges:
+        raise_again(side.eqns)
+
+    def emitted(results: list[Atom]) -> list[Atom]:
+        return emit(Region([], side.eqns, results))
+
+    return _merge(frame, (side,), None, None, emitted)
+
+
 def _merge(
     frame: Frame,
-    pred: Atom,
-    sides: tuple[Branch, Branch],
+    sides: Sequence[Branch],
     live: frozenset[str] | None,
     source: Any,
+    emit: Callable[..., list[Atom]],
 ) -> Any:
+    """Put the places that the sides changed; `emit` takes the results of each."""
     for side in sides:
         side.accept()
     places = {k: p for side in sides for k, (p, _) in side.changes.items()}
@@ -216,16 +244,16 @@ def _merge(
         for k, value in enumerate(past[place.key]):
             sides[k].require_whole(place, spec, value)
             for leaf, box in array_leaves(place, spec, value).items():
-                ways.setdefault((place.key, leaf), [None, None])[k] = box
+                ways.setdefault((place.key, leaf), [None for _ in sides])[k] = box
     held = References()
     held.widen(referred(zip(kept, specs, strict=True)), ways)
-    results: list[list[Atom]] = [[], []]
+    results: list[list[Atom]] = [[] for _ in sides]
     for k, side in enumerate(sides):
         with side.entered():
             for place, spec in zip(kept, specs, strict=True):
                 results[k] += encode(place, spec, past[place.key][k])
             results[k] += held.encode({key: boxes[k] for key, boxes in ways.items()})
-    outs = _emit(pred, sides[0].eqns, sides[1].eqns, *results)
+    outs = emit(*results)
     split = len(outs) - len(held.types())
     arrays, rest = held.decode(outs[split:]), iter(outs)
     boxes: dict[Any, Box] = {}

@@ -47,13 +47,13 @@ SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
 _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
 
 
-def call(fn: Any, *args: Any, **kwargs: Any) -> Any:
+def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`fn(*args, **kwargs)`."""
     result = _call(fn, *args, **kwargs)
     return session().make(result) if isinstance(result, Iterator) else result
 
 
-def _call(fn: Any, *args: Any, **kwargs: Any) -> Any:
+def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(fn, FunctionType):
         return _function(fn, args, kwargs)
     if args and type(args[0]) is not Box and _hashable(fn) and fn in _METHODS:

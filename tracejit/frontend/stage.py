@@ -76,12 +76,23 @@ def stage(
     static: Sequence[int] = (),
     boundscheck: bool = True,
     name: str | None = None,
+    derivatives: int = 0,
 ) -> Staged:
-    """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced."""
+    """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced.
+
+    `derivatives` says how many will be taken of the Program, at most.
+    """
     advice = Advice()
     for _ in range(MAX_ATTEMPTS):
         try:
-            return _attempt(fn, args, kwargs or {}, static, boundscheck, name, advice)
+            trace = Session(
+                boundscheck=boundscheck,
+                advice=advice,
+                derivatives=derivatives,
+                call=call,
+                concretize=concretize,
+            )
+            return _attempt(fn, args, kwargs or {}, static, name, trace)
         except Restage:
             continue
         except Exception as error:
@@ -97,13 +108,9 @@ def _attempt(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     static: Sequence[int],
-    boundscheck: bool,
     name: str | None,
-    advice: Advice,
+    trace: Session,
 ) -> Staged:
-    trace = Session(
-        boundscheck=boundscheck, advice=advice, call=call, concretize=concretize
-    )
     leaves, tree = flatten((tuple(args), dict(kwargs)))
     users = innermost(fn)
     names = list(_leaf_names(users, args, kwargs))

@@ -75,6 +75,9 @@ class Trace:
     #: Numbers written in the source of lifted functions: emitted as they stand.
     source_numbers: set[Any] = field(default_factory=lambda: {0, 1, 2, -1, 0.5})
     boundscheck: bool = True
+    #: How many derivatives may be taken of what is staged here: rules that functions
+    #: have of their own are staged for each.
+    derivatives: int = 0
     #: Asked for the value of a traced box that Python needs; None where it has none.
     concretize: Callable[[Any], Any] | None = None
     #: Loops and branches that merged arrays of different layouts.
@@ -107,6 +110,15 @@ class Trace:
             var = Var(Aval(array.dtype, array.shape), what.rpartition(".")[2])
             self.captured[key] = Captured(var, value, fetch, what, self.builder.loc)
         return self.captured[key]
+
+    @contextmanager
+    def deriving(self, more: int) -> Iterator[None]:
+        """What is staged in the block is differentiated so many times more."""
+        self.derivatives += more
+        try:
+            yield
+        finally:
+            self.derivatives -= more
 
     def memoized(self, key: Any, make: Callable[[], Any]) -> Any:
         """`make()`, or what it gave before, while that region is open."""

@@ -147,4 +147,12 @@ def _cond(eqn: Eqn) -> str:
     return _differ("the branches return", then.results, otherwise.results)
 
 
+def _call(eqn: Eqn) -> str:
+    """A call's body takes the inputs; all of its regions are closed."""
+    if any(region.free_vars() for region in eqn.regions):
+        return "a region of a call captures variables"
+    return _differ("the body takes", eqn.regions[0].params, eqn.inputs)
+
+
 _REGIONS = {"for": _for, "while": _while, "cond": _cond}
+_REGIONS |= dict.fromkeys(("checkpoint", "custom_jvp", "custom_vjp"), _call)

@@ -38,8 +38,10 @@ def counted(region: Region, of: Count) -> float:
         inner = [counted(r, of) for r in eqn.regions]
         if eqn.prim.name == "cond":
             total += max(inner)
-        elif inner:
+        elif eqn.prim.name in ("for", "while"):
             total += rounds(eqn) * sum(inner)
+        elif inner:  # a call, without its rules
+            total += inner[0]
         else:
             total += of(eqn)
     return total

@@ -185,12 +185,36 @@ class _Writer:
             self.line(depth, "else:")
             self._block(otherwise, names, depth + 1)
 
+    def _call(self, eqn: Eqn, depth: int) -> None:
+        """The body and the rules as functions, then the call itself."""
+        name = eqn.params["name"]
+        for region, part in zip(eqn.regions, _PARTS[eqn.prim.name], strict=False):
+            params = [self.names.bind(v) for v in region.params]
+            self.line(depth, f"def {name}{part}({_tuple(params)}):")
+            self.region(region, depth + 1)
+            results = self.names.each(region.results)
+            self.line(depth + 1, f"return {_tuple(results)}")
+        code = f"{eqn.prim.name}({name})({_tuple(self.names.each(eqn.inputs))})"
+        if eqn.outputs:
+            code = f"{_tuple([self.names.bind(v) for v in eqn.outputs])} = {code}"
+        self.line(depth, code, eqn.outputs)
+
+    _checkpoint = _custom_jvp = _custom_vjp = _call
+
     def _block(self, region: Region, names: list[str], depth: int) -> None:
         start = len(self.lines)
         self.region(region, depth)
         self._assign(names, region.results, depth)
         if len(self.lines) == start:
             self.line(depth, "pass")
+
+
+#: What the functions of a call are called, after its name.
+_PARTS = {
+    "checkpoint": ("",),
+    "custom_jvp": ("", "_jvp"),
+    "custom_vjp": ("", "_fwd", "_bwd"),
+}
 
 
 def _source(eqn: Eqn) -> str:

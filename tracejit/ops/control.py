@@ -1,12 +1,22 @@
-"""Structured control: `for`, `while`, `cond`, `check`.
+"""Structured control: `for`, `while`, `cond`, `check`, and calls.
 
     finals  = for_(lo, hi, step, *inits; body(i, *carried) -> carried)    [reverse]
     finals  = while_(*inits; test(*carried) -> bool, body(*carried) -> carried)
     results = cond(pred; then() -> results, otherwise() -> results)
     check(ok, *values; error=...)            stops the run where `ok` is False
+    results = checkpoint(*inputs; body(*inputs) -> results)             [apart]
+    results = custom_jvp(*inputs; body, rule(*inputs, *tangents, *consts))
+    results = custom_vjp(*inputs; body, fwd(*inputs), bwd(*residuals, *cts, *consts))
+    y       = stop_gradient(x)
 
 Regions capture outer variables freely. `reverse=True` runs the same indices in the
 opposite order. Their derivatives live in `transform`: they are about regions.
+
+The regions of calls are closed: they read nothing but their parameters. A call means
+its body, which is written out once no transform asks for anything else; `apart=True`
+keeps a checkpoint's body by itself until then, so that what is computed again is not
+found to be computed already. Of the inputs of a custom call, the first `args` are its
+arguments and the rest, `consts`, is what the function and its rules have captured.
 """
 
 from __future__ import annotations
@@ -107,10 +117,46 @@ class Failure:
         return error
 
 
+@dataclass(eq=False)
+class Call(Control):
+    """A closed region run on the inputs; further regions are its rules."""
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [atom.aval for atom in regions[0].results]
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        return list(range(len(inputs)))
+
+
+def _call(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    return run(eqn.regions[0], args)
+
+
+@dataclass(eq=False)
+class Identity(Control):
+    """Its first operand; only what derivatives make of it differs."""
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [inputs[0].aval]
+
+
+def _identity(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:
+    return args[:1]
+
+
 for_ = Control("for", _no_impl, evaluate=_for, single=False)
 while_ = Control("while", _no_impl, evaluate=_while, single=False)
 cond = Control("cond", _no_impl, evaluate=_cond, single=False)
 check = Control("check", _no_impl, evaluate=_check, single=False, effect=True)
+checkpoint = Call("checkpoint", _no_impl, evaluate=_call, single=False)
+custom_jvp = Call("custom_jvp", _no_impl, evaluate=_call, single=False)
+custom_vjp = Call("custom_vjp", _no_impl, evaluate=_call, single=False)
+stop_gradient = Identity("stop_gradient", _no_impl, evaluate=_identity)
+CALLS = (checkpoint, custom_jvp, custom_vjp)
 
 
 def emit_for(

@@ -144,6 +144,13 @@ class _Cleaner:
                 self.equate(out, a)
         self.keep(eqn)
 
+    def call(self, eqn: Eqn) -> None:
+        """A call: its regions are closed, so nothing from outside is in scope."""
+        around, self.seen = self.seen, ChainMap()
+        eqn.regions = [self.region(r) for r in eqn.regions]
+        self.seen = around
+        self.keep(eqn)
+
     def loop(self, eqn: Eqn) -> None:
         """A loop without the slots that hand on their init, or go with another one."""
         first = len(eqn.inputs) - len(eqn.outputs)
@@ -185,6 +192,7 @@ _CONTROL: dict[Primitive, Callable[[_Cleaner, Eqn], None]] = {
     control.cond: _Cleaner.cond,
     control.for_: _Cleaner.loop,
     control.while_: _Cleaner.loop,
+    **dict.fromkeys(control.CALLS, _Cleaner.call),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var, replace_region
+from tracejit.ops.control import CALLS, checkpoint
 
 Live = set[Var]
 
@@ -34,6 +35,8 @@ def _equation(eqn: Eqn, live: Live) -> Eqn:
         new = _cond(eqn, live)
     elif eqn.prim.name in ("for", "while"):
         new = _loop(eqn, live)
+    elif eqn.prim in CALLS:
+        new = _call(eqn, live)
     else:
         new = eqn
     live.update(a for a in new.inputs if isinstance(a, Var))
@@ -44,6 +47,22 @@ def _cond(eqn: Eqn, live: Live) -> Eqn:
     kept = [k for k, v in enumerate(eqn.outputs) if v in live]
     regions = [_region(r, live, [r.results[k] for k in kept]) for r in eqn.regions]
     return _changed(eqn, eqn.inputs, [eqn.outputs[k] for k in kept], regions)
+
+
+def _call(eqn: Eqn, live: Live) -> Eqn:
+    """A call; a checkpoint without the results and the inputs that are not read."""
+    if eqn.prim is not checkpoint:
+        regions = [_region(r, set()) for r in eqn.regions]
+        return _changed(eqn, eqn.inputs, eqn.outputs, regions)
+    kept = [k for k, v in enumerate(eqn.outputs) if v in live]
+    (body,) = eqn.regions
+    read: Live = set()
+    body = _region(body, read, [body.results[k] for k in kept])
+    pairs = zip(eqn.inputs, body.params, strict=True)
+    used = [(a, p) for a, p in pairs if p in read]
+    body.params = [p for _, p in used]
+    inputs = [a for a, _ in used]
+    return _changed(eqn, inputs, [eqn.outputs[k] for k in kept], [body])
 
 
 def _loop(eqn: Eqn, live: Live) -> Eqn:

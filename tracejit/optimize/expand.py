@@ -1,45 +1,48 @@
-"""Primitives that are short for a program of others, written out."""
+"""Primitives and calls that are short for a program of others, written out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
-from tracejit.ir.builder import Builder, building
-from tracejit.ir.program import (
-    Atom,
-    Program,
-    Region,
-    Var,
-    replace_region,
-    substitute,
-    walk,
-)
+from tracejit.ir.program import Atom, Eqn, Program
+from tracejit.ir.rewrite import Rewriter, Rule, rewrite
+from tracejit.ops.control import CALLS, stop_gradient
 
 
 def expand(program: Program) -> Program:
-    """The Program with every such primitive written out, once derivatives are taken."""
-    if not any(_text(eqn.prim) for eqn in walk(program.region)):
-        return program
-    with building() as builder:
-        return replace_region(program, _region(program.region, {}, builder))
+    """The Program with all of them written out: the form that is lowered."""
+    return _where_needed(program, _all)
 
 
-def _text(prim: Any) -> Any:
-    return getattr(prim, "program", None)
+def settle(program: Program) -> Program:
+    """The Program after its last derivative: calls have no rules to be kept for.
+
+    What a checkpoint computes again stays apart until it is lowered.
+    """
+    return _where_needed(program, _calls)
 
 
-def _region(region: Region, env: dict[Var, Atom], builder: Builder) -> Region:
-    with builder.open() as eqns:
-        for eqn in region.eqns:
-            inputs = substitute(eqn.inputs, env)
-            written = _text(eqn.prim)
-            if written is None:
-                regions = [_region(r, env, builder) for r in eqn.regions]
-                eqns.append(replace(eqn, inputs=inputs, regions=regions))
-                continue
-            with builder.at(eqn.loc, eqn.origin):
-                out = written(*inputs, **eqn.params)
-            outs = [out] if eqn.prim.single else out
-            env.update(zip(eqn.outputs, outs, strict=True))
-    return Region(region.params, eqns, substitute(region.results, env))
+def _where_needed(program: Program, rule: Rule) -> Program:
+    needed = any(_text(e) or e.prim in (*CALLS, stop_gradient) for e in program.walk())
+    return rewrite(program, rule) if needed else program
+
+
+def _text(eqn: Eqn) -> bool:
+    return getattr(eqn.prim, "program", None) is not None
+
+
+def _calls(eqn: Eqn, rewriter: Rewriter) -> Sequence[Atom] | None:
+    if eqn.prim is stop_gradient:
+        return eqn.inputs
+    if eqn.prim in CALLS and not eqn.params.get("apart"):
+        return rewriter.run(eqn.regions[0], eqn.inputs)
+    return None
+
+
+def _all(eqn: Eqn, rewriter: Rewriter) -> Sequence[Atom] | None:
+    if eqn.prim in CALLS:
+        return rewriter.run(eqn.regions[0], eqn.inputs)
+    if _text(eqn):
+        out = eqn.prim.program(*eqn.inputs, **eqn.params)  # type: ignore[attr-defined]
+        return [out] if eqn.prim.single else list(out)
+    return _calls(eqn, rewriter)

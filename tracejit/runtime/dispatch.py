@@ -25,10 +25,12 @@ from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.stage import Staged, stage
+from tracejit.frontend.trace import current_trace
 from tracejit.ir.aval import aval_of
 from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Program, Region, clone_eqn, substitute
+from tracejit.optimize.expand import settle
 from tracejit.optimize.passes import optimize
 from tracejit.runtime.inline import inline, name_of
 
@@ -182,6 +184,8 @@ class Dispatcher:
     """
 
     recipe: tuple[Any, ...] = ()
+    #: How many derivatives the transform takes.
+    derivatives = 1
 
     def __init__(
         self,
@@ -298,7 +302,11 @@ class Dispatcher:
         """Stage, clean, transform, clean again."""
         staged, program = self.stage(arguments)
         derived = self.derive(staged, program, arguments)
-        return staged, self.clean(checked(beside(derived, staged.stores)))
+        return staged, self.finish(beside(derived, staged.stores))
+
+    def finish(self, program: Program) -> Program:
+        """A Program that no derivative will be taken of, as it is run."""
+        return self.clean(settle(checked(program)))
 
     def clean(self, program: Program) -> Program:
         """The Program optimized, as the options have it."""
@@ -312,6 +320,7 @@ class Dispatcher:
             arguments.args,
             arguments.kwargs,
             boundscheck=self.options.boundscheck,
+            derivatives=self.derivatives,
         )
         self.check_outputs(staged)
         return staged, self.clean(checked(staged.program))
@@ -356,7 +365,8 @@ class Dispatcher:
             return self.derive(staged, staged.program, arguments)
 
         leaves, treedef = arguments.leaves, arguments.treedef
-        return inline(self.py_func, leaves, treedef, is_traced, derive, extra)
+        with current_trace().deriving(self.derivatives):
+            return inline(self.py_func, leaves, treedef, is_traced, derive, extra)
 
     def rebound(self, fn: Callable[..., Any]) -> Dispatcher:
         """The same transform, with the same options, of another function."""

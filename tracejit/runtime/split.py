@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tracejit.frontend.stage import Staged
-from tracejit.ir.check import checked
+from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Program
 from tracejit.runtime.dispatch import (
     Arguments,
@@ -46,8 +46,8 @@ class Split(Dispatcher):
     def compile(self, arguments: Arguments) -> Entry:
         staged, program = self.stage(arguments)
         first, second = self._split(staged, program, arguments)
-        first = self.clean(checked(beside(first, staged.stores)))
-        second = self.clean(checked(second))
+        first = self.finish(beside(first, staged.stores))
+        second = self.finish(second)
         run, sweep = self.runner(first), self.runner(second)
         return Entry(staged, first, run, arguments, sweep=sweep)
 
@@ -76,7 +76,8 @@ class Split(Dispatcher):
 
         self.check_inputs(arguments)
         leaves, treedef = arguments.leaves, arguments.treedef
-        staged, results = inline(self.py_func, leaves, treedef, is_traced, derive)
+        with current_trace().deriving(self.derivatives):
+            staged, results = inline(self.py_func, leaves, treedef, is_traced, derive)
         return _parted(staged, results, partial(emit, later[0]))
 
 

@@ -22,6 +22,7 @@ from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var
 from tracejit.ops.elementwise import eq, select
 from tracejit.ops.rows import Row, rows
 from tracejit.ops.shape import broadcast, iota, reshape
+from tracejit.transform.custom import closed
 from tracejit.transform.jvp import jvp
 from tracejit.transform.sweeps import Sweeps, substitute_in
 
@@ -36,9 +37,9 @@ def jacfwd(program: Program, wrt: Sequence[int], count: int) -> Program:
     """
     if len(wrt) == 1 and not program.inputs[wrt[0]].aval.shape:
         return _along_a_number(program, wrt[0], count)
-    sweeps = Sweeps(program)
-    region = sweeps.region
-    inputs, outputs = [region.params[k] for k in wrt], region.results[:count]
+    inputs = [program.inputs[k] for k in wrt]
+    sweeps = Sweeps(program, inputs)
+    outputs = sweeps.region.results[:count]
     found = []
     with building() as builder, builder.open() as eqns:
         for x in inputs:
@@ -58,9 +59,9 @@ def jacrev(
 ) -> Program:
     """The same by rows; the blocks have the input's dtype, or with `as_results` the
     result's."""
-    sweeps = Sweeps(program)
-    region = sweeps.region
-    inputs, outputs = [region.params[k] for k in wrt], region.results[:count]
+    inputs = [program.inputs[k] for k in wrt]
+    sweeps = Sweeps(program, inputs)
+    outputs = sweeps.region.results[:count]
     blocks: list[Atom] = []
     with building() as builder, builder.open() as eqns:
         for i, y in enumerate(outputs):
@@ -134,4 +135,4 @@ def _assembled(
     region = sweeps.region
     results = [*blocks, *region.results[count:]]
     whole = Region(region.params, [*sweeps.primal(), *eqns], results)
-    return Program(name, whole, "jacobian")
+    return closed(Program(name, whole, "jacobian"))

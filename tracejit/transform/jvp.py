@@ -8,8 +8,23 @@ from dataclasses import replace
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Eqn, Program, Region, Var
-from tracejit.ops.control import cond, for_, while_
-from tracejit.transform.linearize import Tangents, count_trips, linearize, tangent_of
+from tracejit.ops.control import checkpoint, cond, for_, while_
+from tracejit.transform.custom import (
+    closed,
+    opened,
+    pull,
+    push,
+    pushed,
+    require_linear_rules,
+)
+from tracejit.transform.linearize import (
+    Tangents,
+    count_trips,
+    linear_checkpoint,
+    linearize,
+    tangent_of,
+)
+from tracejit.transform.modes import MODES
 
 
 def jvp(program: Program, wrt: Sequence[int], count: int | None = None) -> Program:
@@ -17,10 +32,10 @@ def jvp(program: Program, wrt: Sequence[int], count: int | None = None) -> Progr
 
     Results are `(*results, *tangents of the inexact results)`, of the first `count`.
     """
-    region = count_trips(program.region)
+    inputs = [program.inputs[k] for k in wrt]
+    region = count_trips(opened(program.region, inputs))
     tangents: Tangents = {}
-    for k in wrt:
-        var = region.params[k]
+    for var in inputs:
         tangents[var] = Var(var.aval, f"d{var.hint}" if var.hint else "")
     dots = [v for v in tangents.values() if isinstance(v, Var)]
     with building() as builder, builder.open() as linear:
@@ -31,13 +46,17 @@ def jvp(program: Program, wrt: Sequence[int], count: int | None = None) -> Progr
             if r.aval.inexact
             for t in [tangent_of(r, tangents)]
         ]
-    eqns = weave(region.eqns, linear)
-    params = [*region.params, *dots]
-    return Program(
-        f"{program.name}_jvp",
-        Region(params, eqns, [*region.results, *results]),
-        "tangent",
+        require_linear_rules(region, linear)
+        slopes, results = pushed(linear, results, {pull: push})
+    derived = Region(
+        [*region.params, *dots],
+        weave(region.eqns, slopes),
+        [*region.results, *results],
     )
+    return closed(Program(f"{program.name}_jvp", derived, "tangent"))
+
+
+MODES["jvp"] = jvp
 
 
 def weave(primal: Sequence[Eqn], linear: Sequence[Eqn]) -> list[Eqn]:
@@ -53,8 +72,8 @@ def weave(primal: Sequence[Eqn], linear: Sequence[Eqn]) -> list[Eqn]:
     woven: list[Eqn] = []
     for eqn in primal:
         mine = derived[eqn]
-        twin = next((e for e in mine if e.regions), None)
-        if twin is None:
+        twin = next((e for e in mine if e.regions or e.prim is linear_checkpoint), None)
+        if twin is None or not eqn.regions:
             woven += [eqn, *mine]
             continue
         at = mine.index(twin)
@@ -73,6 +92,9 @@ def _join(eqn: Eqn, twin: Eqn) -> Eqn:
     elif eqn.prim is for_:
         regions = [_join_body(eqn.regions[0], twin.regions[0])]
         inputs = [*eqn.inputs, *twin.inputs[3:]]
+    elif eqn.prim is checkpoint:
+        inputs = [*eqn.inputs, *twin.inputs[len(eqn.inputs) :]]
+        regions = [_with_tangents(eqn, twin)]
     else:
         assert eqn.prim is while_
         test, body = eqn.regions
@@ -96,4 +118,16 @@ def _join_body(body: Region, twin: Region) -> Region:
         [*body.params, *twin.params[1:]],
         weave(body.eqns, twin.eqns),
         [*body.results, *twin.results],
+    )
+
+
+def _with_tangents(eqn: Eqn, twin: Eqn) -> Region:
+    """The body of a checkpoint in forward mode: the tangents that `twin` asks for."""
+    (body,) = eqn.regions
+    both = jvp(Program(eqn.params["name"], body), twin.params["wrt"]).region
+    slopes = iter(both.results[len(body.results) :])
+    found = {k: next(slopes) for k, r in enumerate(body.results) if r.aval.inexact}
+    results = [*both.results[: len(body.results)]]
+    return Region(
+        both.params, both.eqns, [*results, *(found[k] for k in twin.params["outs"])]
     )

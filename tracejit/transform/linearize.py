@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import InternalError
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ops import elementwise as ew
-from tracejit.ops.control import cond, emit_for, for_, while_
+from tracejit.ops.control import Call, checkpoint, cond, emit_for, for_, while_
 
 Tangents = dict[Var, Atom]
 
@@ -78,6 +80,8 @@ def _linear_eqn(eqn: Eqn, tangents: Tangents) -> Sequence[Atom | None]:
         return _linear_while(eqn, tangents)
     if eqn.prim is cond:
         return _linear_cond(eqn, tangents)
+    if eqn.prim is checkpoint:
+        return _linear_checkpoint(eqn, tangents)
     dots = [tangent_of(a, tangents) for a in eqn.inputs]
     if all(dot is None for dot in dots):
         return [None] * len(eqn.outputs)
@@ -87,7 +91,7 @@ def _linear_eqn(eqn: Eqn, tangents: Tangents) -> Sequence[Atom | None]:
 def _linear_for(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
     (body,) = eqn.regions
     lo, hi, step, *inits = eqn.inputs
-    active = _active_slots(body, body.params[1:], inits, tangents)
+    active = active_slots(body, body.params[1:], inits, tangents)
     region = _linear_body(body, body.params[0], body.params[1:], active, tangents)
     starts = [_instantiate(inits[k], tangents) for k in active]
     outs = emit_for(lo, hi, step, starts, region, eqn.params["reverse"])
@@ -99,7 +103,7 @@ def _linear_while(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
     body = eqn.regions[1]
     *carried, index = body.params
     inits = eqn.inputs[:-1]
-    active = _active_slots(body, carried, inits, tangents)
+    active = active_slots(body, carried, inits, tangents)
     region = _linear_body(body, index, carried, active, tangents)
     starts = [_instantiate(inits[k], tangents) for k in active]
     outs = emit_for(0, eqn.outputs[-1], 1, starts, region, False)
@@ -142,7 +146,44 @@ def _linear_cond(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
     return _scatter(len(eqn.outputs), active, outs)
 
 
-def _active_slots(
+def _linear_checkpoint(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
+    """The call as one linear equation; what it becomes depends on the mode."""
+    dots = [tangent_of(a, tangents) for a in eqn.inputs]
+    wrt = [k for k, dot in enumerate(dots) if dot is not None]
+    (body,) = eqn.regions
+    reached = {body.params[k] for k in wrt}
+    spread(body.eqns, reached)
+    outs = [k for k, r in enumerate(body.results) if r.aval.inexact and r in reached]
+    if not outs:
+        return [None] * len(eqn.outputs)
+    slopes = linear_checkpoint(
+        *eqn.inputs,
+        *(dots[k] for k in wrt),
+        body=body,
+        wrt=tuple(wrt),
+        outs=tuple(outs),
+        name=eqn.params["name"],
+    )
+    return _scatter(len(eqn.outputs), outs, slopes)
+
+
+class _LinearCheckpoint(Call):
+    """`outs` of the body's results, linear in the tangents of the inputs in `wrt`."""
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [params["body"].results[k].aval for k in params["outs"]]
+
+
+def _never(*args: Any, **params: Any) -> Any:
+    raise InternalError("this is there while a derivative is taken, and only then")
+
+
+linear_checkpoint = _LinearCheckpoint("linear_checkpoint", _never, single=False)
+
+
+def active_slots(
     body: Region, carried: list[Var], inits: Sequence[Atom], tangents: Tangents
 ) -> list[int]:
     """Carried slots that have a tangent, by fixpoint over the loop."""
@@ -176,7 +217,7 @@ def spread(eqns: Sequence[Eqn], active: set[Var]) -> None:
             carried = body.params[first:]
             inits = eqn.inputs[3 if eqn.prim is for_ else 0 :]
             dots: Tangents = {v: v for v in active}
-            for k in _active_slots(body, carried, inits, dots):
+            for k in active_slots(body, carried, inits, dots):
                 active.add(eqn.outputs[k])
         else:
             linear = eqn.prim.linear_operands(eqn.inputs, eqn.params)
@@ -208,4 +249,4 @@ def _scatter(n: int, active: list[int], outs: Sequence[Atom]) -> list[Atom | Non
     return full
 
 
-__all__ = ["count_trips", "linearize", "spread", "tangent_of"]
+__all__ = ["active_slots", "count_trips", "linearize", "spread", "tangent_of"]

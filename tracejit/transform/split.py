@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var
+from tracejit.transform.custom import closed
 from tracejit.transform.residuals import plan
 from tracejit.transform.sweeps import Sweeps, dot
 
@@ -26,9 +27,9 @@ def linearized(
 
     It returns those of the inexact ones of the first `count` results.
     """
-    sweeps = Sweeps(program)
+    seeds = {program.inputs[k]: dot(program.inputs[k]) for k in wrt}
+    sweeps = Sweeps(program, list(seeds))
     region = sweeps.region
-    seeds = {region.params[k]: dot(region.params[k]) for k in wrt}
     with building() as builder, builder.open() as eqns:
         found = list(zip(region.results, sweeps.forward(seeds), strict=True))[:count]
         results = [_or_zeros(t, r) for r, t in found if r.aval.inexact]
@@ -42,9 +43,9 @@ def pulled_back(
 
     They are among the first `count`. It returns those of the inputs in `wrt`.
     """
-    sweeps = Sweeps(program)
+    inputs = [program.inputs[k] for k in wrt]
+    sweeps = Sweeps(program, inputs)
     region = sweeps.region
-    inputs = [region.params[k] for k in wrt]
     seeds = {
         k: Var(r.aval, "out_bar")
         for k, r in enumerate(region.results[:count])
@@ -74,4 +75,6 @@ def _split(
     name = sweeps.name
     first = Region(region.params, primal, [*region.results, *residuals])
     second = Region([*residuals, *seeds], [*again, *eqns], results)
-    return Program(name, first), Program(f"{name}_{stage}", second, stage)
+    return closed(Program(name, first)), closed(
+        Program(f"{name}_{stage}", second, stage)
+    )

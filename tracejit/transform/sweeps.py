@@ -15,9 +15,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracejit.ir.builder import current
+from tracejit.ir.primitive import Primitive
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var
-from tracejit.ops.control import cond
-from tracejit.transform.linearize import Tangents, count_trips, linearize, tangent_of
+from tracejit.ops.control import cond, for_
+from tracejit.transform.checkpoint import push_checkpoint
+from tracejit.transform.custom import (
+    Push,
+    opened,
+    pull,
+    push,
+    pushed,
+    require_linear_rules,
+)
+from tracejit.transform.linearize import (
+    Tangents,
+    count_trips,
+    linear_checkpoint,
+    linearize,
+    tangent_of,
+)
 from tracejit.transform.residuals import (
     Supplier,
     substitute_in,
@@ -25,16 +41,20 @@ from tracejit.transform.residuals import (
 )
 from tracejit.transform.transpose import Cotangents, Transposer, add_ct
 
+#: Linear equations that have a form of their own where they are not transposed.
+PUSHES: dict[Primitive, Push] = {pull: push, linear_checkpoint: push_checkpoint}
+
 
 class Sweeps:
     """Sweeps of `program`, emitted into the current builder.
 
-    `shared`: factors are computed in the primal, not in every sweep.
+    `wrt` are the inputs that may be differentiated by; `shared`: factors are computed
+    in the primal, not in every sweep. The Program made of it all is to be `closed`.
     """
 
-    def __init__(self, program: Program, shared: bool = True):
+    def __init__(self, program: Program, wrt: Sequence[Var], shared: bool = True):
         self.name = program.name
-        self.region = count_trips(program.region)
+        self.region = count_trips(opened(program.region, wrt))
         self.shared = shared
         self.supplier = Supplier({})
 
@@ -42,9 +62,9 @@ class Sweeps:
         """Tangents of the results, given those of some inputs; None is a zero."""
         starts = {dot(var): seed for var, seed in seeds.items()}
         tangents: Tangents = dict(zip(seeds, starts, strict=True))
-        with current().open() as linear:
-            linearize(self.region.eqns, tangents)
+        linear = self._linear(tangents)
         dots = [tangent_of(r, tangents) for r in self.region.results]
+        linear, dots = pushed(linear, dots, PUSHES)
         linear = alive(linear, [dot for dot in dots if dot is not None])
         linear = self._settled(linear, set(starts))
         self._pair(linear)
@@ -59,8 +79,7 @@ class Sweeps:
         """Cotangents of the inputs `wrt`; `seeds` are those of results by position."""
         starts = [dot(var) for var in wrt]
         tangents: Tangents = dict(zip(wrt, starts, strict=True))
-        with current().open() as linear:
-            linearize(self.region.eqns, tangents)
+        linear = self._linear(tangents)
         ends = {k: tangent_of(self.region.results[k], tangents) for k in seeds}
         linear = alive(linear, [end for end in ends.values() if end is not None])
         linear = self._settled(linear, set(starts))
@@ -82,13 +101,21 @@ class Sweeps:
         """The Program's equations, saving what the sweeps emitted so far read."""
         return thread_through(self.region.eqns, self.supplier.threads)
 
+    def _linear(self, tangents: Tangents) -> list[Eqn]:
+        with current().open() as linear:
+            linearize(self.region.eqns, tangents)
+        require_linear_rules(self.region, linear)
+        return linear
+
     def _settled(self, linear: list[Eqn], varying: set[Var]) -> list[Eqn]:
         return settle(self.region.eqns, linear, varying) if self.shared else linear
 
     def _pair(self, linear: Sequence[Eqn]) -> None:
         """Linear loops and branches read the locals of those they derive from."""
         for eqn in linear:
-            if eqn.regions and eqn.origin is not None and eqn.origin.regions:
+            if eqn.prim not in (for_, cond):
+                continue
+            if eqn.origin is not None and eqn.origin.regions:
                 self.supplier.pairs[eqn] = eqn.origin
                 for region in eqn.regions:
                     self._pair(region.eqns)

@@ -22,6 +22,9 @@ from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
 from tracejit.ops.elementwise import select
+from tracejit.transform.checkpoint import run_again
+from tracejit.transform.custom import pull, pulled
+from tracejit.transform.linearize import linear_checkpoint
 
 Cotangents = dict[Var, Atom]
 
@@ -35,12 +38,15 @@ class Transposer:
 
     def __init__(self, linear: set[Var]):
         self.linear = linear
+        #: Of the outermost equations, in the stack of open regions.
+        self.depth = 0
         self.pairs: dict[Eqn, Eqn] = {}
         #: Cotangents that are 0 where a choice fell otherwise, and what they come of.
         self.chosen: dict[Atom, tuple[Atom, tuple[tuple[Atom, bool], ...]]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
         """Emit the transpose of `eqns`; `cts` goes from outputs to inputs."""
+        self.depth = self.depth or len(current().stack)
         self.mark(eqns)
         linear = [eqn for eqn in eqns if self.depends(eqn)]
         for eqn in eqns:
@@ -69,6 +75,11 @@ class Transposer:
             self.for_(eqn, out_cts, cts)
         elif eqn.prim is cond:
             self.cond(eqn, out_cts, cts)
+        elif eqn.prim is pull:
+            self.call(eqn, pulled(eqn, out_cts), cts)
+        elif eqn.prim is linear_checkpoint:
+            beside = len(current().stack) == self.depth
+            self.call(eqn, run_again(eqn, out_cts, apart=beside), cts)
         else:
             self.plain(eqn, out_cts[0], cts)
 
@@ -114,6 +125,13 @@ class Transposer:
         if choices:
             self.chosen[out] = raw, choices
         return out
+
+    def call(self, eqn: Eqn, found: Sequence[Atom], cts: Cotangents) -> None:
+        """A linear equation whose last operands have these cotangents."""
+        dots = eqn.inputs[len(eqn.inputs) - len(found) :]
+        for dot, ct in zip(dots, found, strict=True):
+            if self.is_linear(dot):
+                add_ct(cts, dot, ct)  # type: ignore[arg-type]
 
     def for_(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
         (body,) = eqn.regions

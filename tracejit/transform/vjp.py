@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Literal, Program, Region, Var
+from tracejit.transform.custom import closed
+from tracejit.transform.modes import MODES
 from tracejit.transform.sweeps import Sweeps
 
 
@@ -17,9 +19,9 @@ def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
     result, a scalar, has the cotangent 1 and the others have none. Results are
     `(*results, *cotangents of the inputs in wrt)`.
     """
-    sweeps = Sweeps(program, shared=False)
+    inputs = [program.inputs[k] for k in wrt]
+    sweeps = Sweeps(program, inputs, shared=False)
     region = sweeps.region
-    inputs = [region.params[k] for k in wrt]
     params: list[Var] = []
     seeds: dict[int, Atom] = {}
     for k, result in enumerate(region.results[:1] if seed else region.results):
@@ -35,12 +37,12 @@ def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
             zeros(v.aval) if ct is None else ct
             for v, ct in zip(inputs, found, strict=True)
         ]
-    return Program(
-        f"{program.name}_adjoint",
-        Region(
-            [*region.params, *params],
-            [*sweeps.primal(), *reverse],
-            [*region.results, *grads],
-        ),
-        "adjoint",
+    derived = Region(
+        [*region.params, *params],
+        [*sweeps.primal(), *reverse],
+        [*region.results, *grads],
     )
+    return closed(Program(f"{program.name}_adjoint", derived, "adjoint"))
+
+
+MODES["vjp"] = vjp
