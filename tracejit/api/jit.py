@@ -14,9 +14,9 @@ class Jit(Transformed):
 
     derivatives = 0
 
-    def __init__(self, fn: Function, options: Options):
-        super().__init__(fn, lambda program, wrt: program, options)
-        self.recipe = (options,)
+    def __init__(self, fn: Function, options: Options, acting: bool = True):
+        super().__init__(fn, lambda program, wrt: program, options, acting=acting)
+        self.recipe = (options, acting)
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
         return call(self.py_func, *args, **kwargs)

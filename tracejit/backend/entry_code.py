@@ -25,6 +25,7 @@ DATA, NDIM, SHAPE, DESCR, FLAGS = 16, 24, 32, 56, 64
 KIND = 24
 #: NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED, and the same with OWNDATA | WRITEABLE.
 READABLE, OURS = 0x101, 0x505
+WRITEABLE = 0x400
 
 
 class Head(IntEnum):
@@ -32,6 +33,10 @@ class Head(IntEnum):
 
     ARGS = 0
     ARG_COUNT = auto()
+    EXCLUSIVE = auto()
+    EXCLUSIVE_COUNT = auto()
+    CONSTANTS = auto()
+    CONSTANT_COUNT = auto()
     RESULTS = auto()
     RESULT_COUNT = auto()
     TEMPORARIES = auto()
@@ -47,11 +52,13 @@ class Head(IntEnum):
     ARRAY_TYPE = auto()
     FLOAT_TYPE = auto()
     MISS = auto()
+    FAIL = auto()
 
 
-#: An argument: its slot, its dtype (0 for a float), its dimensions and their address.
-ARG_WORDS = 4
-#: A result: the same, its form, and whether it is recycled.
+#: An argument: its slot, its dtype (0 for a float), its dimensions and their address,
+#: the flags it must have, and its bytes.
+ARG_WORDS = 6
+#: A result: the first four, its form, and whether it is recycled.
 RESULT_WORDS = 6
 #: A result is an array, a Python float or a NumPy scalar.
 ARRAY, PYTHON, SCALAR = range(3)
@@ -66,6 +73,7 @@ PYTHON_API = {
     **{"PyList_GetItem": 2, "PyList_SetItem": 3, "PyTuple_SetItem": 3},
     **{"PyEval_SaveThread": 0, "PyEval_RestoreThread": 1},
     **{"PyMem_RawMalloc": 1, "PyMem_RawFree": 1, "PyErr_NoMemory": 0},
+    **{"PyLong_FromLongLong": 1, "PyObject_CallOneArg": 2},
 }
 #: NumPy's, with their places in its table of functions.
 NUMPY_API = {
@@ -178,7 +186,10 @@ class _Entry(_Code):
         made = self.head(Head.RESULT_COUNT)
         self.slots = self.room(self.head(Head.SLOT_COUNT))
         self.cells = self.room(self.builder.mul(made, self.word(CELL // 8)))
-        self.objects = self.room(made)
+        # What the call may return: results, arguments, constants.
+        self.given = self.builder.add(made, self.count)
+        constants = self.head(Head.CONSTANT_COUNT)
+        self.objects = self.room(self.builder.add(self.given, constants))
         self.stack = self.room(self.head(Head.RECIPE_COUNT))
         self.undo = self.function.append_basic_block("undo")
         self.failed = self.function.append_basic_block("failed")
@@ -187,7 +198,12 @@ class _Entry(_Code):
             self.store(fixed, self.at(self.slots, k))
         with self.loop(made) as k:
             self.store(self.word(0), self.at(self.objects, k))
+        with self.loop(constants) as k:
+            constant = self.load(self.at(self.head(Head.CONSTANTS), k))
+            place = self.builder.add(self.given, k)
+            self.store(constant, self.at(self.objects, place))
         self.take_arguments()
+        self.require_apart()
         self.make_results()
         self.run()
         self.wrap_numbers()
@@ -202,6 +218,8 @@ class _Entry(_Code):
         with self.loop(self.count) as k:
             record = self.at(self.head(Head.ARGS), k, ARG_WORDS)
             value = self.load(self.at(self.args, k))
+            place = self.builder.add(self.head(Head.RESULT_COUNT), k)
+            self.store(value, self.at(self.objects, place))
             plain = self.zero(self.load(record, 8))
             with self.builder.if_else(plain) as (number, array):
                 with number:
@@ -210,15 +228,35 @@ class _Entry(_Code):
                     self.leave_if(self.builder.not_(right), self.miss)
                     self.put(self.load(value, FLOAT_VALUE), record)
                 with array:
-                    right = self.fits(value, record, READABLE)
+                    right = self.fits(value, record, self.load(record, 32))
                     self.leave_if(self.builder.not_(right), self.miss)
                     self.put(self.load(value, DATA), record)
 
-    def fits(self, array: Any, record: Any, flags: int) -> Any:
+    def fits(self, array: Any, record: Any, flags: Any) -> Any:
         """Whether an object is an array as the record describes it."""
         kind = self.head(Head.ARRAY_TYPE)
-        found = self.builder.call(self.matches, [array, kind, record, self.word(flags)])
+        found = self.builder.call(self.matches, [array, kind, record, flags])
         return self.builder.not_(self.zero(found))
+
+    def require_apart(self) -> None:
+        """No argument that the function writes to shares memory with another one."""
+        b = self.builder
+
+        def span(k: Any) -> tuple[Any, Any]:
+            record = self.at(self.head(Head.ARGS), k, ARG_WORDS)
+            start = self.load(self.at(self.slots, self.load(record)))
+            return start, self.load(record, 40)
+
+        with self.loop(self.head(Head.EXCLUSIVE_COUNT)) as e:
+            written = self.load(self.at(self.head(Head.EXCLUSIVE), e))
+            start, size = span(written)
+            with self.loop(self.count) as k:
+                other, length = span(k)
+                before = b.icmp_unsigned("<", start, b.add(other, length))
+                after = b.icmp_unsigned("<", other, b.add(start, size))
+                met = b.and_(b.and_(before, after), b.not_(self.equal(k, written)))
+                is_array = b.not_(self.zero(length))
+                self.leave_if(b.and_(met, is_array), self.miss)
 
     def make_results(self) -> None:
         with self.loop(self.head(Head.RESULT_COUNT)) as k:
@@ -244,7 +282,7 @@ class _Entry(_Code):
         alone = self.equal(self.load(last, REFERENCES), self.word(1))
         with (
             self.builder.if_then(alone),
-            self.builder.if_then(self.fits(last, record, OURS)),
+            self.builder.if_then(self.fits(last, record, self.word(OURS))),
         ):
             self.call("Py_IncRef", last)
             self.store(last, self.at(self.objects, k))
@@ -304,7 +342,7 @@ class _Entry(_Code):
                     self.call("PyMem_RawFree", self.load(block))
                 with ours:
                     self.store(own, self.plan, 8 * Head.BLOCK)
-        # The slow way runs it again and raises what the status stands for.
+        self.status = status
         self.leave_if(builder.not_(self.zero(status)), self.undo)
 
     def wrap_numbers(self) -> None:
@@ -374,7 +412,10 @@ class _Entry(_Code):
         self.builder.ret(self.word(0))
         self.builder.position_at_end(self.undo)
         self.release(self.objects, self.head(Head.RESULT_COUNT))
-        self.builder.branch(self.miss)
+        number = self.call("PyLong_FromLongLong", self.status)
+        raised = self.call("PyObject_CallOneArg", self.head(Head.FAIL), number)
+        self.call("Py_DecRef", number)
+        self.builder.ret(raised)
         self.builder.position_at_end(self.miss)
         nothing = self.head(Head.MISS)
         self.call("Py_IncRef", nothing)

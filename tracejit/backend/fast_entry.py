@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import math
 import struct
 import sys
 import sysconfig
@@ -34,11 +35,18 @@ _FORMS = {"array": code.ARRAY, "python": code.PYTHON, "scalar": code.SCALAR}
 
 
 @dataclass(frozen=True)
+class Given:
+    """An argument in the structure that a call returns."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Leaf:
     """A result in the structure that a call returns: which, and as what kind."""
 
     kind: str
-    number: int
+    number: int | Given
 
 
 @dataclass
@@ -46,15 +54,20 @@ class Call:
     """What the entry has to know of a kernel.
 
     `slots` are the kernel's arguments as words, those fixed for all calls filled in;
-    `arguments` and `results` are (slot, dtype, shape), dtype None for a float;
+    `arguments` and `results` are (slot, dtype, shape), dtype None for a float; the
+    kernel writes to the arguments in `written`, those in `exclusive` share no memory;
+    `fail(status)` raises what a status other than 0 stands for;
     `recycled` are the results whose memory serves again; `temporaries` are (slot,
     offset) in `block`; `run` is the address of the kernel, which `owner` keeps.
     """
 
     run: int
+    fail: Callable[[int], Any]
     slots: list[int]
     arguments: list[tuple[int, np.dtype[Any] | None, tuple[int, ...]]]
     results: list[tuple[int, np.dtype[Any], tuple[int, ...]]]
+    written: Sequence[int] = ()
+    exclusive: Sequence[int] = ()
     recycled: Sequence[int] = ()
     temporaries: Sequence[tuple[int, int]] = ()
     block: np.ndarray | None = None
@@ -62,7 +75,11 @@ class Call:
 
 
 def fast_entry(call: Call, tree: Any) -> Callable[..., Any] | None:
-    """A function that makes this call and returns Leafs as they stand in `tree`."""
+    """A function that makes this call and returns `tree`.
+
+    Leafs in it stand for results and arguments; what else there is, is returned as it
+    stands.
+    """
     return _plan(call, tree, _machine_code()) if _works() else None
 
 
@@ -73,20 +90,22 @@ def word_of(value: float, dtype: str) -> int:
 
 
 def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
-    recipe: list[int] = []
-    forms: dict[int, str] = {}
-    if len(call.slots) > MOST_SLOTS or not _write_recipe(tree, recipe, forms):
+    recipe = _Recipe(len(call.results), len(call.arguments))
+    if len(call.slots) > MOST_SLOTS or not recipe.write(tree):
         return None
+    forms = recipe.forms
     for number, kind in forms.items():
         _, made, extents = call.results[number]
         if (kind != "array" and extents) or (kind == "python" and made != np.float64):
             return None
-    held: list[Any] = [call.owner]
+    held: list[Any] = [call.owner, call.fail, recipe.constants]
     kept = [None] * len(call.results)
     arguments, results = [], []
-    for slot, dtype, shape in call.arguments:
+    for k, (slot, dtype, shape) in enumerate(call.arguments):
         descr = _address(dtype) if dtype is not None else 0
-        arguments += [slot, descr, *_dimensions(shape, held)]
+        flags = code.READABLE | (code.WRITEABLE if k in call.written else 0)
+        size = math.prod(map(int, shape)) * dtype.itemsize if dtype is not None else 0
+        arguments += [slot, descr, *_dimensions(shape, held), flags, size]
     for k, (slot, dtype, shape) in enumerate(call.results):
         form = _FORMS[forms.get(k, "array")]
         results += [slot, _address(dtype), *_dimensions(shape, held), form]
@@ -94,9 +113,11 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     temporaries = [word for pair in call.temporaries for word in pair]
     tables = {
         Head.ARGS: (arguments, code.ARG_WORDS),
+        Head.EXCLUSIVE: (call.exclusive, 1),
+        Head.CONSTANTS: (list(map(id, recipe.constants)), 1),
         Head.RESULTS: (results, code.RESULT_WORDS),
         Head.TEMPORARIES: (temporaries, code.TEMPORARY_WORDS),
-        Head.RECIPE: (recipe, 1),
+        Head.RECIPE: (recipe.codes, 1),
         Head.SLOTS: (call.slots, 1),
     }
     plan = np.zeros(len(Head), np.int64)
@@ -109,20 +130,36 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
         plan[Head.BLOCK] = call.block.ctypes.data
         plan[Head.BLOCK_BYTES] = call.block.nbytes
     plan[Head.KEPT], plan[Head.MISS] = id(kept), id(MISS)
+    plan[Head.FAIL] = id(call.fail)
     plan[Head.ARRAY_TYPE], plan[Head.FLOAT_TYPE] = id(np.ndarray), id(float)
     return _builtin(engine, (plan, kept, call.block, engine, *held))
 
 
-def _write_recipe(tree: Any, recipe: list[int], forms: dict[int, str]) -> bool:
-    """Whether the entry can make it: tuples of results, each result of one kind."""
-    if type(tree) is tuple and tree:
-        done = all(_write_recipe(part, recipe, forms) for part in tree)
-        recipe.append(-len(tree))
-        return done
-    if not isinstance(tree, Leaf):
-        return False
-    recipe.append(tree.number)
-    return forms.setdefault(tree.number, tree.kind) == tree.kind
+class _Recipe:
+    """How the entry makes what a call returns: `codes` number results, arguments and
+    constants, in this order; `forms` are the kinds of the results."""
+
+    def __init__(self, results: int, arguments: int):
+        self.results, self.arguments = results, arguments
+        self.codes: list[int] = []
+        self.forms: dict[int, str] = {}
+        self.constants: list[Any] = []
+
+    def write(self, tree: Any) -> bool:
+        """Whether the entry can make it: tuples, each result of one kind."""
+        if type(tree) is tuple and tree:
+            done = all(map(self.write, tree))
+            self.codes.append(-len(tree))
+            return done
+        if not isinstance(tree, Leaf):
+            self.codes.append(self.results + self.arguments + len(self.constants))
+            self.constants.append(tree)
+            return True
+        if isinstance(tree.number, Given):
+            self.codes.append(self.results + tree.number.number)
+            return True
+        self.codes.append(tree.number)
+        return self.forms.setdefault(tree.number, tree.kind) == tree.kind
 
 
 def _address(dtype: np.dtype[Any]) -> int:
@@ -257,6 +294,7 @@ def _probe() -> bool:
     engine, real = _machine_code(), np.dtype(np.float64)
     call = Call(
         engine.get_function_address(code.PROBE),
+        lambda status: MISS,
         [0] * 5,
         [(0, real, (1, 2)), (1, None, ())],
         [(2, real, ()), (3, real, ()), (4, real, (1,))],

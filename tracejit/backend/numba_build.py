@@ -103,6 +103,10 @@ class Compiled:
         self.results = source.kernel.results
         self._text = source
         self._fixed = [_fixed(a) for a in source.arguments]
+        #: Arrays among the inputs that are written to in place, and numbers (arrays
+        #: without axes) that are results, the last ones.
+        self.written = [k for k in program.writes if self.inputs[k].shape]
+        self.stored = [k for k in program.writes if not self.inputs[k].shape]
         inputs = list(enumerate(self.inputs))
         by_address = [(k, a) for k, a in inputs if a.shape or a.dtype.kind == "c"]
         self._arrays = [(k, tuple(a.shape), a.dtype) for k, a in by_address]
@@ -125,7 +129,10 @@ class Compiled:
         self._free_blocks: list[np.ndarray] = []
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
-        """Fresh results: arrays, or NumPy scalars where the shape is ()."""
+        """Fresh results: arrays, or NumPy scalars where the shape is ().
+
+        Inputs that the Program writes to are written to.
+        """
         values = self._fixed[:]
         kept = self._put_inputs(values, args)
         made = [self._new_result(b) for b in self._made]
@@ -140,17 +147,32 @@ class Compiled:
         number = self.entry(values)
         if block is not None:
             self._free_blocks.append(block)
-        del kept
         if number:
-            raise self.failures[number - 1].exception()
+            self.fail(number)
+        for k in self.written:
+            if kept[k] is not args[k]:
+                args[k][...] = kept[k]
+        del kept
         results = [made[k] for k in self._order] if self._order else made
+        if self.stored:
+            count = len(results) - len(self.stored)
+            for k, result in zip(self.stored, results[count:], strict=True):
+                args[k][...] = result
+            results = results[:count]
         return [r if r.ndim else r[()] for r in results]
 
-    def fast_entry(self, arrange: Callable[..., Any]) -> Callable[..., Any] | None:
+    def fail(self, status: int) -> None:
+        """Raise what a status other than 0 stands for."""
+        raise self.failures[status - 1].exception()
+
+    def fast_entry(
+        self, arrange: Callable[..., Any], exclusive: Sequence[int]
+    ) -> Callable[..., Any] | None:
         """Calls on arrays and floats, from arguments to results, as a builtin function.
 
-        `arrange(results, wrap)` is what a call returns, every result wrapped by
-        `wrap(kind, result)`. None where `tracejit.backend.fast_entry` cannot serve.
+        `arrange(results, inputs, wrap)` is what a call returns, every result wrapped
+        by `wrap(kind, result)`; `exclusive` inputs share no memory with others. None
+        where `tracejit.backend.fast_entry` cannot serve.
         """
         fast = importlib.import_module("tracejit.backend.fast_entry")
         kinds = self._text.signature
@@ -165,23 +187,29 @@ class Compiled:
         results = [(b.aval.dtype, tuple(b.aval.shape)) for b in self._made]
         call = fast.Call(
             run=self.entry.run,
+            fail=self.fail,
             slots=slots,
             arguments=[
                 (k, None if k in numbers else a.dtype, tuple(a.shape))
                 for k, a in enumerate(self.inputs)
             ],
             results=[(k, *r) for k, r in enumerate(results, len(self.inputs))],
+            written=self.written,
+            exclusive=exclusive,
             recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
             temporaries=self._offsets,
             block=self._new_block() if self._offsets else None,
             owner=self.entry,
         )
         order = self._order or range(len(self._made))
-        return fast.fast_entry(call, arrange(list(order), fast.Leaf))
+        given = [fast.Given(k) for k in range(len(self.inputs))]
+        return fast.fast_entry(call, arrange(list(order), given, fast.Leaf))
 
-    def _put_inputs(self, values: list[Any], args: Sequence[Any]) -> list[np.ndarray]:
+    def _put_inputs(
+        self, values: list[Any], args: Sequence[Any]
+    ) -> dict[int, np.ndarray]:
         """Enter the arguments; the arrays returned must live as long as the call."""
-        kept = []
+        kept = {}
         for k, shape, dtype in self._arrays:
             array = args[k]
             if (
@@ -194,7 +222,7 @@ class Compiled:
                 raise InternalError(
                     f"argument {k} has shape {array.shape}, not {shape}"
                 )
-            kept.append(array)
+            kept[k] = array
             values[k] = address_of(array)
         for k, number in self._numbers:
             values[k] = number(args[k])

@@ -318,9 +318,14 @@ class Writer:
         self.depth -= 1
 
     def write_rotate(self, node: Rotate) -> None:
-        """Each chain of renamings through one spare name."""
+        """Each cycle of renamings through one spare name."""
         source_of: dict[Any, Any] = dict(node.moves)
         source_of |= {a.rows: b.rows for a, b in node.moves if a.rows}
+        for target in [t for t in source_of if t not in source_of.values()]:
+            while target in source_of:
+                source = source_of.pop(target)
+                self.line(f"{self.name(target)} = {self.name(source)}")
+                target = source
         while source_of:
             first = next(iter(source_of))
             spare = self.names.fresh("spare")

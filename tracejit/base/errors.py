@@ -137,6 +137,18 @@ class UnknownAliasError(TracejitError, NotImplementedError):
     """
 
 
+class OverlapError(TracejitError, ValueError):
+    """A write to an array that shares memory with another one, or with itself, where
+    the result of NumPy cannot be had.
+
+    def f(x, y):
+        x += 1.0
+        return np.sum(x * y)
+    grad(f)(x, x)            # OverlapError: which of the two is differentiated?
+    grad(f)(x, x.copy())     # write this
+    """
+
+
 class FenceError(TracejitError, NotImplementedError):
     """A construct of Python that cannot be staged.
 

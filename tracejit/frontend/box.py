@@ -477,6 +477,23 @@ def layout_of(array: Any) -> Strides:
     return tuple([s // array.itemsize for s in array.strides])
 
 
+def captured_box(
+    key: Any, array: np.ndarray[Any, Any], fetch: Callable[[], Any], what: str
+) -> Box:
+    """The box for an array of the outside, which is an input of the Program."""
+    trace = current_trace()
+    if key not in trace.boxes:
+        supported(array.dtype)
+        captured = trace.capture(key, array, fetch, what)
+        with trace.builder.outer(0):
+            box = box_of(captured.var, "array", layout_of(array))
+            if trace.is_pinned(key):
+                captured.pinned = array.tobytes()
+                box = known_box(array.copy())
+        trace.boxes[key] = trace.adopt(key, captured.var, box)
+    return trace.boxes[key]
+
+
 def made(array: Any, shape: Shape | None = None) -> Any:
     """A new array as a known box; one of strings, objects, … stays what it is."""
     return known_box(array, shape) if is_supported(array.dtype) else array
@@ -498,10 +515,8 @@ def as_box(value: Any) -> Box:
         return value
     trace = current_trace()
     if isinstance(value, np.ndarray) and value.ndim:
-        supported(value.dtype)
         # By reference: its contents are read anew at every call.
-        var = trace.capture(("array", id(value)), value, lambda: value, "array").var
-        return box_of(var, layout=layout_of(value))
+        return captured_box(("array", id(value)), value, lambda: value, "array")
     if isinstance(value, np.generic | np.ndarray):
         literal = trace.literal(value.item(), supported(value.dtype))
         return box_of(literal, "scalar" if isinstance(value, np.generic) else "array")

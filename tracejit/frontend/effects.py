@@ -61,6 +61,8 @@ def effects_of(trace: Session) -> tuple[list[Effect], list[Atom]]:
     effects: list[Effect] = []
     atoms: list[Atom] = []
     for change in list(_changes(trace)):
+        if _is_own(trace, change.key, change.now):
+            continue  # `obj.x += …`: the same array, which was written to
         _require_guard_kept(trace, change)
         now, act = change.now, change.act
         if type(now) is Count and now.key == change.key:
@@ -86,11 +88,24 @@ def holding(mark: int) -> list[Place]:
     """Places of the outside that were given traced values since then."""
     places = [write.target for write in session().log[mark:]]
     written = {p.key: p for p in places if outlives(p)}
-    return [p for p in written.values() if any(map(_is_box, flatten(p.get())[0]))]
+    return [p for p in written.values() if _holds_results(p)]
 
 
-def _is_box(leaf: Any) -> bool:
-    return isinstance(leaf, Box)
+def _holds_results(place: Place) -> bool:
+    """Whether a place holds traced values other than the arrays that it held before."""
+    trace, value = session(), place.get()
+    if isinstance(place, Contents) and isinstance(value, list | dict):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        keyed = [(("item", id(place.owner), k), v) for k, v in pairs]
+        values = [v for key, v in keyed if not _is_own(trace, key, v)]
+    else:
+        values = [] if _is_own(trace, place.key, value) else [value]
+    return any(isinstance(leaf, Box) for leaf in flatten(values)[0])
+
+
+def _is_own(trace: Session, key: Any, value: Any) -> bool:
+    """Whether a place holds the array that it held when it was first read."""
+    return isinstance(value, Box) and value is trace.boxes.get(key)
 
 
 def _plain(leaf: Any) -> Any:

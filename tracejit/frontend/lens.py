@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tracejit.base.errors import UnknownAliasError
+from tracejit.base.errors import OverlapError, UnknownAliasError
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom
 from tracejit.ops.index import getitem, setitem
@@ -260,7 +260,53 @@ class Component:
         return None if strides is None else tuple([2 * s for s in strides])
 
 
-Lens: TypeAlias = Part | Transposed | Reshaped | Broadcasted | Component
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """Any view of flat memory: its offset and its strides, in elements.
+
+    `index` holds the places of its elements, as an operand.
+    """
+
+    base: Shape
+    offset: int
+    shape: Shape
+    steps: tuple[int, ...]
+    index: Atom
+    static = True
+
+    def get(self, x: Atom) -> Atom:
+        return emit("gather", x, self.index, axes=(0,))
+
+    def put(self, x: Atom, v: Atom) -> Atom:
+        if may_meet_itself(self.shape, self.steps):
+            raise OverlapError(
+                "an array is written to whose own elements share memory",
+                current_trace().builder.loc,
+                "work on a copy: x = x.copy()",
+            )
+        return emit("scatter_set", x, v, self.index, axes=(0,))
+
+    def of(self, array: Any) -> Any:
+        steps = [s * array.itemsize for s in self.steps]
+        first = array[self.offset :]
+        return np.lib.stride_tricks.as_strided(first, self.shape, steps)
+
+    def strides(self, strides: Strides) -> Strides:
+        return self.steps
+
+
+Lens: TypeAlias = Part | Transposed | Reshaped | Broadcasted | Component | Scattered
+
+
+def may_meet_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two elements of an array may lie at one place in memory."""
+    reach = 0
+    axes = [(abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1]
+    for step, extent in sorted(axes):
+        if step <= reach:
+            return True
+        reach += step * (extent - 1)
+    return False
 
 
 def c_strides(shape: Sequence[int]) -> tuple[int, ...]:

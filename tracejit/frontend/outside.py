@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import StagingError
-from tracejit.frontend.box import Box, box_of, known_box, layout_of, plain
+from tracejit.frontend.box import Box, box_of, captured_box, plain
 from tracejit.frontend.parts import JOINERS
 from tracejit.frontend.places import (
     UNDEFINED,
@@ -30,7 +30,6 @@ from tracejit.frontend.places import (
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.frontend.trips import Trips
-from tracejit.ops.promote import supported
 
 #: Packages whose contents do not change and whose functions are called as they are.
 LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
@@ -146,23 +145,13 @@ def _attempt(fetch: Callable[[], Any]) -> Any:
 def capture(key: Any, value: Any, fetch: Callable[[], Any], what: str) -> Box:
     """An array of the outside, or a number that the call changes, as an input."""
     trace = session()
-    if key in trace.boxes:
-        return trace.boxes[key]
-    if not isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray):
+        return captured_box(key, value, fetch, what)
+    if key not in trace.boxes:
         kind = "scalar" if isinstance(value, np.generic) else "python"
         number = trace.capture(key, value, fetch, what)
         trace.boxes[key] = box_of(number.var, kind)
-        return trace.boxes[key]
-    supported(value.dtype)
-    captured = trace.capture(key, value, fetch, what)
-    with trace.builder.outer(0):
-        if key in trace.advice.pinned:
-            captured.pinned = value.tobytes()
-            box = known_box(value.copy())
-        else:
-            box = box_of(captured.var, "array", layout_of(value))
-    trace.boxes[key] = box
-    return box
+    return trace.boxes[key]
 
 
 def is_outside(obj: Any) -> bool:
@@ -350,7 +339,7 @@ def loose(array: np.ndarray[Any, Any]) -> Any:
     """An array met in an object that is not known to be of the outside."""
     if array.dtype.kind not in "biufc":
         return array
-    return capture(("array", id(array)), array, lambda: array, "array")
+    return captured_box(("array", id(array)), array, lambda: array, "array")
 
 
 def imported(obj: Any) -> Any:

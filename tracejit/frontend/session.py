@@ -153,6 +153,8 @@ class Session(Trace):
     reordered: set[int] = field(default_factory=set)
     #: Where places were last written to, by key.
     stores: dict[Any, SrcLoc] = field(default_factory=dict)
+    #: Arrays whose identity was asked for: `x is y`.
+    compared: list[Any] = field(default_factory=list)
     #: Random draws and prints, in order; those of a probe count when it is accepted.
     effects: list[Any] = field(default_factory=list)
     #: Loops being staged, by key, and the counters of the `for` loops whose bodies run.
@@ -162,8 +164,6 @@ class Session(Trace):
     findings: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
     #: Which loop a variable is the result of.
     made_by: dict[Var, Any] = field(default_factory=dict)
-    #: Boxes on captured arrays, by key.
-    boxes: dict[Any, Any] = field(default_factory=dict)
     #: How many of the open regions run once wherever their surroundings do, as those
     #: of transforms, and how many are the lanes of a `vmap`.
     once: int = 0
@@ -173,6 +173,10 @@ class Session(Trace):
     escaped: BaseException | None = None
     #: The call hook, for rooms below it.
     call: Callable[..., Any] = lambda fn, *args, **kwargs: fn(*args, **kwargs)
+
+    def is_pinned(self, key: Any) -> bool:
+        """Whether Python decides on the values of a captured array."""
+        return key in self.advice.pinned
 
     def record(self, place: Any, *parts: Any) -> None:
         """Log that `place` (see `places`), or parts of it by key, will change."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.errors import (
+    OutsideStoreError,
     StagingError,
     TracejitError,
     UnsupportedDTypeError,
@@ -23,13 +25,16 @@ from tracejit.frontend.decisions import concretize
 from tracejit.frontend.draws import Stacked, ordered
 from tracejit.frontend.effects import Effect, effects_of, undo_outside
 from tracejit.frontend.masked import Masked
+from tracejit.frontend.memory import Caller, Memory, Writes
+from tracejit.frontend.places import Contents
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
+from tracejit.frontend.trees import containers
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.check import checked
-from tracejit.ir.program import Atom, Program, Region
+from tracejit.ir.program import Atom, Program, Region, Var
 from tracejit.ops.promote import supported
 
 assert HOOKS
@@ -55,6 +60,7 @@ class Staged:
     "python"); other leaves are in `out_static`, by position, with kind "static".
     `effects` is what a call does to objects of the outside, and `stores` the program,
     of the same inputs, that computes what they need, if anything.
+    What it does to the caller's arrays are its `writes`; `program` has no part in them.
     """
 
     program: Program
@@ -66,6 +72,7 @@ class Staged:
     in_tree: TreeDef
     effects: list[Effect] = field(default_factory=list)
     stores: Program | None = None
+    writes: Writes = field(default_factory=Writes)
 
 
 def stage(
@@ -77,12 +84,16 @@ def stage(
     boundscheck: bool = True,
     name: str | None = None,
     derivatives: int = 0,
+    memory: Memory | None = None,
+    acting: bool = False,
 ) -> Staged:
     """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced.
 
-    `derivatives` says how many will be taken of the Program, at most.
+    `derivatives` says how many will be taken of the Program, at most; `acting`, that
+    what the function does to arrays of the caller's is to be done; `memory`, how they
+    lie.
     """
-    advice = Advice()
+    advice, memory = Advice(), memory or Memory()
     for _ in range(MAX_ATTEMPTS):
         try:
             trace = Session(
@@ -92,7 +103,7 @@ def stage(
                 call=call,
                 concretize=concretize,
             )
-            return _attempt(fn, args, kwargs or {}, static, name, trace)
+            return _attempt(fn, args, kwargs or {}, static, name, trace, memory, acting)
         except Restage:
             continue
         except Exception as error:
@@ -110,13 +121,18 @@ def _attempt(
     static: Sequence[int],
     name: str | None,
     trace: Session,
+    memory: Memory,
+    acting: bool,
 ) -> Staged:
     leaves, tree = flatten((tuple(args), dict(kwargs)))
     users = innermost(fn)
     names = list(_leaf_names(users, args, kwargs))
     with tracing(trace), trace.builder.open() as eqns:
         try:
-            described, boxed, params = [], [], []
+            caller = Caller(memory)
+            trace.adopt = caller.box
+            described, boxed = [], []
+            params: list[Var] = []
             for k, (leaf, label) in enumerate(zip(leaves, names, strict=True)):
                 kind = None if k in static else leaf_kind(leaf)
                 described.append(Leaf(label, kind, leaf))
@@ -124,15 +140,22 @@ def _attempt(
                     boxed.append(_static(trace, leaf, label))
                     continue
                 var = fresh(_aval(leaf, label), label.rpartition(".")[2])
+                box = box_of(var, kind, layout_of(leaf) if kind == "array" else C_ORDER)
+                if kind == "array":
+                    box = caller.box(len(params), var, box)
+                boxed.append(box)
                 params.append(var)
-                layout = layout_of(leaf) if kind == "array" else C_ORDER
-                boxed.append(box_of(var, kind, layout))
             call_args, call_kwargs = unflatten(tree, boxed)
+            for container in containers(tree, (call_args, call_kwargs)):
+                trace.make(container)
             if isinstance(users, MethodType):
                 _static(trace, users.__self__, "self")
             value = call(fn, *call_args, **call_kwargs)
             kinds, atoms, out_static, out_tree = results_of(value)
             effects, stored = effects_of(trace)
+            if acting:
+                _nothing_left_in_containers(trace, boxed, (call_args, call_kwargs))
+            found = caller.finish(trace, flatten(value)[0], acting)
             undo_outside()
         except RecursionError as error:
             trace.undo_to(0)
@@ -147,10 +170,12 @@ def _attempt(
             trace.undo_to(0)
             raise
     trace.draws[:] = ordered([e for e in trace.effects if isinstance(e, Stacked)])
-    region = new_region(params, eqns, [*atoms, *stored])
-    _drop_unused(trace, region)
+    wanted = [*atoms, *stored, *found.finals.values()]
+    region = new_region(params, eqns, wanted)
+    _drop_unused(trace, region, found.needed)
     params += [c.var for c in trace.captured.values()]
     params += [draw.var for draw in trace.draws]
+    params += caller.inputs
     if region.free_vars():
         raise StagingError(
             "a value computed in a staged loop or branch is used after it, in a way "
@@ -166,7 +191,7 @@ def _attempt(
             effect()
     return Staged(
         *(program, out_tree, kinds, out_static, trace, described, tree),
-        *(effects, stores and checked(stores)),
+        *(effects, stores and checked(stores), found.writes(caller, region, acting)),
     )
 
 
@@ -177,9 +202,9 @@ def innermost(fn: Any) -> Any:
     return fn
 
 
-def _drop_unused(trace: Session, region: Region) -> None:
+def _drop_unused(trace: Session, region: Region, needed: set[Var]) -> None:
     """Forget captured arrays that only abandoned probes read."""
-    used = set(region.free_vars())
+    used = needed.union(region.free_vars())
     for key, captured in list(trace.captured.items()):
         if captured.var not in used and captured.pinned is None:
             del trace.captured[key]
@@ -259,3 +284,17 @@ def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeD
             kinds.append("static")
             others[k] = leaf
     return kinds, atoms, others, tree
+
+
+def _nothing_left_in_containers(trace: Session, boxed: list[Any], tree: Any) -> None:
+    """The containers among the arguments hold what they held."""
+    leaves = flatten(tree)[0]
+    if len(leaves) == len(boxed) and all(map(is_, leaves, boxed)):
+        return
+    stores = [w.target for w in trace.log if isinstance(w.target, Contents)]
+    raise OutsideStoreError(
+        "a list, dict or object among the arguments is changed: other things are put "
+        "into it, or some taken out",
+        next((trace.stores.get(place.key) for place in stores), None),
+        "return what is wanted, or write into the arrays: `params['w'][:] = …`",
+    )

@@ -174,6 +174,7 @@ def formatted(pattern: str, values: Any) -> str:
 def identical(a: Any, b: Any) -> Any:
     """`a is b`; an error where a loop or branch made that uncertain."""
     if isinstance(a, Box) and isinstance(b, Box):
+        session().compared += [a, b]
         if a is b or not (a.one_of or b.one_of):
             return same_array(a, b)
         flag = same_form(a, b)
@@ -220,16 +221,15 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
 
 
 def require_inside(box: Box) -> None:
-    """Raise where a store would write to an array of the outside."""
+    """Raise where a store would write to an array that a library may have made while
+    this was staged: the next call would find it written to."""
     roots = [one.root for one in box.root.one_of] or [box.root]
     for key, found in session().boxes.items():
-        if any(found is root for root in roots):
-            what = session().captured[key].what
+        if key[0] == "array" and any(found is root for root in roots):
             raise OutsideStoreError(
-                f"a value is stored into the array `{what}`, which comes from outside "
-                "of the staged function",
+                "a value is stored into an array that was not made by staged code",
                 session().builder.loc,
-                "work on a copy of it, and return that",
+                "work on a copy of it",
             )
 
 

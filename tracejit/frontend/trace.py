@@ -78,6 +78,10 @@ class Trace:
     #: How many derivatives may be taken of what is staged here: rules that functions
     #: have of their own are staged for each.
     derivatives: int = 0
+    #: Boxes on captured arrays, by key.
+    boxes: dict[Any, Any] = field(default_factory=dict)
+    #: Told of the box for an array of the caller's; the box to use: (key, Var, box).
+    adopt: Callable[[Any, Any, Any], Any] = lambda key, var, box: box
     #: Asked for the value of a traced box that Python needs; None where it has none.
     concretize: Callable[[Any], Any] | None = None
     #: Loops and branches that merged arrays of different layouts.
@@ -119,6 +123,10 @@ class Trace:
             yield
         finally:
             self.derivatives -= more
+
+    def is_pinned(self, key: Any) -> bool:
+        """Whether Python decides on the values of a captured array."""
+        return False
 
     def memoized(self, key: Any, make: Callable[[], Any]) -> Any:
         """`make()`, or what it gave before, while that region is open."""

@@ -33,6 +33,10 @@ def check(program: Program) -> None:
     """Raise an InternalError, with the equation at fault, unless well formed."""
     checker = _Checker(program)
     checker.enter(program.region, program.name, index=False)
+    written = [program.inputs[k] for k in program.writes]
+    finals = program.results[len(program.results) - len(written) :]
+    if why := _differ("what is written is", finals, written):
+        checker.fail(why, None)
 
 
 class _Checker:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -173,12 +173,17 @@ class Eqn:
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """A closed region with a name. `stage` is where in the pipeline it stands."""
+    """A closed region with a name. `stage` is where in the pipeline it stands.
+
+    `writes` are positions of inputs that belong to the caller and are written to: the
+    last results, one for each, are what these inputs hold in the end.
+    """
 
     name: str
     region: Region
     stage: str = "staged"
     checks: list[Any] = field(default_factory=list)
+    writes: tuple[int, ...] = ()
     #: `ir.text` sets it: printing is a room that stands on this one.
     printer: ClassVar[Callable[[Program], str]] = repr
 
@@ -203,8 +208,8 @@ class Program:
 
 
 def replace_region(program: Program, region: Region) -> Program:
-    """The same Program, name, stage and checks, with another region."""
-    return Program(program.name, region, program.stage, program.checks)
+    """The same Program, its region apart."""
+    return replace(program, region=region)
 
 
 def walk(region: Region) -> Iterator[Eqn]:

@@ -39,7 +39,11 @@ def program_text(program: Program) -> str:
     names = writer.names
     params = [f"{names.bind(p)}: {p.aval}" for p in program.inputs]
     writer.region(program.region, 1)
-    writer.line(1, f"return {_tuple(names.each(program.results))}")
+    results = names.each(program.results)
+    split = len(results) - len(program.writes)
+    for k, value in zip(program.writes, results[split:], strict=True):
+        writer.line(1, f"{names(program.inputs[k])}[...] = {value}")
+    writer.line(1, f"return {_tuple(results[:split])}".rstrip())
     return "\n".join([stage, _signature(program.name, params), *writer.aligned(), ""])
 
 

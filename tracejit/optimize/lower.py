@@ -47,7 +47,7 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         kernel = lowering.run()
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
-            body = drop_unread(drop_dead_stores(kernel.body, kernel.results))
+            body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             kernel.body = slide_all(use_registers(body))
             return kernel
         stored |= wanted

@@ -13,7 +13,7 @@ from tracejit.base.source import SrcLoc
 from tracejit.ir.program import Atom, Eqn, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope, captured
 from tracejit.optimize.fuse import Fuser
-from tracejit.optimize.nest import Affine, Buffer, Kernel, Reset, Store
+from tracejit.optimize.nest import Affine, Buffer, Kernel, Node, Reset, Rotate, Store
 from tracejit.optimize.pull import Home, linear
 from tracejit.optimize.statements import PointStmt, StoreStmt
 
@@ -53,21 +53,65 @@ class Lowering:
         self.copies_in_loops = 0
 
     def run(self) -> Kernel:
-        region = self.program.region
+        region, writes = self.program.region, self.program.writes
         params: list[Var | Buffer] = []
-        for var in region.params:
+        for k, var in enumerate(region.params):
             if var.aval.shape:
-                buffer = self.buffers.new(var.aval, var.hint, "input")
+                role = "written" if k in writes else "input"
+                buffer = self.buffers.new(var.aval, var.hint, role)
                 self.buffers.settle(var, buffer)
                 params.append(buffer)
             else:
                 params.append(var)
         scope = Scope(region)
         self.region(scope)
-        results = self.results(region.results, scope)
-        body = self.fuser.nodes(scope.items)
+        count = len(region.results) - len(writes)
+        finals = dict(zip(writes, region.results[count:], strict=True))
+        numbers = [a for k, a in finals.items() if not isinstance(params[k], Buffer)]
+        results = self.results([*region.results[:count], *numbers], scope)
+        names = self.write_back(params, finals, scope)
+        body = [*names, *self.fuser.nodes(scope.items)]
         failures, copies = self.failures, self.copies_in_loops
         return Kernel(self.program.name, params, results, body, failures, copies)
+
+    def write_back(
+        self, params: list[Any], finals: dict[int, Atom], scope: Scope
+    ) -> list[Node]:
+        """Leave what arrays hold in the end where the caller has them.
+
+        Most are updated in place, all along. Returns what is to be done at the start.
+        """
+        names: list[Node] = []
+        late: dict[Buffer, Atom] = {}
+        for k, atom in finals.items():
+            buffer = params[k]
+            if not isinstance(buffer, Buffer):
+                continue
+            if buffer.rotates:  # in the end the name may be that of other memory
+                params[k] = self.buffers.new(buffer.aval, buffer.hint, "written")
+                names.append(Rotate([(buffer, params[k])]))
+                late[params[k]] = atom
+            elif self.buffers.buffer_of(atom) is not buffer:
+                late[buffer] = atom
+        for buffer, atom in late.items():
+            if isinstance(atom, Var):
+                others = self.buffers_read(atom) & late.keys() - {buffer}
+                if others or _reads_back(self, buffer, atom):
+                    late[buffer] = self.kept(atom, scope)
+        for buffer, atom in late.items():
+            self.overwrite(buffer, scope)
+            self.fill(buffer, atom, scope)
+        return names
+
+    def kept(self, value: Var, scope: Scope) -> Var:
+        """A value in a buffer of its own, to be read once its operands are gone."""
+        new = self.buffers.new(value.aval, value.hint)
+        if self.buffers.buffer_of(value) is None:
+            self.wanted.add(value)
+        self.fill(new, value, scope)
+        moved = Var(value.aval, value.hint)
+        self.buffers.settle(moved, new)
+        return moved
 
     def results(self, atoms: Sequence[Atom], scope: Scope) -> list[Buffer]:
         """A buffer of the caller's for each result; the value's own where it can be."""
@@ -193,9 +237,9 @@ class Lowering:
         """A new buffer as the home of `var`."""
         return self.buffers.settle(var, self.buffers.new(var.aval, var.hint))
 
-    def overwrite(self, buffer: Buffer, scope: Scope, eqn: Eqn) -> None:
+    def overwrite(self, buffer: Buffer, scope: Scope, eqn: Eqn | None = None) -> None:
         """Want a buffer for the lazy values that read `buffer` and live on."""
-        inside = captured(eqn)
+        inside = captured(eqn) if eqn else set()
         for outer in scope.chain():
             for var in outer.lazy:
                 if buffer in self.reads[var] and (scope.alive(var) or var in inside):
@@ -212,6 +256,15 @@ class Lowering:
             b is stmt.home.buffer and (stmt.scattered or i != where)
             for b, i in touched.reads
         )
+
+
+def _reads_back(low: Lowering, buffer: Buffer, value: Var) -> bool:
+    """Whether a value cannot be stored in `buffer` while it is computed."""
+    if low.buffers.buffer_of(value) is not None:
+        return False
+    return low.reads_elsewhere(
+        StoreStmt(value.aval.shape, value, home=Home(buffer, value.aval.shape))
+    )
 
 
 def _may_be_result(buffer: Buffer, atom: Atom) -> bool:

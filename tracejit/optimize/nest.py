@@ -101,6 +101,8 @@ Index: TypeAlias = tuple[Affine, ...]
 class Buffer:
     """Flat memory given by the caller: an input, a result or a temporary.
 
+    An input whose role is "written" is the caller's array, to be updated in place.
+
     `rotates` marks one whose name is rebound in a loop, so that which memory it names
     after the loop is not known while compiling. A tape is memory of the kernel's own,
     which grows by rows: `rows` holds how many there are; they come as zeros unless
@@ -263,6 +265,12 @@ class Kernel:
     body: list[Node]
     failures: list[Any]
     copies_in_loops: int = 0
+
+    @property
+    def outputs(self) -> list[Buffer]:
+        """The buffers whose contents outlive the kernel."""
+        given = [p for p in self.params if isinstance(p, Buffer)]
+        return [*self.results, *(b for b in given if b.role == "written")]
 
 
 def size_of(shape: Iterable[int]) -> int:

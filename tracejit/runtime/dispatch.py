@@ -24,15 +24,23 @@ from tracejit.base.config import config
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
+from tracejit.frontend.memory import Memory
 from tracejit.frontend.stage import Staged, stage
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.aval import aval_of
 from tracejit.ir.check import checked
 from tracejit.ir.evaluate import evaluate
-from tracejit.ir.program import Program, Region, clone_eqn, substitute
+from tracejit.ir.program import (
+    Program,
+    Region,
+    clone_eqn,
+    replace_region,
+    substitute,
+)
 from tracejit.optimize.expand import settle
 from tracejit.optimize.passes import optimize
 from tracejit.runtime.inline import inline, name_of
+from tracejit.runtime.memory import memory_of, stage_in_memory, stretches
 
 #: Traces kept for one signature: captured values that come back find theirs.
 MOST_ENTRIES = 8
@@ -155,21 +163,36 @@ class Entry:
                 return captured.what
         return None
 
+    def fits(self, traced: Sequence[Any]) -> bool:
+        """Whether these arguments lie in memory as the trace relies on."""
+        writes = self.staged.writes
+        return not writes.exclusive or memory_of(self.staged, traced) == writes.memory
+
     def __call__(self, traced: Sequence[Any], extra: Sequence[Any] = ()) -> list[Any]:
         """Run on the traced leaves; `extra` are tangents."""
-        if self.closed and not extra:
+        if self.closed and not extra and not self.staged.writes.acting:
             return self.run(traced)
         trace = self.staged.trace
         captured = (c.fetch() for c in trace.captured.values())
         draws = (d.draw() for d in trace.draws)
-        results = self.run([*traced, *captured, *draws, *extra])
-        if not self.staged.effects:
-            return results
+        inputs = [*traced, *captured, *draws, *stretches(self.staged, traced)]
+        results = self.run([*inputs, *extra])
         n = len(results) - len(self.staged.stores.results if self.staged.stores else ())
         stored = iter(results[n:])
         for effect in self.staged.effects:
             effect.happen(stored, convert)
-        return results[:n]
+        completed = self.complete(results[:n], inputs)
+        for k, shape in self.staged.writes.shapes.items():
+            inputs[k].shape = shape
+        return completed
+
+    def complete(self, results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        """The results with those put in that are of the caller's memory."""
+        rest, aliases = iter(results), self.staged.writes.aliases
+        count = len(results) + len(aliases)
+        return [
+            aliases[k].of(inputs) if k in aliases else next(rest) for k in range(count)
+        ]
 
 
 #: From the staged Program and the positions of the inputs to differentiate.
@@ -180,7 +203,8 @@ class Dispatcher:
     """A user function under a transform. Subclasses say what a call returns.
 
     `recipe` are a subclass's arguments beside the function. `staged_as` is what is
-    staged: the function, or what calls it while staging.
+    staged: the function, or what calls it while staging. `acting`: what the function
+    does to its caller's arrays is done to them, else to copies.
     """
 
     recipe: tuple[Any, ...] = ()
@@ -193,6 +217,8 @@ class Dispatcher:
         transform: Transform,
         options: Options,
         argnums: tuple[int, ...] = (),
+        *,
+        acting: bool = False,
     ):
         update_wrapper(self, fn)  # type: ignore[arg-type]
         self.py_func = fn
@@ -200,6 +226,7 @@ class Dispatcher:
         self.transform = transform
         self.options = options
         self.argnums = argnums
+        self.acting = acting
         self.entries: dict[tuple[Any, ...], list[Entry]] = {}
         self.lock = threading.RLock()
         self.causes: list[str] = []
@@ -229,7 +256,7 @@ class Dispatcher:
                 or not arg.flags.c_contiguous
             ):
                 return None
-        return entry if entry.stale() is None else None
+        return entry if entry.stale() is None and entry.fits(args) else None
 
     def hasten(self, entry: Entry, arrange: Callable[..., Any]) -> None:
         """Let further calls like this one go by the entry in C, if it can serve them.
@@ -238,15 +265,21 @@ class Dispatcher:
         """
         if entry.fast is None:
             specs = entry.arguments.plain()
+            writes = entry.staged.writes
             served = (
                 entry.closed
                 and specs is not None
                 and all(spec is None or spec[1] for spec in specs)
                 and _is_tuples(entry.staged.out_tree)
+                and writes.simple
             )
             made = None
             if served and isinstance(entry.run, Compiled):
-                made = entry.run.fast_entry(arrange)
+
+                def arranged(results: Any, inputs: Any, wrap: Wrap) -> Any:
+                    return arrange(entry.complete(results, inputs), wrap)
+
+                made = entry.run.fast_entry(arranged, sorted(writes.exclusive))
             entry.fast = made or _never
         self.fast = None if entry.fast is _never else entry.fast
 
@@ -266,7 +299,7 @@ class Dispatcher:
             cause = None
             for entry in entries:
                 cause = entry.stale()
-                if cause is None:
+                if cause is None and entry.fits(arguments.traced()):
                     self.causes.clear()
                     break
             else:
@@ -315,15 +348,24 @@ class Dispatcher:
     def stage(self, arguments: Arguments) -> tuple[Staged, Program]:
         """The function staged, and its Program cleaned."""
         self.check_inputs(arguments)
-        staged = stage(
-            self.staged_as,
-            arguments.args,
-            arguments.kwargs,
-            boundscheck=self.options.boundscheck,
-            derivatives=self.derivatives,
-        )
+
+        def make(memory: Memory) -> Staged:
+            return stage(
+                self.staged_as,
+                arguments.args,
+                arguments.kwargs,
+                boundscheck=self.options.boundscheck,
+                derivatives=self.derivatives,
+                memory=memory,
+                acting=self.acting,
+            )
+
+        staged = stage_in_memory(make, arguments.traced(), self.acting)
         self.check_outputs(staged)
-        return staged, self.clean(checked(staged.program))
+        program = staged.program
+        if self.acting:
+            program = staged.writes.program(program)
+        return staged, self.clean(checked(program))
 
     def derive(self, staged: Staged, program: Program, arguments: Arguments) -> Program:
         """What the call runs, from the Program of the function."""
@@ -430,7 +472,9 @@ def _positional(fn: Callable[..., Any]) -> int | None:
 
 def _is_tuples(tree: TreeDef) -> bool:
     """Whether a structure is of tuples alone."""
-    return tree.kind in (None, tuple) and all(map(_is_tuples, tree.children))
+    return tree.kind in (None, tuple, type(None)) and all(
+        map(_is_tuples, tree.children)
+    )
 
 
 def _never(*args: Any) -> Any:
@@ -447,17 +491,26 @@ def beside(program: Program, other: Program | None) -> Program:
         return program
     env: dict[Any, Any] = dict(zip(other.inputs, program.inputs, strict=False))
     eqns = [*program.eqns, *(clone_eqn(eqn, env) for eqn in other.eqns)]
-    results = [*program.results, *substitute(other.results, env)]
-    return Program(program.name, Region(program.inputs, eqns, results), program.stage)
+    split = len(program.results) - len(program.writes)
+    added = substitute(other.results, env)
+    results = [*program.results[:split], *added, *program.results[split:]]
+    return replace_region(program, Region(program.inputs, eqns, results))
 
 
 def interpret(program: Program, inputs: Sequence[Any]) -> list[Any]:
-    """Results of the interpreter, which share no memory with the inputs."""
+    """Results of the interpreter, which share no memory with the inputs.
+
+    Inputs that the Program writes to are written to once it has run.
+    """
     typed = [
         x if isinstance(x, np.ndarray) else v.aval.dtype.type(x)
         for x, v in zip(inputs, program.inputs, strict=True)
     ]
-    return fresh(evaluate(program, typed), typed)
+    results = fresh(evaluate(program, typed), typed)
+    count = len(results) - len(program.writes)
+    for k, final in zip(program.writes, results[count:], strict=True):
+        inputs[k][...] = final
+    return results[:count]
 
 
 def fresh(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -491,7 +544,7 @@ def convert(kind: str, value: Any) -> Any:
     """A result as the user sees it: a Python number, a NumPy scalar, or an array."""
     if kind == "python":
         return value.item()
-    return np.asarray(value) if kind == "array" else value
+    return np.asanyarray(value) if kind == "array" else value
 
 
 def boxed(kind: str, value: Any) -> Any:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.base.errors import UnsupportedError
+from tracejit.base.errors import OverlapError
 from tracejit.base.pytree import unflatten
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.calls import call
 from tracejit.frontend.effects import holding
+from tracejit.frontend.memory import may_share
 from tracejit.frontend.places import assign
 from tracejit.frontend.stage import Staged, results_of
-from tracejit.frontend.trace import current_trace
+from tracejit.frontend.trace import Write, current_trace
 from tracejit.ir.builder import current, fresh
 from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
 
@@ -43,24 +44,24 @@ def inline(
     actual = [as_box(leaf).read() for leaf in [*filter(is_input, leaves), *extra]]
     params: list[Var] = []
     with trace.builder.open() as eqns:
-        inner = []
+        inner, copies = [], []
         for leaf in leaves:
             if is_input(leaf):
                 box = as_box(leaf)
                 params.append(fresh(box.aval))
-                leaf = box_of(params[-1], box.kind)
+                leaf = box_of(params[-1], box.kind, box.strides_in_elements)
+                copies.append((box, leaf))
             inner.append(leaf)
         args, kwargs = unflatten(treedef, inner)
         kinds, atoms, static, tree = results_of(call(fn, *args, **kwargs))
         stored = [(place, results_of(place.get())) for place in holding(mark)]
-    for write in trace.log[mark:]:
-        if isinstance(write.target, Box) and write.target.depth <= depth:
-            raise UnsupportedError(
-                f"{name_of(fn)}, which is differentiated here, changes an array from "
-                "outside of it",
-                trace.builder.loc,
-                "pass the array as an argument and return the changed one",
-            )
+    _require_apart(fn, copies, params)
+    # What it did to arrays of the surroundings, it did to copies.
+    ours = [w for w in trace.log[mark:] if not _is_from_around(w, depth)]
+    for write in reversed(trace.log[mark:]):
+        if _is_from_around(write, depth):
+            write.undo()
+    trace.log[mark:] = ours
     name = name_of(fn) if name_of(fn).isidentifier() else "function"
     program = Program(name, Region(params, eqns, atoms))
     staged = Staged(program, tree, kinds, static, trace, [], treedef)
@@ -90,3 +91,23 @@ def emit(program: Program, inputs: Sequence[Atom]) -> list[Atom]:
     for eqn in program.eqns:
         builder.append(clone_eqn(eqn, env))
     return substitute(program.results, env)
+
+
+def _is_from_around(write: Write, depth: int) -> bool:
+    """Whether a write was to an array made in one of the first `depth` regions."""
+    return isinstance(write.target, Box) and write.target.depth <= depth
+
+
+def _require_apart(
+    fn: Callable[..., Any], copies: Sequence[tuple[Box, Box]], params: Sequence[Var]
+) -> None:
+    """No argument that is written to shares memory with another one."""
+    arrays = [box for box, _ in copies if box.kind == "array"]
+    for (box, copy), param in zip(copies, params, strict=True):
+        others = [b for b in arrays if b.root is box.root and may_share(b, box)]
+        if copy.root.value is not param and len(others) > 1:
+            raise OverlapError(
+                f"{name_of(fn)} writes to an array that shares memory with another one",
+                current_trace().builder.loc,
+                "pass a copy: f(x, x.copy())",
+            )
