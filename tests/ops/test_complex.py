@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracejit import jit, jvp
+from tracejit import jit, jvp, value_and_grad, vjp
 from tracejit.base.errors import CastingError, UnsupportedError
 from tracejit.testing import check_grads
 
@@ -87,17 +87,12 @@ def test_logic_asks_for_zero():
 
 
 REFUSED = {
-    "max": lambda z: np.max(z),
-    "argmax": lambda z: np.argmax(z),
-    "order": lambda z: z < 1,
-    "maximum": lambda z: np.maximum(z, 0),
-    "clip": lambda z: np.clip(z, 0, 1),
-    "sort": lambda z: np.sort(z),
-    "median": lambda z: np.median(z),
-    "round": lambda z: np.round(z),
-    "nan_to_num": lambda z: np.nan_to_num(z),
+    "percentile": lambda z: np.percentile(z, 50),
     "interp": lambda z: np.interp(z, [0.0, 1.0], [0.0, 1.0]),
-    "correlate": lambda z: np.correlate(z, z[:2]),
+    "searchsorted": lambda z: np.searchsorted(z, z),
+    "hypot": lambda z: np.hypot.reduce(z),
+    "i0": lambda z: np.i0(z),
+    "floor": lambda z: np.floor(z),
 }
 
 
@@ -134,6 +129,64 @@ def added(z, x):
 def test_no_imaginary_part_is_dropped(fn):
     with pytest.raises((CastingError, UnsupportedError)):
         jit(fn, backend="numpy")(Z, X)
+
+
+# Order --------------------------------------------------------------------------------
+
+TIES = np.array([1 + 2j, 1 - 1j, 3, 1 + 2j, 0.5 + 7j, 3, 3 - 2j])
+STRANGE = [1 + 1j, complex(np.nan, 2), complex(0, np.nan), complex(np.nan, 1), 0.5j]
+STRANGE = np.array([*STRANGE, complex(np.nan, np.nan), complex(-1, np.nan)])
+ORDERS = {
+    "sort": lambda z: np.sort(z),
+    "argsort": lambda z: np.argsort(z, kind="stable"),
+    "sort_complex": lambda z: np.sort_complex(z),
+    "max": lambda z: np.max(z),
+    "min": lambda z: np.min(z.reshape(-1, 1), axis=0),
+    "argmax": lambda z: np.argmax(z),
+    "argmin": lambda z: np.argmin(z.reshape(-1, 1), axis=0),
+    "maximum": lambda z: np.maximum(z, z[::-1]),
+    "fmin": lambda z: np.fmin(z, z[::-1]),
+    "less": lambda z: z < z[::-1],
+    "greater_equal": lambda z: z >= z[::-1],
+    "median": lambda z: np.median(z),
+    "clip": lambda z: np.clip(z, 0.9, 2 + 1j),
+    "masked": lambda z: np.max(z[z > 1]),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_order_is_by_the_real_part_then_the_imaginary(name):
+    outcomes_agree(ORDERS[name], TIES)
+    fn = ORDERS[name]
+    if np.asarray(fn(TIES)).dtype.kind == "c":
+        check_grads(fn, (Z,), backend="numpy")
+
+
+@pytest.mark.parametrize("name", set(ORDERS) - {"median", "clip", "masked"})
+def test_order_of_what_is_no_number(name):
+    with np.errstate(invalid="ignore"):
+        want = np.asarray(ORDERS[name](STRANGE))
+    got = np.asarray(jit(ORDERS[name], backend="numpy")(STRANGE))
+    if want.dtype.kind == "c":
+        # Which part is NaN is not promised of results that are no numbers.
+        got, want = (np.where(np.isnan(x), np.nan, x) for x in (got, want))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_equal_extremes_share_the_derivative():
+    slope = vjp(lambda z: np.max(z), TIES, backend="numpy")[1](np.complex128(1))[0]
+    np.testing.assert_array_equal(slope, [0, 0, 0.5, 0, 0, 0.5, 0])
+
+
+def test_order_compiled():
+    def fn(z):
+        small = np.maximum(z, 1) - np.clip(z[::-1], -1, 2j)
+        return np.sum(np.abs(np.sort(z) * small + np.max(z)) ** 2)
+
+    got, slope = value_and_grad(fn)(TIES)
+    want, slow = value_and_grad(fn, backend="numpy")(TIES)
+    np.testing.assert_allclose(got, want, rtol=1e-13)
+    np.testing.assert_allclose(slope, slow, rtol=1e-13)
 
 
 # Fourier transforms -------------------------------------------------------------------

@@ -55,11 +55,26 @@ def converted(value, dtype):
     """An argument in another dtype, scaled so that integers differ."""
     if dtype is np.int64:
         value = np.round(np.asarray(value) * 3)
+    if dtype is np.complex128:
+        places = np.arange(np.size(value)).reshape(np.shape(value))
+        value = value + 1j * np.sin(3 * np.asarray(value) + places + 0.3)
     array = np.asarray(value).astype(dtype)
     return array if array.ndim else array[()]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+#: What NumPy raises where a function has no such arguments; it warns of imaginary parts
+#: that are lost, which we refuse.
+NOT_OF_THESE = (
+    *(ValueError, TypeError, IndexError, np.linalg.LinAlgError),
+    np.exceptions.ComplexWarning,
+)
+#: What compares real numbers only.
+NO_COMPLEX_ORDER = {
+    *("np.searchsorted", "ndarray.searchsorted", "np.histogram", "ufunc.accumulate")
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex128])
 @pytest.mark.parametrize("name", ROUTINES)
 def test_value_is_numpys_in_other_dtypes(name, dtype):
     """Wherever NumPy computes something, the same comes out in the same dtype."""
@@ -69,8 +84,10 @@ def test_value_is_numpys_in_other_dtypes(name, dtype):
         try:
             with np.errstate(all="ignore"):
                 want = fn(*[np.copy(a)[()] for a in args])
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError):
-            continue  # no such function of these
+        except NOT_OF_THESE:
+            continue
+        if dtype is np.complex128 and name in NO_COMPLEX_ORDER:
+            continue
         assert_same(tracejit.jit(fn, backend="numpy")(*args), want, 2e-5)
 
 
@@ -83,6 +100,19 @@ def check_derivatives(text, order):
 @pytest.mark.parametrize("text", SMOOTH)
 def test_derivatives_are_differences(text):
     check_derivatives(text, 2 if text in FIRST else 1)
+
+
+@pytest.mark.parametrize("name", [n for n in ROUTINES if n not in NO_COMPLEX_ORDER])
+def test_derivatives_by_complex_arguments(name):
+    for text in ROUTINES[name].smooth[:2]:
+        fn, args = function(text), [converted(v, np.complex128) for v in given(text)]
+        try:
+            with np.errstate(all="ignore"):
+                fn(*[np.copy(a)[()] for a in args])
+        except NOT_OF_THESE:
+            continue
+        with np.errstate(all="ignore"):
+            check_grads(fn, args, 1, backend="numpy")
 
 
 @pytest.mark.parametrize("text", REFUSED)

@@ -82,6 +82,9 @@ def _limit(low: bool) -> Callable[[Masked], Any]:
         _require(call(np.any, x.mask), ValueError, message)
         if x.dtype.kind == "f":
             return -np.inf if low else np.inf
+        if x.dtype.kind == "c":
+            end = -np.inf if low else np.inf
+            return complex(end, end)
         limits = np.iinfo(x.dtype)
         return int(limits.min if low else limits.max)
 

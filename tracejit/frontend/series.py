@@ -25,7 +25,8 @@ def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """`np.interp`: the points must increase, as NumPy asks for."""
-    x, xp, fp = as_box(x), astype(asarray(xp), float), astype(asarray(fp), float)
+    x, xp, fp = as_box(x), astype(asarray(xp), float), asarray(fp)
+    fp = astype(fp, np.result_type(fp.dtype, float))
     if xp.aval.ndim != 1 or xp.aval.shape != fp.aval.shape:
         raise ShapeMismatchError("fp and xp are not of the same length.", _loc())
     if period is not None:

@@ -110,7 +110,10 @@ def nanvar(
     centre = _ratio(total, _count(numbers, axes, True, where))
     numbers = numbers if where is True else call(np.logical_and, numbers, where)
     gaps = call(np.where, numbers, filled - centre, 0.0)
-    total = call(np.sum, call(np.square, gaps), axes, keepdims=keepdims)
+    square = call(np.square, gaps)
+    if gaps.dtype.kind == "c":
+        square = (gaps * call(np.conj, gaps)).real
+    total = call(np.sum, square, axes, keepdims=keepdims)
     free = _count(numbers, axes, keepdims, True) - ddof
     some = free > 0
     ratio = _ratio(total, call(np.where, some, free, 1))
@@ -203,7 +206,8 @@ def cov(
         free = total - ddof * call(np.sum, weights * asarray(aweights)) / total
     x = x - mean[:, None]
     turned = transpose(x if weights is None else x * weights)
-    return call(np.squeeze, call(np.dot, x, turned) * (1.0 / free))[()]
+    product = call(np.dot, x, call(np.conj, turned))
+    return call(np.squeeze, product * (1.0 / free))[()]
 
 
 def _variables(m: Any, rowvar: bool, dtype: Any) -> Box:
@@ -223,5 +227,8 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     c = cov(x, y, rowvar, dtype=dtype)
     if c.aval.ndim == 0:
         return c / c
-    spread = call(np.sqrt, call(np.diag, c))
-    return call(np.clip, c / spread[:, None] / spread[None, :], -1, 1)
+    spread = call(np.sqrt, call(np.diag, c).real)
+    c = c / spread[:, None] / spread[None, :]
+    if c.aval.dtype.kind != "c":
+        return call(np.clip, c, -1, 1)
+    return call(np.clip, c.real, -1, 1) + 1j * call(np.clip, c.imag, -1, 1)

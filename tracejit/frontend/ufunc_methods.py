@@ -8,13 +8,23 @@ from typing import Any
 import numpy as np
 
 from tracejit.frontend import fancy
-from tracejit.frontend.box import HANDLERS, Box, as_box, call, fresh, is_static, plain
+from tracejit.frontend.box import (
+    HANDLERS,
+    Box,
+    as_box,
+    call,
+    fresh,
+    is_static,
+    operand,
+    plain,
+)
 from tracejit.frontend.indexing import expand, getitem
 from tracejit.frontend.numpy_calls import asarray, astype, put_out
 from tracejit.frontend.operators import apply, outside
 from tracejit.frontend.views import moveaxis, ravel
 from tracejit.ops.numpy_names import emit, unsupported
 from tracejit.ops.numpy_reduce import normal_axis
+from tracejit.ops.promote import loop_dtypes
 
 # Reductions ---------------------------------------------------------------------------
 
@@ -93,6 +103,7 @@ def _reduce(
         raise unsupported(f"np.{ufunc.__name__}.reduce", "a loop")
     else:
         box = asarray(x)
+        loop_dtypes(ufunc, operand(box), operand(box))  # an error if there is none
         if axis is None:
             box, axis = ravel(box), 0
         found = _COMPOSED[ufunc](box, normal_axis(axis, box.aval.ndim), **options)

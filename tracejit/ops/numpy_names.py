@@ -20,6 +20,7 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Literal, Var
 from tracejit.ops import (
+    complex_order,
     complex_parts,
     control,
     elementwise,
@@ -62,24 +63,13 @@ _DECLARES = (
 #: Programs by NumPy function; each takes operands and returns one or more Atoms.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
-#: Those whose programs are right on complex operands, by name.
-ON_COMPLEX = set(
-    "all allclose angle any append array_equal average column_stack concatenate "
-    "convolve count_nonzero cross cumprod cumsum diag diagflat diagonal diff dot "
-    "dstack ediff1d einsum fft fft2 fftn fftshift gradient hfft hstack ifft ifft2 "
-    "ifftn ifftshift imag inner irfft irfft2 irfftn isclose iscomplex isreal kron "
-    "ihfft matmul matrix_power mean multi_dot nansum outer pad polyval prod real "
-    "repeat rfft rfft2 rfftn roll select sinc stack std sum tensordot tile trace "
-    "trapezoid tril triu var vdot vecdot vstack where "
-    "cholesky cond det eig eigh eigvals eigvalsh inv lstsq matrix_norm matrix_rank "
-    "norm pinv qr slogdet solve svd svdvals tensorinv tensorsolve "
-    "vector_norm".split()
-)
+#: Those whose programs are not right on complex operands, by name.
+REAL_ONLY = set("digitize i0 nanpercentile nanquantile percentile quantile".split())
 
 
 def require_complex(fn: Any, operands: Iterable[Any]) -> None:
     """Refuse complex operands of a function whose program is for real ones."""
-    if fn.__name__ in ON_COMPLEX:
+    if fn.__name__ not in REAL_ONLY:
         return
     for x in operands:
         atom = x.atom if isinstance(x, Weak) else x
@@ -179,6 +169,10 @@ def _on_complex(name: str, *atoms: Atom) -> Atom:
         zero = emit("eq", size, _like(0, size))
         unit = emit("select", zero, _like(1, size), size)
         return emit("div", z, convert(unit, z.aval.dtype))
+    if name == "rint":
+        return emit("complex", *[emit("rint", emit(p, z)) for p in ("real", "imag")])
+    if name in complex_order.ORDERS:
+        return complex_order.ORDERS[name](*atoms)
     return emit(name, *atoms)
 
 
@@ -259,10 +253,11 @@ def _like(value: Any, x: Atom) -> Literal:
 def _fmax(name: str) -> Callable[[Atom, Atom], Atom]:
     def program(a: Atom, b: Atom) -> Atom:
         """As maximum or minimum, but a number wins over NaN."""
-        if a.aval.dtype.kind != "f":
+        if not a.aval.inexact:
             return _primitive(name, a, b)
-        best = emit("select", emit("isnan", b), a, emit(name, a, b))
-        return emit("select", emit("isnan", a), b, best)
+        best = _primitive(name, a, b)
+        best = emit("select", _primitive("isnan", b), a, best)
+        return emit("select", _primitive("isnan", a), b, best)
 
     return program
 

@@ -134,8 +134,8 @@ def matvec(a: Any, b: Any) -> Atom:
 
 @implements(getattr(np, "vecmat", "np.vecmat"))
 def vecmat(a: Any, b: Any) -> Atom:
-    """`np.vecmat`: vectors times matrices."""
-    a = strong(a)
+    """`np.vecmat`: conjugated vectors times matrices."""
+    a = conjugate(strong(a))
     out = matmul(expand_dims(a, a.aval.ndim - 1), b)
     return reshape(out, (*out.aval.shape[:-2], out.aval.shape[-1]))
 

@@ -17,6 +17,7 @@ from tracejit.ops.numpy_names import (
     apply,
     conjugate,
     emit,
+    imag,
     implements,
     isclose,
     real,
@@ -131,11 +132,36 @@ def _extremum(name: str, ufunc: np.ufunc) -> Callable[..., Atom]:
             )
         if x.aval.dtype == BOOL:
             out = reduced("any" if name == "max" else "all", x, axes, bool(keepdims))
+        elif x.aval.dtype.kind == "c":
+            out = _complex_extremum(name, x, axes, bool(keepdims))
         else:
             out = reduced(name, x, axes, bool(keepdims))
         return out if initial is None else apply(ufunc, out, initial)
 
     return program
+
+
+def _extreme_places(name: str, x: Atom, axes: tuple[int, ...]) -> Atom:
+    """Where the complex numbers are that come last (first) in NumPy's order."""
+
+    def best(part: Atom) -> Atom:
+        found = reduced(name, part, axes, keepdims=True)
+        return apply(np.equal, part, broadcast_to(found, x.aval.shape))
+
+    top = best(real(x))
+    neutral = -np.inf if name == "max" else np.inf
+    return apply(np.logical_and, top, best(where(top, imag(x), neutral)))
+
+
+def _complex_extremum(
+    name: str, x: Atom, axes: tuple[int, ...], keepdims: bool
+) -> Atom:
+    """Equal ones share the derivative; NaN where there is one."""
+    places = _extreme_places(name, x, axes)
+    total = sum_(where(places, x, 0), axes, keepdims=keepdims)
+    count = sum_(convert(places, np.int64), axes, keepdims=keepdims)
+    fails = any_(apply(np.isnan, x), axes, keepdims)
+    return where(fails, complex(np.nan, np.nan), apply(np.divide, total, count))
 
 
 max_ = implements(np.max, np.amax)(_extremum("max", np.maximum))
@@ -210,6 +236,8 @@ def _argument(name: str) -> Callable[..., Atom]:
             raise ShapeMismatchError(
                 f"attempt to get {name} of an empty sequence", current().loc
             )
+        if out.aval.dtype.kind == "c":
+            out = _where_extreme(name.removeprefix("arg"), out, k)
         top = int(out.aval.shape[k]) - 1
         out = emit(name, out, axis=k)
         if not out.aval.shape:
@@ -220,6 +248,14 @@ def _argument(name: str) -> Callable[..., Atom]:
         return out
 
     return program
+
+
+def _where_extreme(name: str, x: Atom, axis: int) -> Atom:
+    """Numbers whose extreme ones are where those of complex ones are, or NaN."""
+    nan = apply(np.isnan, x)
+    fails = broadcast_to(any_(nan, axis, True), x.aval.shape)
+    places = where(fails, nan, _extreme_places(name, x, (axis,)))
+    return where(places, *((1, 0) if name == "max" else (0, 1)))
 
 
 argmax = implements(np.argmax)(_argument("argmax"))

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.program import Atom, Literal
-from tracejit.ops.numpy_names import apply, emit, implements, unsupported, where
+from tracejit.ops.numpy_names import (
+    apply,
+    conjugate,
+    emit,
+    implements,
+    unsupported,
+    where,
+)
 from tracejit.ops.numpy_products import contract
 from tracejit.ops.numpy_reduce import normal_axis, sum_
 from tracejit.ops.numpy_shape import concatenate, part, reshape
@@ -111,8 +118,8 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Atom:
 
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Atom:
-    """`np.correlate` of two vectors."""
-    a, v = strong(a), strong(v)
+    """`np.correlate` of two vectors, the second of which is conjugated."""
+    a, v = strong(a), conjugate(strong(v))
     if v.aval.shape[0] > a.aval.shape[0]:
         return emit("flip", _correlated(v, a, mode), axes=(0,))
     return _correlated(a, v, mode)
