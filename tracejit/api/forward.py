@@ -97,8 +97,8 @@ def linearize(
 
     The function is computed once, with what its derivative needs; every call of
     `fn_jvp` costs the linear part alone. For one direction `jvp` is cheaper: it saves
-    nothing. (A function with loops whose length follows from the data is computed
-    again in every call.)
+    nothing. (Loops whose length follows from the data are run again in every
+    call.)
 
     >>> value, push = linearize(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
     >>> value, push(1.0, 0.0), push(0.0, 1.0)

@@ -186,8 +186,8 @@ def vjp(
     `has_aux`, `fn` returns `(value, aux)`, and the result is `(value, vjp_fn, aux)`.
 
     The function is computed once, with what its derivative needs; every call of
-    `vjp_fn` runs the reverse sweep alone. (A function with loops whose length follows
-    from the data is computed again in every sweep.)
+    `vjp_fn` runs the reverse sweep alone. (Loops whose length follows from the data
+    are run again in every sweep.)
 
     >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
     >>> value, pull(1.0)

@@ -59,6 +59,7 @@ class Lanes:
         for box, axis in zip(given, self.axes, strict=True):
             if axis is not None:
                 box.read()  # in front of the loop, where it is at home
+        self.watch = Watch(Frame())
         kept: list[Any] = []
 
         def lane(k: Var) -> Sequence[Row]:
@@ -103,7 +104,6 @@ class Lanes:
 
     def _call(self, k: Var, args: Any, kwargs: Any, what: str) -> Any:
         trace = session()
-        watch = Watch(Frame())
         trips = Trips(0, self.count, 1)
         trace.counters.append((k, trips, self))
         try:
@@ -111,7 +111,7 @@ class Lanes:
                 found = results_of(call(self.fn, *args, **kwargs))
         finally:
             trace.counters.pop()
-        for place in watch.changes().values():
+        for place in self.watch.changes().values():
             if isinstance(place, Buffer) or not is_count(place, place.get()):
                 raise UnsupportedError(
                     f"{what}, which is mapped here, changes {place} outside of it: "
@@ -120,7 +120,7 @@ class Lanes:
                     "return the value, or write a loop",
                 )
             counted = place.get()
-            log = trace.log[watch.mark :]
+            log = trace.log[self.watch.mark :]
             writes = [w for w in log if getattr(w.target, "key", None) == place.key]
             steps = counted - int(writes[0].before)  # of one lane
             assign(place, counted.moved(steps * (int(self.count) - 1)))

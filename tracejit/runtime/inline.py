@@ -12,8 +12,9 @@ from tracejit.frontend.calls import call
 from tracejit.frontend.effects import holding
 from tracejit.frontend.memory import may_share
 from tracejit.frontend.places import assign
+from tracejit.frontend.session import session
 from tracejit.frontend.stage import Staged, results_of
-from tracejit.frontend.trace import Write, current_trace
+from tracejit.frontend.trace import Write
 from tracejit.ir.builder import current, fresh
 from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
 
@@ -39,11 +40,11 @@ def inline(
     enclosing program: to the derived one they are constants, to the outer transform
     they are not.
     """
-    trace = current_trace()
+    trace = session()
     depth, mark = trace.depth, len(trace.log)
     actual = [as_box(leaf).read() for leaf in [*filter(is_input, leaves), *extra]]
     params: list[Var] = []
-    with trace.builder.open() as eqns:
+    with trace.builder.open() as eqns, trace.entered("once"):
         inner, copies = [], []
         for leaf in leaves:
             if is_input(leaf):
@@ -108,6 +109,6 @@ def _require_apart(
         if copy.root.value is not param and len(others) > 1:
             raise OverlapError(
                 f"{name_of(fn)} writes to an array that shares memory with another one",
-                current_trace().builder.loc,
+                session().builder.loc,
                 "pass a copy: f(x, x.copy())",
             )

@@ -16,7 +16,9 @@ that they save, so that nesting and second order need no rules of their own.
 
 A loop whose number of trips is known only when it has run makes its tapes growable:
 their rows are counted by a pointer, carried through the loops outside it, whose value
-on entry to the loop is a residual like any other.
+on entry to the loop is a residual like any other. A growable array made inside of a
+loop, as by the derivative of a function called there, cannot be saved round by round:
+what made it is run again, loops and all.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import UnsupportedError
 from tracejit.ir.aval import GROW, Aval
 from tracejit.ir.builder import building, current
 from tracejit.ir.primitive import REGISTRY, zeros
@@ -50,6 +53,9 @@ INT = np.dtype(np.int64)
 
 #: Recomputing costs at most this many flops per element and equation.
 CHEAP = 3
+
+#: The weight of a growable array, of which there can be no tape.
+HUGE = 1 << 60
 
 #: A region of a primal loop or branch, from the outermost inwards.
 Path = tuple[tuple[Eqn, int], ...]
@@ -180,7 +186,7 @@ class Supplier:
         needed = [v for v in region.free_vars() if v in bound]
         if not needed:
             return
-        taped, recomputed = plan(body, bound, needed)
+        taped, recomputed = plan(body, bound, needed, _around(path))
         env: dict[Var, Atom] = {}
         handed = handed_down(primal, taped) if _runs_backwards(eqn, primal) else {}
         with building() as builder, builder.open() as reads:
@@ -196,6 +202,13 @@ class Supplier:
     def tape(self, var: Var, path: Path) -> Atom:
         """Have `var` saved at the end of `path`; emit its reading."""
         if var not in self.tapes:
+            if var.aval.grows:
+                raise UnsupportedError(
+                    "a derivative of this order needs a tape of tapes, for a loop "
+                    "whose length follows from the data",
+                    path[-1][0].loc,
+                    "give the loop a number of rounds that shapes and numbers fix",
+                )
             index = self.index(path)
             aval = var.aval.update(shape=(*index.dims, *var.aval.shape))
             self.tapes[var] = Thread(path, aval, saved=var, index=index)
@@ -281,7 +294,9 @@ def _run_again(eqns: list[Eqn], env: dict[Var, Atom], exactly: bool) -> list[Eqn
     Unless it must come out `exactly` as in the primal, this is derivative code, whose
     rounding is ours: it has an origin.
     """
-    copies = [clone_eqn(eqn, env) for eqn in eqns]
+    inner = dict(env)  # grows by what regions bind, too: indices that others share
+    copies = [clone_eqn(eqn, inner) for eqn in eqns]
+    env.update((v, inner[v]) for eqn in eqns for v in eqn.outputs)
     if not exactly and not any(_chooses(eqn) for eqn in eqns):
         for copy, eqn in zip(copies, eqns, strict=True):
             copy.origin = eqn
@@ -306,10 +321,31 @@ def _tape_slice(index: Index, var: Var) -> tuple[list[Any], tuple[Any, ...]]:
     return starts, sizes
 
 
+def _around(path: Path) -> set[Var]:
+    """What the loops and branches around the innermost region of a path bind.
+
+    Indices are not counted: derivatives have them, too.
+    """
+    around: set[Var] = set()
+    for eqn, which in path[:-1]:
+        body = eqn.regions[which]
+        around.update(body.params, *(e.outputs for e in body.eqns))
+        if eqn.prim is not cond:
+            around.discard(loop_index(eqn))
+    return around
+
+
 def plan(
-    body: Region, bound: set[Var], needed: Sequence[Var]
+    body: Region,
+    bound: set[Var],
+    needed: Sequence[Var],
+    around: set[Var] = frozenset(),  # type: ignore[assignment]
 ) -> tuple[list[Var], list[Eqn]]:
-    """What to tape, and the equations that recompute the rest of `needed`."""
+    """What to tape, and the equations that recompute the rest of `needed`.
+
+    What is bound outside can be read; but a part of an array bound `around`, in loops
+    outside, is not to be read again where that has the whole array saved.
+    """
     defs = {v: eqn for eqn in body.eqns for v in eqn.outputs}
     sources, edges = [], []
     seen: set[Var] = set()
@@ -320,14 +356,14 @@ def plan(
             continue
         seen.add(var)
         eqn = defs.get(var)
-        if eqn is None or not is_cheap(eqn):
+        if eqn is None or not (is_cheap(eqn) or var.aval.grows):
             sources.append(var)
             continue
-        for source in eqn.inputs:
-            if isinstance(source, Var) and source in bound:
+        for source in eqn.uses():
+            if source in bound or (source in around and _is_part(var, source)):
                 edges.append((source, var))
                 stack.append(source)
-    weights = {v: max(v.aval.nbytes, 1) for v in seen}
+    weights = {v: HUGE if v.aval.grows else max(v.aval.nbytes, 1) for v in seen}
     saved = min_vertex_cut(weights, edges, sources, needed)
     recompute: set[Eqn] = set()
     stack = [v for v in needed if v not in saved]
@@ -336,14 +372,15 @@ def plan(
         if eqn in recompute:
             continue
         recompute.add(eqn)
-        stack += [
-            v
-            for v in eqn.inputs
-            if isinstance(v, Var) and v in bound and v not in saved
-        ]
+        stack += [v for v in eqn.uses() if v in bound and v not in saved]
     order = {v: k for k, v in enumerate([*body.params, *defs])}
-    taped = sorted(saved, key=lambda v: order.get(v, -1))
+    taped = sorted(saved & bound, key=lambda v: order.get(v, -1))
     return taped, [eqn for eqn in body.eqns if eqn in recompute]
+
+
+def _is_part(var: Var, source: Var) -> bool:
+    """Whether a value has fewer bytes than what it is computed from."""
+    return source.aval.grows or source.aval.nbytes > var.aval.nbytes
 
 
 def is_cheap(eqn: Eqn) -> bool:

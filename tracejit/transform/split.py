@@ -4,8 +4,8 @@
     sweep    (*residuals, *seeds) -> tangents of the results, or cotangents of inputs
 
 What the sweeps read is saved, or recomputed from what is saved, as `residuals` would
-do for a loop. Tapes whose length follows from the data cannot be handed out: then the
-inputs are what is saved, and the sweep runs the primal again.
+do for a loop: tapes whose length follows from the data cannot be handed out, and the
+loops that write them are run again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
-from tracejit.ir.program import Atom, Eqn, Program, Region, Var
+from tracejit.ir.program import Atom, Eqn, Program, Region, Var, clone_eqn
 from tracejit.transform.custom import closed
-from tracejit.transform.residuals import plan
+from tracejit.transform.residuals import plan, substitute_in
 from tracejit.transform.sweeps import Sweeps, dot
 
 
@@ -70,11 +70,13 @@ def _split(
     body = Region(region.params, primal, region.results)
     needed = [v for v in Region(seeds, eqns, results).free_vars() if v in bound]
     residuals, again = plan(body, bound, needed)
-    if any(v.aval.grows for v in residuals):
-        residuals, again, primal = list(region.params), primal, region.eqns
+    env: dict[Var, Atom] = {}
+    copies = [clone_eqn(eqn, env) for eqn in again]
+    made = {v for eqn in again for v in eqn.outputs} - set(residuals)
+    later = Region([*residuals, *seeds], eqns, results)
+    substitute_in(later, {v: env[v] for v in made})
+    later.eqns = [*copies, *later.eqns]
     name = sweeps.name
     first = Region(region.params, primal, [*region.results, *residuals])
-    second = Region([*residuals, *seeds], [*again, *eqns], results)
-    return closed(Program(name, first)), closed(
-        Program(f"{name}_{stage}", second, stage)
-    )
+    sweep = Program(f"{name}_{stage}", later, stage)
+    return closed(Program(name, first)), closed(sweep)

@@ -141,7 +141,7 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
             continue
         stays.append(eqn)
         varying.update(eqn.outputs)
-        if ours and eqn.regions and origin.regions:  # type: ignore[union-attr]
+        if ours and eqn.prim in (for_, cond) and origin.regions:  # type: ignore[union-attr]
             bodies = origin.regions if eqn.prim is cond else origin.regions[-1:]  # type: ignore[union-attr]
             for region, body in zip(eqn.regions, bodies, strict=True):
                 varying.update(region.params[1:])

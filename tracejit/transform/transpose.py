@@ -137,9 +137,9 @@ class Transposer:
         (body,) = eqn.regions
         lo, hi, step, *inits = eqn.inputs
         index, *carried = body.params
-        self.linear.update(carried)
-        self.mark(body.eqns)
-        reached = self.reached(body, carried, out_cts)
+        reached = self.reached(
+            body, {k for k, ct in enumerate(out_cts) if ct is not None}
+        )
         slots = [k for k, var in enumerate(carried) if var in reached]
         captured = [v for v in body.free_vars() if v in reached]
 
@@ -207,11 +207,14 @@ class Transposer:
         assert eqn.origin is not None
         self.pairs[current().stack[-1][-1]] = eqn.origin
 
-    def reached(
-        self, body: Region, carried: list[Var], out_cts: Sequence[Atom | None]
-    ) -> set[Var]:
-        """Variables of a loop's body that get a cotangent, by fixpoint."""
-        slots = {k for k, ct in enumerate(out_cts) if ct is not None}
+    def reached(self, body: Region, slots: set[int]) -> set[Var]:
+        """Variables of a loop's body that get a cotangent, by fixpoint.
+
+        `slots` are those that have one after the loop; it grows.
+        """
+        carried = body.params[1:]
+        self.linear.update(carried)
+        self.mark(body.eqns)
         while True:
             live = {r for k in slots if self.is_linear(r := body.results[k])}
             self.spread_back(body.eqns, live)  # type: ignore[arg-type]
@@ -223,7 +226,20 @@ class Transposer:
     def spread_back(self, eqns: Sequence[Eqn], live: set[Var]) -> None:
         """Add to `live` the linear variables that (may) reach it."""
         for eqn in reversed(eqns):
-            if any(v in live for v in eqn.outputs):
+            slots = {k for k, v in enumerate(eqn.outputs) if v in live}
+            if not slots:
+                continue
+            if eqn.prim is cond:
+                for branch in eqn.regions:
+                    self.mark(branch.eqns)
+                    inner = {r for k in slots if self.is_linear(r := branch.results[k])}
+                    self.spread_back(branch.eqns, inner)  # type: ignore[arg-type]
+                    live |= inner  # type: ignore[arg-type]
+            elif eqn.prim is for_:
+                live |= self.reached(eqn.regions[0], slots)
+                inits = (eqn.inputs[3 + k] for k in slots)
+                live.update(v for v in inits if self.is_linear(v))  # type: ignore[misc]
+            else:
                 live.update(v for v in eqn.uses() if v in self.linear)
 
 
