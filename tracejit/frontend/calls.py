@@ -78,7 +78,7 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         return _method(fn, args, kwargs)
     handler = dispatch(fn)
     if handler is not None:
-        return handler(*map(_whole, args), **kwargs)
+        return _made(handler(*map(_whole, args), **kwargs))
     if isinstance(fn, functools.partial):
         return call(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
     if isinstance(fn, type):
@@ -93,6 +93,14 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(called, FunctionType):
         return call(called, fn, *args, **kwargs)
     return _foreign(fn, args, kwargs)
+
+
+def _made(result: Any) -> Any:
+    """What a library's function returned: its lists are new ones."""
+    for part in result if type(result) is tuple else (result,):
+        if type(part) is list:
+            session().make(part)
+    return result
 
 
 def _of_traced_length(fn: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
@@ -240,7 +248,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
         )
     args = tuple([_callback(_argument(a)) for a in args])
     kwargs = {k: _callback(v) for k, v in kwargs.items()}
-    return from_plain(fn(*args, **kwargs))
+    return _made(from_plain(fn(*args, **kwargs)))
 
 
 def _refused(fn: Any) -> Callable[..., Any]:

@@ -31,7 +31,7 @@ def set_shape(self: Box, shape: Any) -> None:
     The box becomes a view of one that is as it was, to which its views move.
     """
     seen = reshape(self, shape)
-    if seen.base is not self or seen.strides_in_elements is None:
+    if seen.base is None or seen.strides_in_elements is None:
         raise ShapeMismatchError(
             "cannot set the shape of an array whose elements are apart in memory",
             current_trace().builder.loc,
@@ -54,7 +54,9 @@ def set_shape(self: Box, shape: Any) -> None:
     current_trace().log.append(Write(self, undo))
     for view in views:
         view.base, view._cache = inner, None
-    self.base, self.lens, self.aval = inner, seen.lens, seen.aval
+    # A reshape of a reshaped view is one of what that view is of.
+    self.base = inner if seen.base is self else seen.base
+    self.lens, self.aval = seen.lens, seen.aval
     self.value, self._cache, self._layout = None, None, seen._layout
 
 
