@@ -292,17 +292,38 @@ INDEXING = {
         "z = S.copy(); np.fill_diagonal(z, x[:4]); return z",
     ),
     "np.diagonal": smooth("np.diagonal(A)", "np.diagonal(T, 1, 0, 2)"),
-    "np.unravel_index": smooth("A[np.unravel_index(5, A.shape)]"),
-    "np.ravel_multi_index": smooth("A.ravel()[np.ravel_multi_index((1, 2), A.shape)]"),
-    "np.nditer": Routine(refused={"sum(v for v in np.nditer(x))": _MEMORY}),
+    "np.unravel_index": smooth(
+        "A[np.unravel_index(5, A.shape)]", "A[np.unravel_index(np.argmax(A), A.shape)]"
+    ),
+    "np.ravel_multi_index": smooth(
+        "A.ravel()[np.ravel_multi_index((1, 2), A.shape)]",
+        "A.ravel()[np.ravel_multi_index((A.argmax(axis=0), range(4)), A.shape)]",
+    ),
+    "np.nditer": smooth(
+        "sum(v * v for v in np.nditer(x))",
+        "z = A.copy(); [v.fill(a) for v in np.nditer(z, op_flags=['readwrite'])]; "
+        "return z",
+        refused={
+            "[i for i in np.nditer([x, y])]": _YET,
+            "[v.fill(a) for v in np.nditer(x)]": "read-only, in NumPy too",
+        },
+    ),
     "np.ndenumerate": smooth("sum(i[0] * v for i, v in np.ndenumerate(x))"),
     "np.ndindex": smooth("sum(A[i] ** 2 for i in np.ndindex(3, 4))"),
     "np.sliding_window_view": smooth(
         "np.lib.stride_tricks.sliding_window_view(x, 3)",
         "np.lib.stride_tricks.sliding_window_view(A, (2, 2))",
+        "np.lib.stride_tricks.sliding_window_view(A.T, 2, axis=1)",
+        "z = x.copy(); w = np.lib.stride_tricks.sliding_window_view(z, 2); "
+        "z[1] = a; return w * 2",
     ),
-    "np.as_strided": Routine(
-        refused={"np.lib.stride_tricks.as_strided(x, (3, 3), (8, 8))": _MEMORY}
+    "np.as_strided": smooth(
+        "np.lib.stride_tricks.as_strided(x, (3, 3), x.strides * 2)",
+        "np.lib.stride_tricks.as_strided(A, (2, 3, 2, 2), A.strides + A.strides)",
+        "np.lib.stride_tricks.as_strided(A.T, (3, 2), A.T.strides)",
+        refused={
+            "np.lib.stride_tricks.as_strided(x, (3,), x.strides).fill(0)": _OWNER,
+        },
     ),
 }
 

@@ -102,6 +102,8 @@ OPTIONS = {
     "where=": smooth(
         "z = np.ones(5); np.sqrt(x, out=z, where=x > 0); return z",
         "np.sum(A, axis=0, where=KM)",
+        "np.sum(A, axis=0, where=[True, False, True, True])",
+        "np.std(A, (0, 1), ddof=1, where=KM)",
         "np.add(x, y, where=km, out=np.zeros(5))",
         "np.divide(x, y, out=np.zeros_like(x), where=y != 0)",
         "np.prod(x, where=x > 0)",
@@ -145,6 +147,7 @@ REDUCTIONS = {
         "np.hypot.reduce(A, axis=1)",
         "np.divide.reduce(y)",
         "np.fmax.reduce(x)",
+        "np.copysign.reduce(x)",
     ),
     "ufunc.accumulate": smooth(
         "np.add.accumulate(x)",
@@ -153,7 +156,10 @@ REDUCTIONS = {
         "np.minimum.accumulate(A, axis=0)",
         "np.subtract.accumulate(x)",
         "np.divide.accumulate(x)",
-        refused={"np.logaddexp.accumulate(x)": _LOOP, "np.power.reduce(x)": _LOOP},
+        "np.logaddexp.accumulate(A, axis=1)",
+        "np.hypot.accumulate(x)",
+        "np.fmin.accumulate(x)",
+        refused={"np.power.reduce(x, where=km)": _LOOP},
     ),
     "ufunc.reduceat": smooth(
         "np.add.reduceat(x, [0, 2, 4])",
@@ -287,6 +293,7 @@ SERIES = {
     ),
     "np.polyder": smooth("np.polyder(x)", "np.polyder(x, 2)"),
     "np.polyint": smooth("np.polyint(x)", "np.polyint(x, 2)", "np.polyint(x, k=a)"),
+    "np.polyfit": smooth("np.polyfit(x, y, 2)", "np.polyfit(y, x, 1, w=np.abs(x))"),
     "np.polyadd": smooth("np.polyadd(x, y[:3])"),
     "np.polysub": smooth("np.polysub(x[:2], y)"),
     "np.polymul": smooth("np.polymul(x, y[:3])"),

@@ -23,6 +23,7 @@ from tracejit.frontend import (
     sorting,
     statistics,
     ufunc_methods,
+    windows,
 )
 from tracejit.frontend.box import (
     C_ORDER,
@@ -50,6 +51,7 @@ _HANDLERS_COME_FROM = (
     sorting,
     statistics,
     ufunc_methods,
+    windows,
 )
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError, TracedValueError
 from tracejit.frontend import methods
-from tracejit.frontend.box import HANDLERS, Box, call, has_box
+from tracejit.frontend.box import Box, call
 from tracejit.frontend.indexing import assign
 from tracejit.frontend.lens import c_ordered, unsure_alias
 from tracejit.frontend.numpy_calls import python_number
@@ -79,23 +79,22 @@ def _flags(self: Box) -> Any:
         raise unsure_alias()
     rows = c_ordered(shape, strides)
     columns = c_ordered(shape[::-1], strides[::-1])
-    return SimpleNamespace(
+    return Flags(
         c_contiguous=rows,
         f_contiguous=columns,
         contiguous=rows or columns,
+        fortran=columns and not rows,
         owndata=self.base is None,
         writeable=not self.readonly,
         aligned=True,
     )
 
 
-def _nditer(*args: Any, **options: Any) -> Any:
-    if not has_box(*args):
-        return np.nditer(*args, **options)
-    raise unsupported("np.nditer", "np.ndenumerate, or a loop over indices")
+class Flags(SimpleNamespace):
+    """`x.flags`: by attribute, or by name."""
 
-
-HANDLERS[np.nditer] = _nditer
+    def __getitem__(self, name: str) -> bool:
+        return getattr(self, name.lower())
 
 
 def _memory(self: Box) -> Any:

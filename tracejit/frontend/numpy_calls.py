@@ -291,7 +291,13 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _maker(fn: Any) -> Callable[..., Box]:
-    def make(shape: Any, dtype: Any = float, order: str = "C", **options: Any) -> Box:
+    def make(
+        shape: Any,
+        dtype: Any = float,
+        order: str = "C",
+        like: Any = None,
+        **options: Any,
+    ) -> Box:
         shape = _shape(shape)
         return made(fn(shape, _dtype(dtype), order, **options), shape)
 
@@ -383,6 +389,7 @@ def array(
     order: Any = "K",
     ndmin: int = 0,
     subok: bool = False,
+    like: Any = None,
 ) -> Any:
     """`np.array`; lists may hold traced values."""
     if isinstance(value, np.ndarray) and value.ndim and is_supported(value.dtype):

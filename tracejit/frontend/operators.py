@@ -151,6 +151,10 @@ def store(target: Box, atom: Atom, what: str, casting: str = "same_kind") -> Non
 # The protocol of ufuncs ---------------------------------------------------------------
 
 
+#: Options of ufuncs that ask for what is so anyway.
+_SAYING_NOTHING = [("subok", True), ("subok", False), ("order", "K"), ("order", "C")]
+
+
 def call_ufunc(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
     """`Box.__array_ufunc__`: `np.add(a, b, out=c, where=m)` and the ufunc's methods."""
     if any(type(a) is Ragged for a in (*args, kwargs.get("out"))):
@@ -163,6 +167,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
     outs = outs if isinstance(outs, tuple) else (outs,)
     mask, dtype = kwargs.pop("where", True), kwargs.pop("dtype", None)
     casting = kwargs.pop("casting", "same_kind")
+    kwargs = {k: v for k, v in kwargs.items() if (k, v) not in _SAYING_NOTHING}
     if kwargs:
         options = ", ".join(f"{k}=…" for k in kwargs)
         raise numpy_names.unsupported(f"np.{ufunc.__name__}({options})")

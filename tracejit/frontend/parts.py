@@ -159,7 +159,9 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """`np.choose`: elements of the arrays that another one numbers."""
     index: Any = asarray(a)
     listed = choices if isinstance(choices, list | tuple) else list(asarray(choices))
-    index, *boxes = call(np.broadcast_arrays, index, *map(asarray, listed))
+    dtype = call(np.result_type, *map(as_box, listed))
+    listed = [astype(asarray(c), dtype, copy=False) for c in listed]
+    index, *boxes = call(np.broadcast_arrays, index, *listed)
     if mode == "clip":
         index = call(np.clip, index, 0, len(boxes) - 1)
     elif mode == "wrap":
@@ -349,19 +351,6 @@ def ndenumerate(x: Any) -> Any:
 HANDLERS[np.ndenumerate] = lambda x: (
     ndenumerate(x) if type(x) is Box else np.ndenumerate(x)
 )
-
-
-@library(np.lib.stride_tricks.sliding_window_view, arrays=1)
-def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Any:
-    """`sliding_window_view`, as a copy."""
-    box = asarray(x)
-    sizes = window_shape if isinstance(window_shape, tuple | list) else (window_shape,)
-    axes = range(box.aval.ndim) if axis is None else np.atleast_1d(axis).tolist()
-    for size, k in zip(sizes, axes, strict=True):
-        k = normal_axis(k, x.aval.ndim)
-        index = np.arange(int(box.aval.shape[k]) - size + 1)[:, None] + np.arange(size)
-        box = moveaxis(take(box, known_box(index), k), k + 1, -1)
-    return box
 
 
 class Joined:

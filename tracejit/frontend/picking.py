@@ -129,6 +129,36 @@ def where(condition: Any, *sides: Any) -> Any:
     return out
 
 
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
+    """`np.unravel_index`, of traced indices."""
+    if is_static(indices):
+        return on_plain(np.unravel_index, (indices, plain(shape), order), {})
+    extents = plain(shape)
+    extents = extents if isinstance(extents, tuple | list) else (extents,)
+    found: list[Any] = []
+    rest = asarray(indices)[()]
+    for n in extents[:0:-1] if order == "C" else extents[:-1]:
+        found.append(rest % n)
+        rest = rest // n
+    found.append(rest)
+    return tuple(found[::-1] if order == "C" else found)
+
+
+def ravel_multi_index(
+    multi_index: Any, dims: Any, mode: str = "raise", order: str = "C"
+) -> Any:
+    """`np.ravel_multi_index`, of traced indices in range."""
+    if not has_box(*multi_index) or all(map(is_static, multi_index)):
+        return on_plain(np.ravel_multi_index, (multi_index, dims, mode, order), {})
+    if mode != "raise":
+        raise unsupported("np.ravel_multi_index(mode=…)", "indices in range")
+    pairs = list(zip(multi_index, dims, strict=True))
+    total: Any = 0
+    for index, n in pairs if order == "C" else pairs[::-1]:
+        total = total * n + asarray(index)[()]
+    return total
+
+
 _EQUALLY_OFTEN, _CHOICE = HANDLERS[np.repeat], HANDLERS[np.where]
 
 
@@ -150,6 +180,8 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {
     np.flatnonzero: lambda x: nonzero(ravel(x))[0],
     np.argwhere: argwhere,
     np.where: where,
+    np.unravel_index: unravel_index,
+    np.ravel_multi_index: ravel_multi_index,
 }
 for _fn, _program in _PROGRAMS.items():
     HANDLERS[_fn] = _on_boxes(_fn, _program)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ShapeMismatchError
-from tracejit.frontend.box import Box, as_box, call, is_static, known_box
+from tracejit.frontend.box import Box, as_box, call, is_static, known_box, plain
 from tracejit.frontend.numpy_calls import array, asarray, astype, library
 from tracejit.frontend.sorting import require, searchsorted
 from tracejit.frontend.trace import current_trace
@@ -272,3 +272,20 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
 # The tables of Cephes, as in NumPy.
 _I0_SMALL = tuple(np.lib._function_base_impl._i0A)  # type: ignore[attr-defined]
 _I0_LARGE = tuple(np.lib._function_base_impl._i0B)  # type: ignore[attr-defined]
+
+
+@library(np.polyfit, arrays=2)
+def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, *, w: Any = None) -> Any:
+    """`np.polyfit`: least squares, the columns scaled as NumPy scales them."""
+    x, y = asarray(x) + 0.0, asarray(y) + 0.0
+    if is_static(deg) and int(plain(deg)) < 0:
+        raise ShapeMismatchError("expected deg >= 0", _loc())
+    rcond = x.aval.shape[0] * np.finfo(x.aval.dtype).eps if rcond is None else rcond
+    columns = call(np.vander, x, int(plain(deg)) + 1)
+    if w is not None:
+        w = asarray(w) + 0.0
+        columns = columns * w[:, None]
+        y = y * (w[:, None] if y.aval.ndim == 2 else w)
+    scale = call(np.sqrt, call(np.sum, columns * columns, 0))
+    found = call(np.linalg.lstsq, columns / scale, y, rcond)[0]
+    return found / (scale[:, None] if y.aval.ndim == 2 else scale)

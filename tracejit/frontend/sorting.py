@@ -374,7 +374,9 @@ def _edges(x: Box, bins: Any, limits: Any) -> Any:
     else:
         low = call(np.where, one, first - 0.5, first)
         high = call(np.where, one, last + 0.5, last)
-    return asarray(call(np.linspace, low, high, int(bins) + 1))
+    dtype = call(np.result_type, low, high, x)
+    dtype = np.result_type(dtype, float) if dtype.kind in "iub" else dtype
+    return astype(asarray(call(np.linspace, low, high, int(bins) + 1)), dtype)
 
 
 def _places(x: Box, edges: Box) -> Any:
@@ -402,7 +404,8 @@ def histogram(
     dtype = None if weights is None else weights.aval.dtype
     found = _counted(_places(x, edges), weights, int(count) + 1, dtype)[:count]
     if density:
-        found = found / (edges[1:] - edges[:-1]) / call(np.sum, found)
+        widths = astype(edges[1:] - edges[:-1], float)
+        found = found / widths / call(np.sum, found)
     return found, edges
 
 

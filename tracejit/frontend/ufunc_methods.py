@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import ShapeMismatchError
 from tracejit.frontend import fancy
 from tracejit.frontend.box import (
+    C_ORDER,
     HANDLERS,
     Box,
     as_box,
+    box_of,
     call,
     fresh,
     is_static,
@@ -21,6 +25,8 @@ from tracejit.frontend.box import (
 from tracejit.frontend.indexing import expand, getitem
 from tracejit.frontend.numpy_calls import asarray, astype, put_out
 from tracejit.frontend.operators import apply, outside
+from tracejit.frontend.ragged import Span, nest
+from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import moveaxis, ravel
 from tracejit.ops.numpy_names import emit, unsupported
 from tracejit.ops.numpy_reduce import normal_axis
@@ -83,6 +89,12 @@ _COMPOSED: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
+def _by_loop(ufunc: np.ufunc, x: Box, axis: int, keepdims: bool = False) -> Any:
+    # From left to right, as NumPy says; its vectorised power and arctan2 do not.
+    found = _folded(ufunc, moveaxis(x, axis, 0))
+    return call(np.expand_dims, found, axis) if keepdims else found
+
+
 def _reduce(
     ufunc: np.ufunc,
     x: Any,
@@ -99,14 +111,16 @@ def _reduce(
         options |= {name: v for name, v in given.items() if v is not None}
         options |= {} if where is True else {"where": where}
         found = call(_REDUCTIONS[ufunc], asarray(x), axis, **options)
-    elif ufunc not in _COMPOSED or where is not True or dtype is not None:
-        raise unsupported(f"np.{ufunc.__name__}.reduce", "a loop")
+    elif where is not True or isinstance(axis, tuple):
+        raise unsupported(f"np.{ufunc.__name__}.reduce with these options", "a loop")
     else:
-        box = asarray(x)
+        box = asarray(x) if dtype is None else astype(asarray(x), dtype)
         loop_dtypes(ufunc, operand(box), operand(box))  # an error if there is none
         if axis is None:
             box, axis = ravel(box), 0
-        found = _COMPOSED[ufunc](box, normal_axis(axis, box.aval.ndim), **options)
+        axis = normal_axis(axis, box.aval.ndim)
+        program = _COMPOSED.get(ufunc) or partial(_by_loop, ufunc)
+        found = program(box, axis, **options)
         if initial is not None:
             found = apply(ufunc, initial, found)
     return found if out is None else put_out(out, found, ufunc)
@@ -136,8 +150,39 @@ def _accumulate(
         inverse, scan = _INVERSES[ufunc]
         found = call(scan, _turned(inverse, box, axis), axis)
     else:
-        raise unsupported(f"np.{ufunc.__name__}.accumulate", "a loop")
+        rows = moveaxis(box if dtype is None else astype(box, dtype), axis, 0)
+        found = moveaxis(_scanned(ufunc, rows), 0, axis)
     return found if out is None else put_out(out, found, ufunc)
+
+
+def _scanned(ufunc: np.ufunc, rows: Box) -> Box:
+    """The ufunc of every row and all before it, by a loop."""
+    count = rows.aval.shape[0]
+    pair: Any = asarray(apply(ufunc, rows[:1], rows[:1]))
+    start = call(np.zeros, rows.aval.shape, pair.aval.dtype)
+    if count:
+        start[0] = rows[0]
+
+    def body(counters: Any, carried: Any) -> list[Any]:
+        out, k = box_of(carried[0], layout=C_ORDER), box_of(counters[0], "python")
+        out[k + 1] = apply(ufunc, out[k], rows[k + 1])
+        return [out.read()]
+
+    if count < 2:
+        return start
+    (found,) = nest([Span(0, 1, count - 1, count - 1)], [start.read()], body)
+    return box_of(found, layout=C_ORDER)
+
+
+def _folded(ufunc: np.ufunc, rows: Box) -> Any:
+    """The ufunc of all rows, one after another."""
+    if not rows.aval.shape[0]:
+        raise ShapeMismatchError(
+            f"zero-size array to reduction operation {ufunc.__name__} which has no "
+            "identity",
+            current_trace().builder.loc,
+        )
+    return _scanned(ufunc, rows)[-1]
 
 
 def _reduceat(
