@@ -11,7 +11,13 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodType,
+    MethodWrapperType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -24,6 +30,7 @@ from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.functions import has_source, is_lifted, lifted
 from tracejit.frontend.generators import Generator
+from tracejit.frontend.getters import GETTERS, getter
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.loops import for_
 from tracejit.frontend.outside import (
@@ -32,16 +39,22 @@ from tracejit.frontend.outside import (
     is_library,
     is_outside,
     iter_,
+    meet,
+    name_of,
     own_iterator,
     plain_range,
+    read,
 )
 from tracejit.frontend.places import Contents, new_frame
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.ragged_calls import MAKERS, PROGRAMS, is_bounded, program_of
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, set_attr, users_method
+from tracejit.frontend.trace import Guard
+from tracejit.ops.numpy_names import unsupported
 
 CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
+MADE = (*CONTAINERS, functools.partial, SimpleNamespace)
 #: The variables of `sum`: the total goes from round to round.
 SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
 _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
@@ -80,15 +93,23 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     if handler is not None:
         return _made(handler(*map(_whole, args), **kwargs))
     if isinstance(fn, functools.partial):
-        return call(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
+        bound, named = _bound(fn)
+        return call(fn.func, *bound, *args, **{**named, **kwargs})
+    get = getter(fn, attr)
+    if get is not None:
+        return get(*args, **kwargs)
     if isinstance(fn, type):
         return _construct(fn, args, kwargs)
     python = getattr(fn, "py_func", None) or getattr(fn, "__wrapped__", None)
+    if hasattr(fn, "gufunc_builder"):
+        raise unsupported(f"{fn.__name__}, a ufunc of Numba's making", "a @njit loop")
     if isinstance(python, FunctionType) and not isinstance(fn, Box):
         return call(python, *args, **kwargs)
     owner = getattr(fn, "__self__", None)
     if isinstance(fn, BuiltinFunctionType) and isinstance(owner, CONTAINERS):
         return _container_method(owner, fn, args, kwargs)
+    if isinstance(fn, MethodWrapperType) and isinstance(owner, list | dict):
+        return _own_method(owner, fn, *args)
     called = type(fn).__call__ if callable(fn) else None
     if isinstance(called, FunctionType):
         return call(called, fn, *args, **kwargs)
@@ -136,8 +157,19 @@ def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
     return lifted(fn)(*args, **kwargs)
 
 
+def _bound(fn: functools.partial[Any]) -> tuple[Any, Any]:
+    """What a `partial` has bound; of one from outside it is read like any container."""
+    trace = session()
+    if id(fn) not in trace.born:
+        for part in (fn.args, fn.keywords):
+            trace.outside.setdefault(id(part), (part, "partial"))
+    return imported(fn.args), imported(fn.keywords)
+
+
 def _stageable(fn: FunctionType, args: Any, kwargs: Any) -> bool:
     """Whether a library's function, written in Python, is to compute with boxes."""
+    if (fn.__module__ or "").startswith("numpy.ma.") and has_box(*args):
+        raise unsupported(f"np.ma.{fn.__name__}", "np.where, with the mask beside it")
     root = (fn.__module__ or "").partition(".")[0]
     return root in ("numpy", "scipy") and has_box(*args, *kwargs.values())
 
@@ -159,10 +191,12 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
         else:
             call(init, obj, *args, **kwargs)
         return obj
+    if cls is super:
+        return super(*args)
     args = tuple([_callback(_argument(a)) for a in args])
     obj = cls(*args, **kwargs)
     own = cls.__module__ and not is_library(cls.__module__)
-    return session().make(obj) if own or isinstance(obj, CONTAINERS) else obj
+    return session().make(obj) if own or isinstance(obj, MADE) else obj
 
 
 def _generated_init(obj: Any, init: Any, args: Any, kwargs: Any) -> None:
@@ -202,6 +236,21 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     return session().make(result) if isinstance(result, CONTAINERS) else result
 
 
+def _own_method(owner: Any, fn: Any, *args: Any) -> Any:
+    """`super().__getitem__(key)` and its like in a list or dict of the user's."""
+    name = fn.__name__
+    if name == "__getitem__" and is_outside(owner) and not isinstance(args[0], slice):
+        where = "item", id(owner), args[0]
+        return read(where, fn(*args), lambda: fn(*args), f"{args[0]!r}")
+    if name in ("__setitem__", "__delitem__", "__iadd__", "__ior__", "__imul__"):
+        session().record(Contents(owner))
+        if name != "__setitem__":
+            session().reordered.add(id(owner))
+    else:
+        imported(owner)
+    return fn(*args)
+
+
 def _argument(value: Any) -> Any:
     """An argument of a function that is not lifted."""
     return plain_range(imported(value))
@@ -209,7 +258,10 @@ def _argument(value: Any) -> Any:
 
 def _whole(value: Any) -> Any:
     """An argument of a function that consumes all of an iterator."""
-    return value.collect() if isinstance(value, Generator) else _argument(value)
+    if isinstance(value, Generator):
+        return value.collect()
+    array = None if type(value) is Box else users_method(value, "__array__")
+    return _argument(value) if array is None else call(array, value)
 
 
 def _callback(fn: Any) -> Any:
@@ -290,8 +342,20 @@ def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
     return functools.reduce(lambda a, b: call(fn, a, b), iter_(values), *initial)
 
 
+def _hasattr(obj: Any, name: str) -> bool:
+    """Whether there is one, which is asked again at every call."""
+    found = hasattr(obj, name)
+    meet(obj)
+    trace = session()
+    if is_outside(obj) and ("attribute", id(obj), name) not in trace.entries:
+        key = "hasattr", id(obj), name
+        what = f"whether {name_of(obj)} has {name}"
+        trace.guards.setdefault(key, Guard(lambda: hasattr(obj, name) == found, what))
+    return found
+
+
 def _getattr(obj: Any, name: str, *default: Any) -> Any:
-    if default and not hasattr(obj, name):
+    if default and not _hasattr(obj, name):
         return default[0]
     return attr(obj, name)
 
@@ -359,6 +423,8 @@ def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
 
     def program(*args: Any, **kwargs: Any) -> Any:
         key = kwargs.get("key")
+        if len(args) == 1 and not isinstance(args[0], Box | list | tuple | Generator):
+            args = (list(_elements(args[0])),)
         if key is None:
             return dispatch(fn)(*map(_whole, args), **kwargs)  # type: ignore[misc]
         values = list(_elements(args[0] if len(args) == 1 else args))
@@ -403,6 +469,15 @@ def attr(obj: Any, name: str) -> Any:
     return attribute(obj, name)
 
 
+def _type(*args: Any) -> Any:
+    if len(args) != 1:
+        return type(*args)
+    cls = type_of(args[0])
+    if not is_library(cls.__module__):
+        session().outside.setdefault(id(cls), (cls, cls.__name__))
+    return cls
+
+
 def _default_rng(*args: Any, **kwargs: Any) -> Any:
     if not args and not kwargs:
         return _refused(np.random.default_rng)()
@@ -429,7 +504,11 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     map: _map,
     filter: _filter,
     functools.reduce: _reduce,
+    **GETTERS,
     getattr: _getattr,
+    hasattr: _hasattr,
+    vars: lambda obj: attr(obj, "__dict__"),
+    type: lambda *args: _type(*args),
     setattr: lambda obj, name, value: set_attr(value, obj, name),
     next: _next,
     list: _lister(list),

@@ -313,7 +313,7 @@ class Expressions(ast.NodeTransformer):
         return ast.copy_location(call_hook("slice", *parts), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        if self._is_super(node):
+        if self._is_builtin(node, "super"):
             frame = self.scope.function
             first = ast.Attribute(load(frame.frame), frame.first, ast.Load())  # type: ignore
             owner = self.visit_Name(ast.Name("__class__", ast.Load()))
@@ -321,6 +321,8 @@ class Expressions(ast.NodeTransformer):
             return ast.copy_location(new, node)
         if isinstance(node.func, ast.Name) and node.func.id in INTRINSICS:
             return self.generic_visit(node)  # type: ignore[return-value]
+        if self._is_builtin(node, "globals"):
+            return ast.copy_location(call_hook("globals"), node)
         args = [hook("call"), self.visit(node.func)]
         node.args = [self.visit(a) for a in node.args]
         for keyword in node.keywords:
@@ -330,9 +332,10 @@ class Expressions(ast.NodeTransformer):
         node.func, node.args = args[0], [args[1], *node.args]
         return node
 
-    def _is_super(self, node: ast.Call) -> bool:
-        is_super = isinstance(node.func, ast.Name) and node.func.id == "super"
-        return is_super and not node.args and self.scope.find("super") is None
+    def _is_builtin(self, node: ast.Call, name: str) -> bool:
+        """Whether a call is `name()`, without arguments."""
+        named = isinstance(node.func, ast.Name) and node.func.id == name
+        return named and not node.args and self.scope.find(name) is None
 
     def visit_Starred(self, node: ast.Starred) -> ast.expr:
         node.value = call_hook("iter", self.visit(node.value))

@@ -71,6 +71,7 @@ def lifted(fn: FunctionType) -> FunctionType:
         **form.metas,
         f"{HOOK}global": around.global_,
         f"{HOOK}closure": around.closure,
+        f"{HOOK}globals": around.all_globals,
         f"{HOOK}to_update": around.to_update,
         f"{HOOK}set_global": around.set_global,
         f"{HOOK}set_closure": around.set_closure,

@@ -11,6 +11,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -189,6 +190,11 @@ class Surroundings:
         key = "global", id(scope), name
         return read(key, value, lambda: scope[name], name)
 
+    def all_globals(self) -> dict[str, Any]:
+        """`globals()`: a dict of the outside."""
+        session().outside.setdefault(id(self.globals), (self.globals, "globals()"))
+        return self.globals
+
     def closure(self, name: str) -> Any:
         """Read a variable of an enclosing function."""
         cell = self.cells[name]
@@ -282,10 +288,34 @@ class GlobalPlace(Contents):
 # Attributes and items -----------------------------------------------------------------
 
 
+def is_users(obj: Any) -> bool:
+    """Whether an object is an instance of a class of the user's that can change."""
+    if isinstance(obj, tuple | type | ModuleType | FunctionType | MethodType | Enum):
+        return False
+    return type(obj) is not Box and not is_library(type(obj).__module__)
+
+
+def meet(obj: Any) -> None:
+    """Rely on nothing that is in an object that came in by whatever way."""
+    trace = session()
+    if id(obj) not in trace.born and is_users(obj):
+        trace.outside.setdefault(id(obj), (obj, type(obj).__name__))
+
+
+def _of_class(obj: Any, name: str) -> type | None:
+    """The class of the user's that `obj.name` is a plain attribute of."""
+    if name in getattr(obj, "__dict__", ()):
+        return None
+    owner = next((c for c in type(obj).__mro__ if name in vars(c)), object)
+    computed = hasattr(type(vars(owner).get(name)), "__get__")
+    return None if computed or is_library(owner.__module__) else owner
+
+
 def attribute(obj: Any, name: str) -> Any:
     """`obj.name`, where it needs no code of the user's to run."""
     if type(obj) is Box:
         return getattr(obj, name)
+    meet(obj)
     if isinstance(obj, ModuleType):
         value = getattr(obj, name)
         if is_library(obj.__name__):
@@ -296,6 +326,11 @@ def attribute(obj: Any, name: str) -> Any:
             return value
     else:
         value = getattr(obj, name)
+        cls = _of_class(obj, name)
+        if cls is not None and id(value) not in session().born:
+            key = "attribute", id(cls), name
+            what = f"{cls.__name__}.{name}"
+            return read(key, value, lambda: getattr(cls, name), what)
         if isinstance(value, np.ndarray) and not isinstance(obj, np.ndarray):
             return loose(value)
         return value

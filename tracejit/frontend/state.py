@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+from inspect import getattr_static
 from types import FunctionType
 from typing import Any
 
@@ -20,6 +21,7 @@ from tracejit.frontend.outside import (
     is_outside,
     item,
     loose,
+    meet,
     plain_range,
     to_count,
 )
@@ -46,9 +48,14 @@ def set_attr(value: Any, obj: Any, name: str) -> None:
         setattr(obj, name, value)
         return
     trace = session()
-    found = getattr(type(obj), name, None)
+    meet(obj)
+    found = getattr_static(type(obj), name, None)
     if isinstance(found, property) and isinstance(found.fset, FunctionType):
         trace.call(found.fset, obj, value)
+        return
+    store = users_method(found, "__set__")
+    if store is not None:
+        trace.call(store, found, obj, value)
         return
     trace.record(AttributePlace(obj, name))
     setattr(obj, name, value)
@@ -65,6 +72,7 @@ def attr_to_update(obj: Any, name: str) -> Any:
     found = getattr(type(obj), name, None)
     if isinstance(found, property) and isinstance(found.fget, FunctionType):
         return session().call(found.fget, obj)
+    meet(obj)
     if isinstance(obj, Box) or not is_outside(obj):
         return attribute(obj, name)
     key = "attribute", id(obj), name
@@ -152,6 +160,7 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
         return formatted(a, b)
     if type(a) in _NUMBERS and type(b) in _NUMBERS:
         return getattr(operator, symbol)(a, b)
+    a, b = imported(a), imported(b)
     name = symbol.strip("_")
     for obj, other, part in ((a, b, name), (b, a, _REFLECTED.get(name, f"r{name}"))):
         method = users_method(obj, f"__{part}__")
@@ -182,6 +191,8 @@ def identical(a: Any, b: Any) -> Any:
     if a is not b and type(a) is type(b):
         for obj in (a, b):
             session().require_unfrozen(obj)
+    if type(a) is Extent or type(b) is Extent:
+        a, b = (int(n) if type(n) is Extent else n for n in (a, b))
     return a is b
 
 

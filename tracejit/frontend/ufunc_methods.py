@@ -130,6 +130,8 @@ def _reduce(
 
 _SCANS: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
 _EXTREMA = {np.maximum: "cummax", np.minimum: "cummin"}
+#: Those that leave out NaNs, made of those that do not.
+_SKIPPING = {np.fmax: (np.maximum, -np.inf), np.fmin: (np.minimum, np.inf)}
 _INVERSES: dict[Any, Any] = {
     np.subtract: (np.negative, np.cumsum),
     np.true_divide: (np.reciprocal, np.cumprod),
@@ -146,6 +148,12 @@ def _accumulate(
     elif ufunc in _EXTREMA:
         atom = emit(_EXTREMA[ufunc], box.read(), axis=axis, reverse=False)
         found = fresh(atom, box)
+    elif ufunc in _SKIPPING:
+        whole, least = _SKIPPING[ufunc]
+        gone = np.isnan(box)
+        found = _accumulate(whole, call(np.where, gone, least, box), axis)
+        seen = call(np.cumsum, np.logical_not(gone), axis)
+        found = call(np.where, np.greater(seen, 0), found, np.nan)
     elif ufunc in _INVERSES:
         inverse, scan = _INVERSES[ufunc]
         found = call(scan, _turned(inverse, box, axis), axis)
