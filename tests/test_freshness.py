@@ -91,7 +91,7 @@ class Called:
 class Holder:
     """Made anew in the function; what its class has is of the outside."""
 
-    table = {"c": 2.0}
+    table: Any = None
     k = 2.0
     model: Any = None
 
@@ -134,7 +134,7 @@ WAYS: dict[str, Callable[[Model], Callable[[Any], Any]]] = {
     ),
     "stars": lambda m: lambda x: (lambda a, b: np.sum(a * x) * b)(*m.l),
     "double stars": lambda m: lambda x: (lambda a, b: np.sum(a * x) * b)(**m.p),
-    "unpacking": lambda m: lambda x: np.sum([*m.l][0] * x) * {**m.p}["b"],
+    "unpacking": lambda m: lambda x: np.sum([*m.l, 0][0] * x) * {**m.p}["b"],
     "sum of lists": lambda m: lambda x: np.sum((m.l + m.l)[0] * x) * (m.l * 2)[3],
     "max": lambda m: lambda x: np.sum(x) * max(m.l[1:]) * min(m.p["b"], 9),
     "replace": lambda m: lambda x: np.sum(x * dataclasses.replace(m.record, b=0.0).a),
@@ -160,7 +160,7 @@ FACTOR = [2.0]
 @pytest.fixture
 def model():
     Holder.k, Holder.model, FACTOR[0] = 2.0, Model(), 2.0
-    Holder.table["c"] = 2.0
+    Holder.table = {"c": 2.0}
     return Model()
 
 
