@@ -11,7 +11,7 @@ import numpy as np
 
 from tracejit.ir.primitive import cast_to
 from tracejit.ops.complex_parts import conj, real
-from tracejit.ops.elementwise import cast, eq, ge, le, mul, select, sub
+from tracejit.ops.elementwise import abs_, cast, eq, ge, le, mul, select, sub
 from tracejit.ops.linalg import dot
 from tracejit.ops.reduce import sum_
 from tracejit.ops.shape import broadcast, iota, transpose
@@ -93,6 +93,18 @@ def upper_part(x: Any, strict: bool = False) -> Any:
     """What is on and above the diagonal, or only above; zero elsewhere."""
     rows, columns = _places(x.aval.shape)
     return select(le(rows, sub(columns, 1) if strict else columns), x, 0)
+
+
+def symmetric(x: Any) -> Any:
+    """The symmetric matrices that have the lower triangles of x."""
+    rows, columns = _places(x.aval.shape)
+    return select(ge(rows, columns), x, turned(x))
+
+
+def band(x: Any, width: int) -> Any:
+    """What is no further from the diagonal than this; zero elsewhere."""
+    rows, columns = _places(x.aval.shape)
+    return select(le(abs_(sub(rows, columns)), width), x, 0)
 
 
 def mirrored(x: Any) -> Any:

@@ -15,7 +15,16 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current, fresh, new_region
 from tracejit.ir.program import Atom
 from tracejit.ops import control, factor, numpy_linalg, numpy_norms, spectral
-from tracejit.ops.matrices import identity, mirrored, product, turned
+from tracejit.ops.matrices import (
+    adjoint,
+    band,
+    conjugated,
+    identity,
+    mirrored,
+    product,
+    symmetric,
+    turned,
+)
 from tracejit.ops.numpy_linalg import (
     factors_of,
     floats,
@@ -27,7 +36,7 @@ from tracejit.ops.numpy_linalg import (
 )
 from tracejit.ops.numpy_names import apply, unsupported
 from tracejit.ops.numpy_reduce import max_, sum_
-from tracejit.ops.numpy_shape import concatenate, known_int, reshape
+from tracejit.ops.numpy_shape import concatenate, known_int, part, reshape
 from tracejit.ops.promote import INT, broadcast_to, convert, full, result_type, strong
 
 #: Programs by the name under which SciPy documents the function.
@@ -51,12 +60,22 @@ def _is_vector(b: Any) -> bool:
     return strong(b).aval.ndim == 1
 
 
-def _triangular(a: Atom, b: Atom, lower: bool, trans: bool, unit: bool) -> Atom:
+#: How SciPy says which matrix is meant: itself, its transpose or its adjoint.
+_TURNS = {0: "N", 1: "T", 2: "C"}
+
+
+def _triangular(
+    a: Atom, b: Atom, lower: bool, trans: str = "N", unit: bool = False
+) -> Atom:
+    """op(T)⁻¹ b with a triangle T of a."""
     if not unit:
         diagonal = factor.diagonals(a)
         ok = apply(np.not_equal, diagonal, 0)
         require(ok, "singular matrix: resolution failed")
-    return factor.solve_triangular(a, b, lower=lower, trans=trans, unit=unit)
+    options = {"lower": lower, "trans": trans != "N", "unit": unit}
+    if trans == "C":
+        return conjugated(factor.solve_triangular(a, conjugated(b), **options))
+    return factor.solve_triangular(a, b, **options)
 
 
 @scipy("scipy.linalg.solve_triangular")
@@ -64,10 +83,12 @@ def solve_triangular(
     a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False
 ) -> Atom:
     """`scipy.linalg.solve_triangular`."""
-    turn = trans in (1, 2, "T", "C")
-    flags = bool(lower), turn, bool(unit_diagonal)
+    turn = _TURNS.get(trans, trans)
     return with_columns(
-        square(a), b, _is_vector(b), lambda a, b: _triangular(a, b, *flags)
+        square(a),
+        b,
+        _is_vector(b),
+        lambda a, b: _triangular(a, b, bool(lower), turn, bool(unit_diagonal)),
     )
 
 
@@ -75,16 +96,20 @@ def solve_triangular(
 def solve(
     a: Any, b: Any, lower: bool = False, assume_a: Any = None, transposed: bool = False
 ) -> Atom:
-    """`scipy.linalg.solve`: where symmetry is assumed, one triangle is read."""
+    """`scipy.linalg.solve`: of a matrix of some kind, what makes it up is read."""
     a = square(a)
     kind = assume_a or "gen"
     if kind.endswith("triangular"):
-        return solve_triangular(a, b, bool(transposed), kind.startswith("lower"))
-    if kind in ("sym", "symmetric", "her", "hermitian", "pos", "positive definite"):
-        a = a if lower else turned(a)
-        if kind.startswith("pos"):
-            return cho_solve((numpy_linalg.cholesky_factor(a), True), b)
-        a = mirrored(a)
+        return solve_triangular(a, b, int(transposed), kind.startswith("lower"))
+    if kind.startswith("pos"):
+        low = numpy_linalg.cholesky_factor(a if lower else adjoint(a))
+        return cho_solve((low, True), b)
+    if kind in ("sym", "symmetric"):
+        a = symmetric(a if lower else turned(a))
+    elif kind in ("her", "hermitian"):
+        a = mirrored(a if lower else adjoint(a))
+    elif kind in ("diagonal", "tridiagonal"):
+        a = band(a, 0 if kind == "diagonal" else 1)
 
     def run(a: Atom, b: Atom) -> Atom:
         found = factors_of(a, "Matrix is singular.")
@@ -120,8 +145,8 @@ def pinv(a: Any, *, rtol: Any = None) -> Atom:
 
 
 def _lower_factor(a: Atom, lower: bool) -> Atom:
-    found = numpy_linalg.cholesky_factor(a if lower else turned(a))
-    return found if lower else turned(found)
+    found = numpy_linalg.cholesky_factor(a if lower else adjoint(a))
+    return found if lower else adjoint(found)
 
 
 @scipy("scipy.linalg.cholesky")
@@ -143,8 +168,8 @@ def cho_solve(c_and_lower: Any, b: Any) -> Atom:
     low = bool(known_int(lower, "scipy.linalg.cho_solve"))
 
     def run(c: Atom, b: Atom) -> Atom:
-        half = _triangular(c, b, low, not low, False)
-        return _triangular(c, half, low, low, False)
+        half = _triangular(c, b, low, "N" if low else "C")
+        return _triangular(c, half, low, "C" if low else "N")
 
     return with_columns(square(c), b, _is_vector(b), run)
 
@@ -160,16 +185,16 @@ def lu_factor(a: Any) -> tuple[Atom, Atom]:
 def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Atom:
     """`scipy.linalg.lu_solve`."""
     factors, pivots = lu_and_piv
-    turn = trans != 0
+    turn = _TURNS.get(trans, trans)
 
     def run(f: Atom, b: Atom) -> Atom:
         order = broadcast_to(convert(pivots, INT), f.aval.shape[:-1])
         swap = factor.permutation(order, f)
-        if turn:
-            half = _triangular(f, b, False, True, False)
-            return product(turned(swap), _triangular(f, half, True, True, True))
-        half = _triangular(f, product(swap, b), True, False, True)
-        return _triangular(f, half, False, False, False)
+        if turn != "N":
+            half = _triangular(f, b, False, turn)
+            return product(turned(swap), _triangular(f, half, True, turn, True))
+        half = _triangular(f, product(swap, b), True, unit=True)
+        return _triangular(f, half, False)
 
     return with_columns(square(factors), b, _is_vector(b), run)
 
@@ -199,7 +224,7 @@ def det(a: Any) -> Atom:
 
 @scipy("scipy.linalg.qr")
 def qr(a: Any, mode: str = "full", pivoting: bool = False) -> Any:
-    """`scipy.linalg.qr`; in full only where that is what it would be anyway."""
+    """`scipy.linalg.qr`."""
     if pivoting or mode not in ("full", "economic", "r"):
         raise unsupported("scipy.linalg.qr with pivoting or a raw mode", "np.linalg.qr")
     m, n = matrix(a).aval.shape[-2:]
@@ -223,27 +248,56 @@ def svdvals(a: Any) -> Atom:
 
 
 @scipy("scipy.linalg.eigh")
-def eigh(a: Any, b: Any = None, lower: bool = True, eigvals_only: bool = False) -> Any:
+def eigh(
+    a: Any,
+    b: Any = None,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    subset_by_index: Any = None,
+) -> Any:
     """`scipy.linalg.eigh`, also of the generalised problem A v = w B v."""
     a = square(a)
-    a = a if lower else turned(a)
+    a = a if lower else adjoint(a)
     if b is None:
         w, v = spectral.eigh(a)
-        return w if eigvals_only else (w, v)
-    b = square(b)
-    low = numpy_linalg.cholesky_factor(b if lower else turned(b))
-
-    def divided(x: Atom, trans: bool = False) -> Atom:
-        return factor.solve_triangular(low, x, lower=True, trans=trans, unit=False)
-
-    w, v = spectral.eigh(divided(turned(divided(mirrored(a)))))
-    return w if eigvals_only else (w, divided(v, trans=True))
+    else:
+        b = square(b)
+        low = numpy_linalg.cholesky_factor(b if lower else adjoint(b))
+        half = _triangular(low, adjoint(_triangular(low, mirrored(a), True)), True)
+        w, v = spectral.eigh(half)
+        v = _triangular(low, v, True, "C")
+    if subset_by_index is not None:
+        first, last = (known_int(k, "subset_by_index") for k in subset_by_index)
+        w, v = (part(x, x.aval.ndim - 1, first, last + 1 - first) for x in (w, v))
+    return w if eigvals_only else (w, v)
 
 
 @scipy("scipy.linalg.eigvalsh")
-def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Atom:
+def eigvalsh(
+    a: Any, b: Any = None, lower: bool = True, subset_by_index: Any = None
+) -> Atom:
     """`scipy.linalg.eigvalsh`."""
-    return eigh(a, b, lower, True)
+    return eigh(a, b, lower, True, subset_by_index)
+
+
+@scipy("scipy.linalg.eig")
+def eig(a: Any, b: Any = None, left: bool = False, right: bool = True) -> Any:
+    """`scipy.linalg.eig`; of a pencil, the eigenvalues."""
+    if left or (b is not None and right):
+        raise unsupported(
+            "scipy.linalg.eig with left vectors, or with vectors of a pencil",
+            "scipy.linalg.eig(a), or scipy.linalg.eigvals(a, b)",
+        )
+    if b is not None:
+        a = numpy_linalg.solve(b, square(a))
+    found = numpy_linalg.eig(a)
+    return tuple(found) if right else found[0]
+
+
+@scipy("scipy.linalg.eigvals")
+def eigvals(a: Any, b: Any = None) -> Atom:
+    """`scipy.linalg.eigvals`."""
+    return eig(a, b, right=False)
 
 
 @scipy("scipy.linalg.norm")
