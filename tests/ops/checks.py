@@ -19,6 +19,7 @@ import tracejit.ops.factor
 import tracejit.ops.fourier
 import tracejit.ops.index
 import tracejit.ops.linalg
+import tracejit.ops.matrix_functions
 import tracejit.ops.scipy_families
 import tracejit.ops.sort
 import tracejit.ops.special

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.aval import Aval
-from tracejit.ir.builder import current, fresh, new_region
 from tracejit.ir.program import Atom
-from tracejit.ops import control, factor, numpy_linalg, numpy_norms, spectral
+from tracejit.ops import factor, numpy_linalg, numpy_norms, spectral
 from tracejit.ops.matrices import (
     adjoint,
     band,
@@ -35,7 +33,6 @@ from tracejit.ops.numpy_linalg import (
     with_columns,
 )
 from tracejit.ops.numpy_names import apply, unsupported
-from tracejit.ops.numpy_reduce import max_, sum_
 from tracejit.ops.numpy_shape import concatenate, known_int, part, reshape
 from tracejit.ops.promote import INT, broadcast_to, convert, full, result_type, strong
 
@@ -306,63 +303,7 @@ def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return numpy_norms.norm(a, ord, axis, keepdims)
 
 
-# Functions of matrices ----------------------------------------------------------------
-
-#: The coefficients of the [13/13] Padé approximant of exp, and the norm up to which it
-#: is exact in double precision (Higham, 2005).
-_PADE = (
-    *(64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800),
-    *(129060195264000, 10559470521600, 670442572800, 33522128640, 1323241920),
-    *(40840800, 960960, 16380, 182, 1),
-)
-_THETA = 5.371920351148152
-
-
-@scipy("scipy.linalg.expm")
-def expm(a: Any) -> Atom:
-    """`scipy.linalg.expm`: scaled by a power of 2, approximated, squared as often."""
-    a = square(a)
-    if not a.aval.size:
-        return a
-    dtype = a.aval.dtype
-    size = max_(sum_(apply(np.absolute, a), -2))
-    halvings = apply(np.ceil, apply(np.log2, apply(np.divide, size, _THETA)))
-    # log2(0) is an infinity, which is no integer.
-    halvings = apply(np.maximum, halvings, 0.0)
-    x = apply(np.multiply, a, apply(np.exp2, apply(np.negative, halvings)))
-    unit = identity(a.aval.shape, dtype)
-    powers = [unit, product(x, x)]
-    powers.append(product(powers[1], powers[1]))
-    powers.append(product(powers[1], powers[2]))
-
-    def series(first: int) -> Atom:
-        """Every other term from `first` on, but for the factor x of the odd ones."""
-        terms = _PADE[first::2]
-        high = _combined(powers[1:], terms[4:])
-        return _combined(powers, terms[:4]) + product(powers[3], high)
-
-    odd, even = product(x, series(1)), series(0)
-    factors = factor.lu(even - odd)
-    out = factor.lu_solve(even - odd, *factors, even + odd, trans=False)
-    return _squared(out, convert(halvings, INT))
-
-
-def _combined(matrices: Any, coefficients: Any) -> Atom:
-    total: Any = None
-    for x, c in zip(matrices, coefficients, strict=True):
-        term = x * float(c)
-        total = term if total is None else total + term
-    return total
-
-
-def _squared(x: Atom, times: Atom) -> Atom:
-    """`x` squared so many times, in a loop."""
-    index = fresh(Aval(INT))
-    carried = fresh(x.aval)
-    with current().open() as eqns:
-        out = product(carried, carried)
-    body = new_region([index, carried], eqns, [out])
-    return control.emit_for(0, times, 1, [x], body, False)[0]
+# Blocks -------------------------------------------------------------------------------
 
 
 @scipy("scipy.linalg.block_diag")
