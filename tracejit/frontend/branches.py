@@ -233,7 +233,8 @@ def _merge(
         places[result.key] = result
     dead = [p for p in places.values() if _is_dead(p, frame, live)]
     stale = stale_after([side.changes for side in sides])
-    kept = [p for p in places.values() if p not in dead and p not in stale]
+    lost = [place for place, _ in stale]
+    kept = [p for p in places.values() if p not in dead and p not in lost]
     refer = source in session().advice.refer
     past = {
         p.key: [s.value if p is result else s.after(p) for s in sides] for p in kept
@@ -265,8 +266,8 @@ def _merge(
     freeze(merges, None)
     for place in dead:
         assign(place, UNDEFINED)
-    for place in stale:
-        place.set(Stale(source))
+    for place, value in stale:
+        place.set(value)
     return result.value
 
 
@@ -280,10 +281,12 @@ def referred(places: Iterable[tuple[Place, Spec]]) -> dict[Any, Aval]:
     }
 
 
-def stale_after(changes: Iterable[dict[Any, tuple[Place, Any]]]) -> list[Place]:
-    """Arrays that one side at least leaves stale."""
+def stale_after(
+    changes: Iterable[dict[Any, tuple[Place, Any]]],
+) -> list[tuple[Place, Stale]]:
+    """Arrays that one side at least leaves stale, each with what it holds."""
     found = {
-        key: place
+        key: (place, value)
         for side in changes
         for key, (place, value) in side.items()
         if isinstance(value, Stale)

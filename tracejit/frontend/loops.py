@@ -107,7 +107,7 @@ class Loop:
         self.runs = runs  # surely at least once
         self.slots: dict[Any, Slot] = {}
         self.dead: dict[Any, Place] = {}
-        self.stale: dict[Any, Place] = {}
+        self.stale: dict[Any, tuple[Place, Stale]] = {}
         self.links = NO_LINKS
         self.refer = source in session().advice.refer
         self.held = References()
@@ -137,8 +137,8 @@ class Loop:
         self.params += cells
         self.links.entangle(self.boxes, self.source)
         freeze(merges, self.source)
-        for place in self.stale.values():
-            place.set(Stale(self.source))
+        for place, value in self.stale.values():
+            place.set(value)
 
     def bound(self, run: Callable[[], Any]) -> Callable[[], Any]:
         """`run` with parameters in the carried places."""
@@ -204,7 +204,7 @@ class Loop:
                 continue
             if isinstance(after, Stale):
                 settled &= key in self.stale
-                self.stale[key] = place
+                self.stale[key] = place, after
                 self.slots.pop(key, None)
                 continue
             slot = self.slots.get(key)
@@ -294,8 +294,8 @@ class Loop:
         freeze(merges, self.source)
         for place in self.dead.values():
             assign(place, UNDEFINED)
-        for place in self.stale.values():
-            place.set(Stale(self.source))
+        for place, value in self.stale.values():
+            place.set(value)
 
 
 # for ----------------------------------------------------------------------------------
