@@ -34,6 +34,12 @@ BINARY = (
     "np.hypot(1.0 + {}, {})",
     "np.add({}, {})",
 )
+#: Of a whole array, where the side not taken may be infinite or NaN.
+GUARDED = (
+    "np.where({0} > 0.1, np.log({0}), {1})",
+    "np.where({0} > 0, np.sqrt({0}), {1})",
+    "np.where(np.abs({0}) > 0.1, 1.0 / {0}, {1})",
+)
 REDUCE = ("sum", "mean", "max", "min", "std", "var")
 
 
@@ -50,6 +56,9 @@ class Expressions:
         self.numbers: list[str] = []
         self.counters: dict[str, int] = {}
         self.helpers: list[str] = []
+        #: Names of arrays of bools, and of integers that are below a bound.
+        self.masks: dict[str, Shape] = {}
+        self.places: dict[str, tuple[int, int]] = {}
 
     def pick(self, *choices: Any) -> Any:
         return self.random.choice(choices)
@@ -134,7 +143,21 @@ class Expressions:
                 f"{name}[np.argmax({name})]",
                 f"np.median({name})",
                 f"np.trapezoid({source})",
+                f"sum(sorted({name})[1:])",
+                f"sum(u for u in {name} if u > {self.constant()})",
+                f"np.linalg.norm({source}, {self.pick('1', 'np.inf', '2')})",
+                f"np.exp(1j * {source}).sum().{self.pick('real', 'imag')}",
             ]
+            n = a.shape[0]
+            ways += [f"np.linalg.det({self.regular(n)})"] * (n < 5)
+            ways += [f"{name}[{k}].sum()" for k in self.fitting_places(n)]
+        mask = self.mask(a.shape, 0)
+        ways += [
+            f"{name}[{mask}].sum()",
+            f"np.count_nonzero({mask})",
+            f"np.linalg.norm({name})",
+            f"abs({name}.ravel()[-1] + 1j * {self.number(0)})",
+        ]
         return self.pick(*ways)
 
     def condition(self, depth: int) -> str:
@@ -156,7 +179,18 @@ class Expressions:
 
     # Arrays ---------------------------------------------------------------------------
 
+    def regular(self, n: int) -> str:
+        """A square matrix that has an inverse."""
+        return f"(3.0 * np.eye({n}) + np.tanh({self.array((n, n), 0)}))"
+
+    def fitting_places(self, n: int) -> list[str]:
+        """Names of arrays of integers that index an axis of n elements."""
+        return [k for k, (_, bound) in self.places.items() if bound <= n]
+
     def mask(self, shape: Shape, depth: int) -> str:
+        known = [k for k, own in self.masks.items() if own == shape]
+        if known and self.chance(0.4):
+            return self.pick(*known)
         a = self.array(shape, depth - 1)
         simple = f"({a} {self.pick('>', '<')} {self.number(0)})"
         other = f"({self.array(shape, 0)} < 0.4)"
@@ -230,6 +264,8 @@ class Expressions:
             pair = [a(depth - 1), other]
             self.random.shuffle(pair)
             return self.pick(*BINARY).format(*pair)
+        if self.chance(0.25):
+            return self.pick(*GUARDED).format(self.leaf(shape), a(0))
         mask = self.mask(shape, depth)
         x, y = a(depth - 1), self.array(self.smaller(shape), depth - 1)
         return self.pick(
@@ -260,7 +296,32 @@ class Expressions:
             k = self.random.randint(0, n)
             parts = f"{self.array((k,), 0)}, {self.array((n - k,), depth - 1)}"
             axis = f"{self.pick('sum', 'mean', 'max')}(axis=1)"
+            if n < 5:
+                M = self.regular(n)
+                ways += [f"np.linalg.solve({M}, {v})", f"(np.linalg.inv({M}) @ {v})"]
+            half = self.array((n // 2,), 0)
+            ways += [f"np.kron({half}, {self.array((2,), 0)})"] * (n % 2 == 0)
             ways += [
+                f"{name}[{k}]"
+                for name, a in self.arrays.items()
+                for k, (count, bound) in self.places.items()
+                if a.ndim == 1 and count == n and bound <= a.shape[0]
+            ]
+            ways += [
+                f"{v}[np.argsort({self.array((n,), 0)})]",
+                f"np.repeat({self.array((1,), 0)}, {n})",
+                f"np.abs({v} + 1j * {self.array((n,), 0)})",
+                f"({v} * np.exp(0.5j)).{self.pick('real', 'imag')}",
+                f"np.array(sorted({v}))",
+                f"np.tile({self.array((1,), 0)}, {n})",
+                f"np.cumprod(np.tanh({v}))",
+                f"np.convolve({v}, {self.array((3,), 0)}, mode='same')[:{n}]"
+                if n >= 3
+                else v,
+                f"np.fft.irfft(np.fft.rfft({v}), {n})",
+                f"{v}.astype(np.float32).astype(float)"
+                if self.chance(0.1)
+                else f"{v}.astype(float)",
                 f"{v}[{order}]",
                 f"np.take({v}, {order})",
                 f"np.array([{numbers}])",
@@ -300,7 +361,13 @@ class Expressions:
             f"np.transpose({self.array((m, n), depth - 1)})",
             f"np.einsum('i,j->ij', {u}, {v})",
         ]
+        if n == m and n:
+            v = self.array((n,), depth - 1)
+            ways += [f"np.diag({v})", f"(np.diag({v}) + {A})", f"({A} @ {A})"]
         if n and m:
+            ways += [f"np.roll({A}, 1, axis={self.pick(0, 1)})"]
+            ways += [f"np.kron({self.array((n, 1), 0)}, {self.array((1, m), 0)})"]
+            ways += [f"np.sort({A}, axis={self.pick(0, 1)})"]
             keep = f"axis={self.pick(0, 1)}, keepdims=True"
             ways += [
                 f"np.stack([{rows}])",

@@ -31,6 +31,49 @@ def recursive(A, z):
     half = len(A) // 2
     return np.tanh(recursive(A[:half], z) - recursive(A[half:], z))
 """,
+    "generated": """
+def smoothed(A, z):
+    last = z
+    for k in range(len(A)):
+        last = last * 0.5 + A[k]
+        if last > 0.3:
+            yield last
+
+
+def generated(A, z):
+    total = z
+    for v in smoothed(A, z):
+        total = total + v * 0.5
+        if total > 2.0:
+            break
+    return total
+""",
+    "searched": """
+def searched(A, z):
+    k = 0
+    while k < len(A) and A[k] < z:
+        k += 1
+    if k == len(A):
+        return z
+    return A[k] * z
+""",
+    "remembered": """
+class Memory:
+    def __init__(self, z):
+        self.total, self.worst = z, None
+
+    def see(self, v):
+        self.total += v
+        if self.worst is None or v < self.worst:
+            self.worst = v
+
+
+def remembered(A, z):
+    memory = Memory(z)
+    for k in range(len(A)):
+        memory.see(A[k])
+    return memory.total * 0.1 + memory.worst
+""",
 }
 INPUTS = (
     "rng.normal(size={0})",
@@ -64,9 +107,11 @@ class Writer(Expressions):
         )
         self.header += f"def make():\n    rng = np.random.default_rng({seed})\n"
         self.header += f"    return {', '.join(makers)}\n\n\n"
+        self.early = self.chance(0.15)
+        given = [*self.arrays, *self.numbers]
         for _ in range(self.random.randint(3, 8)):
             self.statement(1, 3)
-        names = [*self.arrays, *self.numbers]
+        names = given if self.early else [*self.arrays, *self.numbers]
         body = "\n".join(self.lines)
         result = ", ".join(names)
         self.text = f"{self.header}def f(x, y, A, s):\n{body}\n    return {result}\n"
@@ -96,6 +141,9 @@ class Writer(Expressions):
         self.lines.append("    " * indent + text)
 
     def statement(self, indent: int, depth: int) -> None:
+        if self.early and self.chance(0.06):
+            self.emit(indent, f"if {self.condition(1)}:")
+            return self.emit(indent + 1, "return x, y, A, s")
         r = self.random.random()
         if depth <= 0 or r < 0.62:
             self.simple(indent)
@@ -108,10 +156,25 @@ class Writer(Expressions):
 
     def block(self, indent: int, depth: int) -> None:
         """Statements in a block of their own; what they name first ends with it."""
-        arrays, numbers = dict(self.arrays), list(self.numbers)
+        saved = self.scope()
         for _ in range(self.random.randint(1, 3)):
             self.statement(indent, depth)
-        self.arrays, self.numbers = arrays, numbers
+        self.leave(saved)
+
+    def scope(self) -> tuple[object, ...]:
+        """What is in scope; from here on `leave` may put it back."""
+        fields = (self.arrays, self.numbers, self.counters, self.masks, self.places)
+        self.arrays, self.counters = dict(self.arrays), dict(self.counters)
+        self.numbers = list(self.numbers)
+        self.masks, self.places = dict(self.masks), dict(self.places)
+        return fields
+
+    def leave(self, saved: tuple[object, ...]) -> None:
+        """End a scope."""
+        arrays, numbers, counters, masks, places = saved
+        self.arrays, self.numbers = arrays, numbers  # type: ignore[assignment]
+        self.counters = counters  # type: ignore[assignment]
+        self.masks, self.places = masks, places  # type: ignore[assignment]
 
     def branch(self, indent: int, depth: int) -> None:
         self.emit(indent, f"if {self.condition(1)}:")
@@ -130,9 +193,7 @@ class Writer(Expressions):
 
     def loop(self, indent: int, depth: int) -> None:
         kind = self.random.random()
-        saved = self.arrays, self.numbers, self.counters
-        self.arrays, self.numbers = dict(self.arrays), list(self.numbers)
-        self.counters = dict(self.counters)
+        saved = self.scope()
         i = self.name("i")
         extent = max(1, self.pick(self.n, self.n, self.m, 3, 2))
         if kind < 0.55:
@@ -147,7 +208,7 @@ class Writer(Expressions):
             self.jump(indent + 1)
             self.statement(indent + 1, 0)
         assert len(self.lines) > start
-        self.arrays, self.numbers, self.counters = saved
+        self.leave(saved)
 
     def bounds(self, extent: int) -> str:
         ways = [f"{extent}", f"0, {extent}, 2", f"{extent - 1}, -1, -1", f"1, {extent}"]
@@ -196,6 +257,8 @@ class Writer(Expressions):
             self.arrays[row] = np.zeros(shape)
 
     def bounded_while(self, indent: int, depth: int) -> None:
+        if self.chance(0.3):
+            return self.shrinking_while(indent, depth)
         m = self.name("m")
         saved = self.counters
         self.emit(indent, f"{m} = 0")
@@ -204,6 +267,14 @@ class Writer(Expressions):
         self.counters = {**saved, m: 4}
         self.block(indent + 1, depth - 1)
         self.counters = saved
+
+    def shrinking_while(self, indent: int, depth: int) -> None:
+        """A loop of which nobody can tell how long it runs."""
+        t = self.name("t")
+        self.emit(indent, f"{t} = abs(np.tanh({self.number(1)})) + 0.1")
+        self.emit(indent, f"while {t} > 0.3:")
+        self.emit(indent + 1, f"{t} = {t} * {self.pick('0.5', '0.8')}")
+        self.block(indent + 1, depth - 1)
 
     # Simple statements ----------------------------------------------------------------
 
@@ -223,7 +294,10 @@ class Writer(Expressions):
             self.swap,
             self.containers,
             self.numpy_writes,
+            self.numpy_writes,
             self.closure,
+            self.lists,
+            self.other_dtypes,
         )
         way(indent)
 
@@ -377,6 +451,48 @@ class Writer(Expressions):
             self.emit(indent, f"{u} -= {value}")
             self.arrays[u] = a
 
+    def lists(self, indent: int) -> None:
+        """Lists of arrays that are bound, swapped and changed on some ways only."""
+        name, a = self.writable()
+        other = self.pick(*[k for k, b in self.arrays.items() if b.shape == a.shape])
+        box, e = self.name("box"), self.name("e")
+        value = self.array(self.smaller(a.shape), 1)
+        self.emit(indent, f"{box} = [{name}, {other}]")
+        kind = self.random.random()
+        if kind < 0.3:
+            self.emit(indent, f"{box}[0], {box}[1] = {box}[1], {box}[0]")
+        elif kind < 0.5:
+            self.emit(indent, f"if {self.condition(1)}:")
+            self.emit(indent + 1, f"{box} = [{other}, {name}]")
+        elif kind < 0.7:
+            self.emit(indent, f"{box}.append({name} * 0.5)")
+        self.emit(indent, f"for {e} in {box}:")
+        self.emit(indent + 1, f"{e} {self.pick('+=', '*=')} {value}")
+        self.emit(indent, f"{name} = {box}[{self.pick(0, 1, -1)}]")
+
+    def other_dtypes(self, indent: int) -> None:
+        """Arrays of bools and integers, and arrays without axes."""
+        found = self.with_extent()
+        kind = self.random.random()
+        if kind < 0.4 and found:
+            name = self.name("mask")
+            self.emit(indent, f"{name} = {self.mask(found[1].shape, 1)}")
+            self.masks[name] = found[1].shape
+        elif kind < 0.75 and found:
+            n = found[1].shape[0]
+            name = self.name("k")
+            ways = [f"np.arange({n})", f"np.arange({n})[::-1]"]
+            ways += [f"np.argsort({self.array((n,), 1)})"]
+            ways += [f"(np.arange({n}) * 2) % {n}"]
+            self.emit(indent, f"{name} = {self.pick(*ways)}")
+            self.places[name] = n, n
+        else:
+            name = self.name("z")
+            self.emit(indent, f"{name} = np.array({self.number(1)} * 0.5)")
+            op = self.pick("+=", "*=", "-=")
+            self.emit(indent, f"{name} {op} {self.number(1)}")
+            self.numbers.append(name)
+
     def numpy_writes(self, indent: int) -> None:
         name, a = self.writable()
         value = self.array(a.shape, 1)
@@ -395,6 +511,14 @@ class Writer(Expressions):
             shape = self.smaller((3, *a.shape[1:]))
             ways += [f"np.add.at({name}, {order}, {self.array(shape, 1)})"]
             ways += [f"{name}.sort()", f"{name}[{order}] += {self.number(0)}"]
+            ways += [f"{name}.sort(axis=0)", f"np.subtract.at({name}, 0, 0.5)"]
+            for k in self.fitting_places(a.shape[0]):
+                ways += [f"{name}[{k}] {self.pick('=', '+=', '*=')} {self.number(1)}"]
+                ways += [f"np.add.at({name}, {k}, {self.number(0)})"]
+        if a.ndim == 2 and a.size:
+            ways += [f"np.fill_diagonal({name}, {self.number(1)})"]
+        if a.size and self.masks:
+            ways += [f"{name}[{self.mask(a.shape, 0)}] += {self.number(1)}"]
         self.emit(indent, self.pick(*ways))
 
     def closure(self, indent: int) -> None:

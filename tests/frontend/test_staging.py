@@ -553,3 +553,22 @@ def test_code_without_source_is_traced_and_raises_where_it_must_decide():
     exec("def g(x):\n    return 1 if x[0] > 0 else 2", scope)
     np.testing.assert_allclose(run(scope["f"], X), scope["f"](X))
     raised(TracedValueError, scope["g"], X)
+
+
+def test_traced_numbers_are_sorted():
+    def f(x):
+        low, *rest = sorted(x)
+        return low * 2 + rest[0], sorted([x[0], x[1] * 3.0], reverse=True)[0]
+
+    np.testing.assert_allclose(run(f, X), f(X))
+
+
+def test_the_diagonal_of_a_view_is_filled():
+    def f(A, v):
+        np.fill_diagonal(A, v)
+        return A * 1
+
+    A = np.arange(54.0).reshape(9, 6)
+    np.testing.assert_array_equal(
+        run(f, A.copy()[:, ::2], 7.0), f(A.copy()[:, ::2], 7.0)
+    )

@@ -61,6 +61,8 @@ class Links:
             twins[key] = {id(r): r for r in box.origins}
             for root in box.origins:
                 twins[key].update((id(t), t) for t, _ in root.twins)
+        if any(twins.values()) or self.pairs:
+            session().merged.add(source)
         for key, box in boxes.items():
             for twin in twins[key].values():
                 _pair(box, twin, source)

@@ -22,7 +22,7 @@ from tracejit.frontend.indexing import getitem
 from tracejit.frontend.numpy_calls import asarray, on_plain, put_out
 from tracejit.frontend.operators import outside
 from tracejit.frontend.trace import current_trace
-from tracejit.frontend.views import ravel
+from tracejit.frontend.views import flat, ravel
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_reduce import normal_axis
 from tracejit.ops.promote import BOOL
@@ -99,7 +99,7 @@ def fill_diagonal(x: Any, value: Any, wrap: bool = False) -> None:
         raise unsupported("np.fill_diagonal but of a matrix, without wrap")
     n, m = x.aval.shape
     count = min(n, m)
-    ravel(x)[: count * m : m + 1] = value
+    flat(x)[: count * m : m + 1] = value
 
 
 def nonzero(x: Any) -> Any:

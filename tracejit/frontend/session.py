@@ -168,6 +168,8 @@ class Session(Trace):
     #: of transforms, and how many are the lanes of a `vmap`.
     once: int = 0
     lanes: int = 0
+    #: Loops and branches that merged arrays which may be others.
+    merged: set[Any] = field(default_factory=set)
     unrolled: int = 0
     #: The last error that left a staged branch or loop, which may not be run.
     escaped: BaseException | None = None
@@ -214,8 +216,13 @@ class Session(Trace):
             setattr(self, kind, getattr(self, kind) - 1)
 
     def unsure(self, error: Exception, sources: set[Any]) -> Exception:
-        """Begin again, with the references of those `sources` in the program."""
+        """Begin again, with the references of those `sources` in the program.
+
+        Where they turn out to be many, with those of all that merged arrays so far.
+        """
         new = sources - self.advice.refer - {None}
+        if new and self.advice.refer:
+            new |= self.merged
         return self.restage(refer=new) if new else error
 
     def _may_unroll(self, source: Any) -> bool:

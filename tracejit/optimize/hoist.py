@@ -108,7 +108,7 @@ def _in_range(eqn: Eqn) -> bool:
 
 
 def _worth_it(eqn: Eqn) -> bool:
-    if not eqn.out.aval.shape:
+    if not any(v.aval.shape for v in eqn.outputs):
         return True
     return isinstance(eqn.prim, Elementwise | Multilinear) and (
         eqn.prim.cost >= EXPENSIVE
