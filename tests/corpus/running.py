@@ -61,9 +61,16 @@ def judge_text(text: str, backend: str = "numpy", limit: float = 60.0) -> Verdic
             return Verdict(UNFIT, f"{type(error).__name__}: {error}")
         try:
             with watchdog(limit):
-                return judge(module.f, module.make, backend, "float32" in text)
+                single, paths = "float32" in text, branches(text)
+                return judge(module.f, module.make, backend, single, paths)
         except Late:
             return Verdict(SLOW, f"more than {limit:g} s")
+
+
+def branches(text: str) -> bool:
+    """Whether a program has more than one path."""
+    kinds = ast.If | ast.IfExp | ast.For | ast.While | ast.comprehension
+    return any(isinstance(n, kinds) for n in ast.walk(_function(ast.parse(text))))
 
 
 def shrink(text: str, backend: str = "numpy", trials: int = 1500) -> str:
