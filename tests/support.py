@@ -30,10 +30,11 @@ not depend on traced values are NumPy's own: any function works on them.
 
 def row(name: str, routine: Routine) -> str:
     """One line of a table."""
-    works = bool(routine.smooth or routine.constant)
+    works = bool(routine.smooth or routine.constant or routine.values)
     value = "yes" if works else "no"
-    slope = "yes" if routine.smooth else "0" if works else "no"
-    reasons = "; ".join(f"`{text}`: {why}" for text, why in routine.refused.items())
+    slope = "yes" if routine.smooth else "0" if routine.constant else "no"
+    apart = routine.refused | routine.values
+    reasons = "; ".join(f"`{text}`: {why}" for text, why in apart.items())
     cells = [f"`{name}`", value, slope, slope, value, reasons.replace("|", "\\|")]
     return f"| {' | '.join(cells)} |"
 
@@ -45,7 +46,10 @@ def counts() -> dict[str, int]:
         "routines": len(table),
         "with a gradient": sum(bool(r.smooth) for r in table),
         "constant": sum(bool(r.constant) and not r.smooth for r in table),
-        "refused altogether": sum(not r.smooth and not r.constant for r in table),
+        "with a value alone": sum(bool(r.values) for r in table),
+        "refused altogether": sum(
+            not r.smooth and not r.constant and not r.values for r in table
+        ),
         "expressions": sum(len(r.smooth) + len(r.constant) for r in table),
         "expressions refused": sum(len(r.refused) for r in table),
     }

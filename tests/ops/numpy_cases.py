@@ -20,6 +20,8 @@ class Routine:
     smooth: list[str] = field(default_factory=list)
     constant: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    #: What has a value, but no derivative, and why.
+    values: dict[str, str] = field(default_factory=dict)
 
 
 def smooth(*expressions: str, refused: dict[str, str] | None = None) -> Routine:

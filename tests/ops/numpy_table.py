@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import linecache
 import re
 from collections.abc import Callable
@@ -10,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops import numpy_cases, numpy_cases_masks, numpy_cases_math
+from tests.ops import (
+    numpy_cases,
+    numpy_cases_masks,
+    numpy_cases_math,
+    scipy_cases,
+)
 
 #: Arguments: what an expression names of these it is a function of.
 SAMPLES: dict[str, Any] = {
@@ -22,6 +28,8 @@ SAMPLES: dict[str, Any] = {
     "B": np.random.default_rng(2).normal(size=(3, 4)),
     "S": np.random.default_rng(3).normal(size=(4, 4)),
     "T": np.random.default_rng(4).normal(size=(2, 3, 4)),
+    "pos": np.array([0.83, 1.61, 2.47, 0.59, 3.18]),
+    "unit": np.array([0.31, 0.62, 0.45, 0.78, 0.14]),
 }
 #: Known arrays: made by NumPy in the function itself.
 KNOWN = {
@@ -31,6 +39,9 @@ KNOWN = {
     "KM": "np.array([[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]], dtype=bool)",
     "KI": "np.array([[1, 3], [0, 2], [2, 1]])",
 }
+
+#: Modules, by the names that expressions have for them.
+MODULES = {"sp": "scipy.special", "st": "scipy.stats", "sl": "scipy.linalg"}
 
 SECTIONS = {
     "Making arrays": numpy_cases.CREATION,
@@ -46,6 +57,7 @@ SECTIONS = {
     "Methods and indexing of arrays": numpy_cases_math.METHODS,
     "Elements picked by a mask": numpy_cases_masks.MASKS,
     "Settings, types, and the rest": numpy_cases_math.STATE,
+    "scipy.special": scipy_cases.SPECIAL,
 }
 ROUTINES = {name: r for section in SECTIONS.values() for name, r in section.items()}
 
@@ -67,7 +79,8 @@ def function(*expressions: str) -> Callable[..., Any]:
     An expression may be statements, separated by semicolons, that end in a return.
     """
     lines = [f"def f({', '.join(arguments(*expressions))}):", " out = []"]
-    known = set().union(*map(_names, expressions)) & KNOWN.keys()
+    used = set().union(*map(_names, expressions))
+    known = used & KNOWN.keys()
     lines += [f" {name} = {KNOWN[name]}" for name in sorted(known)]
     for text in expressions:
         *before, last = re.split(r";\s*|\n\s*", text)
@@ -78,5 +91,7 @@ def function(*expressions: str) -> Callable[..., Any]:
     name = f"<table {hash(source)}>"
     linecache.cache[name] = len(source), None, source.splitlines(True), name
     namespace: dict[str, Any] = {"np": np}
+    for short in MODULES.keys() & used:
+        namespace[short] = importlib.import_module(MODULES[short])
     exec(compile(ast.parse(source), name, "exec"), namespace)
     return namespace["f"]

@@ -14,12 +14,13 @@ import pytest
 import tracejit
 from tests.ops.numpy_table import ROUTINES, arguments, function
 from tests.support import ROOT, document
-from tracejit.base.errors import TracejitError
+from tracejit.base.errors import TracejitError, UnsupportedError
 from tracejit.base.pytree import flatten
 from tracejit.testing import check_grads
 
 SMOOTH = [text for r in ROUTINES.values() for text in r.smooth]
-VALUES = SMOOTH + [text for r in ROUTINES.values() for text in r.constant]
+VALUE_ONLY = [text for r in ROUTINES.values() for text in r.values]
+VALUES = SMOOTH + [text for r in ROUTINES.values() for text in r.constant] + VALUE_ONLY
 #: One of each routine.
 FIRST = {r.smooth[0] for r in ROUTINES.values() if r.smooth}
 REFUSED = [text for r in ROUTINES.values() for text in r.refused]
@@ -78,7 +79,8 @@ NO_COMPLEX_ORDER = {
 @pytest.mark.parametrize("name", ROUTINES)
 def test_value_is_numpys_in_other_dtypes(name, dtype):
     """Wherever NumPy computes something, the same comes out in the same dtype."""
-    for text in ROUTINES[name].smooth + ROUTINES[name].constant:
+    routine = ROUTINES[name]
+    for text in [*routine.smooth, *routine.constant, *routine.values]:
         args = [converted(v, dtype) for v in given(text)]
         fn = function(text)
         try:
@@ -121,10 +123,17 @@ def test_refused_by_an_error_of_ours(text):
         tracejit.jit(function(text), backend="numpy")(*given(text))
 
 
+@pytest.mark.parametrize("text", VALUE_ONLY)
+def test_a_derivative_is_refused(text):
+    f = function(text)
+    with pytest.raises(UnsupportedError, match="not known"):
+        tracejit.grad(lambda *xs: np.sum(f(*xs)), backend="numpy")(*given(text))
+
+
 def check_compiled(name):
     """All expressions of a routine in one kernel, with their gradient."""
     routine = ROUTINES[name]
-    texts = routine.smooth or routine.constant
+    texts = routine.smooth or routine.constant or list(routine.values)
     if not texts:
         return
     fn, args = function(*texts), list(arguments(*texts).values())

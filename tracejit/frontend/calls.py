@@ -7,6 +7,7 @@ import functools
 import io
 import math
 import time
+import warnings
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -166,7 +167,7 @@ def _bound(fn: functools.partial[Any]) -> tuple[Any, Any]:
     return imported(fn.args), imported(fn.keywords)
 
 
-def _stageable(fn: FunctionType, args: Any, kwargs: Any) -> bool:
+def _stageable(fn: FunctionType | type, args: Any, kwargs: Any) -> bool:
     """Whether a library's function, written in Python, is to compute with boxes."""
     if (fn.__module__ or "").startswith("numpy.ma.") and has_box(*args):
         raise unsupported(f"np.ma.{fn.__name__}", "np.where, with the mask beside it")
@@ -184,7 +185,8 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
     """An instance of a class; the `__init__` of a user's class is lifted."""
     init, new = cls.__init__, cls.__new__  # type: ignore[misc]
     plain = isinstance(init, FunctionType) and new is object.__new__
-    if plain and not is_library(cls.__module__) and not issubclass(cls, BaseException):
+    ours = not is_library(cls.__module__) or _stageable(cls, args, kwargs)
+    if plain and ours and not issubclass(cls, BaseException):
         obj = session().make(cls.__new__(cls))
         if is_dataclass(cls) and not has_source(init):
             _generated_init(obj, init, args, kwargs)
@@ -273,7 +275,8 @@ def _callback(fn: Any) -> Any:
 
 _IMPURE = ("input", "open", "exec", "eval", "breakpoint")
 _MODULES = (
-    *("builtins", "math", "cmath", "operator", "itertools", "functools"),
+    *("builtins", "math", "cmath", "operator", "_operator", "itertools", "functools"),
+    *("typing", "inspect", "types"),
     *("copy", "collections", "dataclasses", "statistics", "numbers"),
 )
 _VALUES = (str, bytes, int, float, complex, tuple, range, frozenset, slice)
@@ -290,7 +293,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
     pure = (
         module in _MODULES
         or isinstance(owner, _VALUES)
-        or module.startswith(("numpy", "tracejit"))
+        or module.startswith(("numpy", "scipy", "tracejit"))
     )
     if not pure and trace.inside:
         raise StagingError(
@@ -328,6 +331,12 @@ def _print(*args: Any, **kwargs: Any) -> None:
     print(*args, file=buffer, **kwargs)
     text = buffer.getvalue()
     trace.effects.append(lambda: print(text, end="", file=out))
+
+
+def _warn(*args: Any, **kwargs: Any) -> None:
+    """A warning, once per trace; whether a staged branch would give it is not known."""
+    if session().certain:
+        warnings.warn(*args, **kwargs)
 
 
 def _map(fn: Any, *values: Any) -> Any:
@@ -501,6 +510,7 @@ _METHODS = {
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     **trips.HANDLERS,
     print: _print,
+    warnings.warn: _warn,
     map: _map,
     filter: _filter,
     functools.reduce: _reduce,

@@ -16,7 +16,15 @@ from tracejit.base.errors import (
     ShapeMismatchError,
     TracejitError,
 )
-from tracejit.frontend import branches, calls, loops, matches, outside, state
+from tracejit.frontend import (
+    branches,
+    calls,
+    distributions,
+    loops,
+    matches,
+    outside,
+    state,
+)
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
 from tracejit.frontend.generators import Generator
@@ -37,6 +45,9 @@ PYTHONS_OWN = (
     ReadOnlyError,
     ShapeMismatchError,
 )
+
+#: Its import enters what methods of distributions do.
+_HANDLERS_COME_FROM = (distributions,)
 
 
 def raise_(error: Any, cause: Any = None) -> None:

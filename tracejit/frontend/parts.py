@@ -21,6 +21,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.indexing import assign
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.numpy_calls import array, asarray, astype, library
 from tracejit.frontend.operators import outside
 from tracejit.frontend.picking import grid, take
@@ -145,10 +146,14 @@ def compress(condition: Any, a: Any, axis: Any = None) -> Any:
 
 
 def extract(condition: Any, arr: Any) -> Any:
-    """`np.extract`."""
-    if not is_static(condition) or type(arr) is Box:
-        return compress(ravel(asarray(condition)), ravel(asarray(arr)))
-    return np.extract(condition, arr)
+    """`np.extract`: where the mask is traced, nobody knows how many elements."""
+    if is_static(condition) and type(arr) is not Box:
+        return np.extract(condition, arr)
+    mask = ravel(astype(asarray(condition), bool))
+    values = ravel(asarray(arr))
+    if is_static(mask) or mask.aval.size != values.aval.size:
+        return compress(mask, values)
+    return values[mask]
 
 
 HANDLERS[np.extract] = extract
@@ -197,9 +202,15 @@ HANDLERS[np.put] = put
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:
-    """`np.place`: values one after another; where the mask is traced, one value."""
+    """`np.place`: values one after another.
+
+    Where the mask is traced: one value, or as many as the mask picks.
+    """
     box = _target(arr)
     mask = astype(asarray(mask), bool)
+    if type(vals) is Masked:
+        flat(box)[ravel(mask)] = vals
+        return
     vals = ravel(asarray(vals))
     if vals.aval.size == 1:
         box[mask] = vals[0]

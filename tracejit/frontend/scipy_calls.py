@@ -21,6 +21,10 @@ _MANNER = {
 }
 
 
+#: By the full name of a function or method, what makes of it the function on boxes.
+STAGED: dict[str, Callable[[Any], Callable[..., Any]]] = {}
+
+
 def scipy_handler(fn: Any) -> Callable[..., Any] | None:
     """What a function of SciPy does on boxes, if there is a program for it."""
     module = getattr(fn, "__module__", None)
@@ -28,6 +32,10 @@ def scipy_handler(fn: Any) -> Callable[..., Any] | None:
         return None
     # `scipy.linalg._basic` is where `scipy.linalg.solve` happens to be written.
     package = ".".join(module.split(".")[:2])
+    staged = STAGED.get(f"{package}.{getattr(fn, '__qualname__', '')}")
+    if staged is not None:
+        HANDLERS[fn] = staged(fn)
+        return HANDLERS[fn]
     name = f"{package}.{getattr(fn, '__name__', '')}"
     if name in PLAIN:
         inner = _plainly(fn, PLAIN[name])
@@ -41,11 +49,16 @@ def scipy_handler(fn: Any) -> Callable[..., Any] | None:
     def handler(*args: Any, **kwargs: Any) -> Any:
         if not has_box(*args, *kwargs.values()):
             return fn(*args, **kwargs)
-        args = tuple([asarray(x) if isinstance(x, list) else x for x in args])
-        return inner(*args, **{k: v for k, v in kwargs.items() if k not in _MANNER})
+        args = tuple(map(_listed, args))
+        named = {k: _listed(v) for k, v in kwargs.items() if k not in _MANNER}
+        return inner(*args, **named)
 
     HANDLERS[fn] = handler
     return handler
+
+
+def _listed(x: Any) -> Any:
+    return asarray(x) if isinstance(x, list) else x
 
 
 def _plainly(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +77,7 @@ def _array(x: Any) -> Any:
     """Lists as arrays; of pairs of arrays, each."""
     if type(x) is tuple:
         return tuple(map(_array, x))
-    x = asarray(x) if isinstance(x, list) else x
+    x = _listed(x)
     return plain(x) if type(x) is Box and not x.aval.shape and is_static(x) else x
 
 

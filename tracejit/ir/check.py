@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.config import config
-from tracejit.base.errors import InternalError
+from tracejit.base.errors import InternalError, UnsupportedError
 from tracejit.ir.aval import Aval
+from tracejit.ir.primitive import unknown_slope
 from tracejit.ir.program import Eqn, Literal, Program, Region, Var
 from tracejit.ir.text import eqn_text
 
@@ -37,6 +38,18 @@ def check(program: Program) -> None:
     finals = program.results[len(program.results) - len(written) :]
     if why := _differ("what is written is", finals, written):
         checker.fail(why, None)
+
+
+def refuse_unknown(program: Program) -> Program:
+    """The Program itself, unless it needs a derivative that there is no formula for."""
+    for eqn in program.walk():
+        if eqn.prim is unknown_slope:
+            raise UnsupportedError(
+                f"{eqn.params['what']} is not known in closed form",
+                eqn.loc,
+                "differentiate by the other arguments; this one must be constant",
+            )
+    return program
 
 
 class _Checker:

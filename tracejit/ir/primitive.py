@@ -7,6 +7,7 @@
     nonlinear    function, shape rule, tangent                    VJP
     constant     function, shape rule                             zero derivative
     structured   its own evaluation, shape, jvp, linearize, transpose
+    unknown      nothing: it marks what has no formula
 
 (`nonlinear` is what an array function needs that is none of the others, such as a
 maximum over axes: the tangent spelled out, in equations linear in the tangents.)
@@ -24,9 +25,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.base.errors import InternalError, UnsupportedError
+from tracejit.base.errors import InternalError
 from tracejit.ir.aval import Aval
-from tracejit.ir.builder import as_atom, bind, current
+from tracejit.ir.builder import as_atom, bind
 from tracejit.ir.program import Atom, Literal, Region, Var
 
 REGISTRY: dict[str, Primitive] = {}
@@ -271,16 +272,12 @@ class Mask:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A partial that there is no formula for: whoever needs it gets an error."""
+    """A partial that there is no formula for: a Program that needs it is an error."""
 
     what: str
 
-    def __call__(self, *operands: Any, **params: Any) -> Any:
-        raise UnsupportedError(
-            f"{self.what} is not known in closed form",
-            current().loc,
-            "differentiate by the other arguments; this one must be constant",
-        )
+    def __call__(self, y: Any, *operands: Any, **params: Any) -> Any:
+        return bind(REGISTRY["unknown"], y, what=self.what)
 
 
 def scale(partial: Any, tangent: Any) -> Any:
@@ -466,6 +463,42 @@ class Structured(Primitive):
 
     complex: bool = field(default=True, kw_only=True)
     kind: ClassVar[str] = "structured"
+
+
+@dataclass(eq=False)
+class UnknownSlope(Primitive):
+    """A number that nobody can compute; see `ir.check.refuse_unknown`.
+
+    Where it is not needed (a derivative that only a comparison would read), it goes
+    with what is dead.
+    """
+
+    complex: bool = field(default=True, kw_only=True)
+    kind: ClassVar[str] = "unknown"
+
+    def out_avals(
+        self, inputs: list[Atom], params: dict[str, Any], regions: list[Region]
+    ) -> list[Aval]:
+        return [inputs[0].aval]
+
+    def linear_operands(self, inputs: list[Atom], params: dict[str, Any]) -> list[int]:
+        return [0]
+
+    def jvp(
+        self,
+        inputs: list[Atom],
+        tangents: list[Atom | None],
+        outputs: list[Var],
+        params: dict[str, Any],
+    ) -> list[Atom | None]:
+        return [scale(bind(self, inputs[0], **params), tangents[0])]
+
+
+def _no_number(y: Any, what: str) -> Any:
+    raise InternalError(f"{what} is not known, and has not been refused")
+
+
+unknown_slope = UnknownSlope("unknown", _no_number)
 
 
 def elementwise(name: str, ufunc: Any, *partials: Any, **options: Any) -> Elementwise:

@@ -90,29 +90,33 @@ k0e = by_scipy("k0e", lambda y, x: y - k1e(x), domain=(POSITIVE,))
 k1e: Elementwise = by_scipy("k1e", lambda y, x: y - k0e(x) - y / x, domain=(POSITIVE,))
 
 
-def _spherical(name: str, before: float, after: float) -> Any:
-    """(before n f(n - 1) + after (n + 1) f(n + 1)) / (2n + 1) (DLMF 10.51.2)."""
+def _spherical(name: str, before: float, after: float) -> tuple[Any, Any]:
+    """One with (before n f(n - 1) + after (n + 1) f(n + 1)) / (2n + 1) as its slope.
 
-    def slope(y: Any, n: Any, x: Any) -> Any:
+    (DLMF 10.51.2)
+    """
+
+    def slope(n: Any, x: Any) -> Any:
         f, order = REGISTRY[name], as_real(n, x)
         # The first term is 0 for n = 0, whatever stands for f(-1).
         low, high = f(maximum(n - 1, 0), x), f(n + 1, x)
         total = before * (order * low) + after * ((order + 1) * high)
         return total / (2 * order + 1)
 
-    return by_scipy(
+    value = by_scipy(
         name,
         unknown(f"{name[1:]}(n, x) by the order n"),
-        slope,
+        lambda y, n, x: slope(n, x),
         domain=((0, 4), POSITIVE),
-        dtypes=("i", "f"),
+        dtypes=("i", "fc"),
     )
+    return value, slope
 
 
-spherical_jn = _spherical("_spherical_jn", 1, -1)
-spherical_yn = _spherical("_spherical_yn", 1, -1)
-spherical_in = _spherical("_spherical_in", 1, 1)
-spherical_kn = _spherical("_spherical_kn", -1, -1)
+spherical_jn, spherical_jn_d = _spherical("_spherical_jn", 1, -1)
+spherical_yn, spherical_yn_d = _spherical("_spherical_yn", 1, -1)
+spherical_in, spherical_in_d = _spherical("_spherical_in", 1, 1)
+spherical_kn, spherical_kn_d = _spherical("_spherical_kn", -1, -1)
 
 
 def _struve_rest(v: Any, x: Any) -> Any:
@@ -283,7 +287,7 @@ eval_genlaguerre: Elementwise = _polynomial(
     SHAPE,
 )
 
-#: The primitives here, by the name of the ufunc: one, or a list of its results.
+#: Programs by the name of the ufunc: of its result, or a list of them for several.
 UFUNCS: dict[str, Any] = {
     **{
         name: prim
@@ -296,4 +300,6 @@ UFUNCS: dict[str, Any] = {
     "ellipj": [jacobi_sn, jacobi_cn, jacobi_dn, jacobi_am],
     **{"airy": airy, "airye": airye, "itj0y0": itj0y0, "iti0k0": iti0k0},
     "pbdv": pbdv,
+    **{"_spherical_jn_d": spherical_jn_d, "_spherical_yn_d": spherical_yn_d},
+    **{"_spherical_in_d": spherical_in_d, "_spherical_kn_d": spherical_kn_d},
 }

@@ -262,6 +262,65 @@ nbdtrc = by_scipy(
     **COUNTS,
 )
 
+# Boost's functions, which SciPy's distributions are made of.
+_WHOLE_COUNT: Any = {"domain": ((1, 3), (3.6, 5.9), INSIDE), "dtypes": ("i", "f", "f")}
+
+
+def _binomial_slopes(y: Any, k: Any, n: Any, p: Any) -> tuple[Any, Any]:
+    k = as_real(k, p)
+    by_n = digamma(n + 1) - digamma(n - k + 1) + log1p(-p)
+    return y * by_n, y * (k - n * p) / (p * (1 - p))
+
+
+def _negative_slopes(y: Any, k: Any, n: Any, p: Any) -> tuple[Any, Any]:
+    k = as_real(k, p)
+    by_n = digamma(n + k) - digamma(n) + log(p)
+    return y * by_n, y * (n / p - k / (1 - p))
+
+
+def _boost(name: str, *slopes: Any, **options: Any) -> Any:
+    return by_scipy(f"_{name}", *slopes, **options)
+
+
+beta_pdf = _boost(
+    "beta_pdf",
+    lambda y, x, a, b: y * ((a - 1) / x - (b - 1) / (1 - x)),
+    lambda y, x, a, b: y * (log(x) - digamma(a) + digamma(a + b)),
+    lambda y, x, a, b: y * (log1p(-x) - digamma(b) + digamma(a + b)),
+    domain=(INSIDE, SHAPE, SHAPE),
+)
+beta_ppf = _boost(
+    "beta_ppf",
+    lambda x, p, a, b: 1 / _beta_density(a, b, x),
+    *[unknown("betaincinv(a, b, y) by a and b")] * 2,
+    domain=(INSIDE, SHAPE, SHAPE),
+)
+for _name, _slopes in (("binom", _binomial_slopes), ("nbinom", _negative_slopes)):
+    _boost(
+        f"{_name}_pmf",
+        unknown(f"the probabilities of stats.{_name} by the count"),
+        lambda *xs, f=_slopes: f(*xs)[0],
+        lambda *xs, f=_slopes: f(*xs)[1],
+        **_WHOLE_COUNT,
+    )
+
+
+def _of_counts(name: str, slope: Callable[..., Any]) -> None:
+    """A distribution function of counts, which is a betainc of p."""
+    by_shape = unknown(f"the distribution function of stats.{name} by the number")
+    for kind, sign in (("cdf", -1), ("sf", 1)):
+        _boost(
+            f"{name}_{kind}",
+            unknown(f"the distribution function of stats.{name} by the count"),
+            by_shape,
+            lambda y, k, n, p, sign=sign: sign * slope(as_real(k, p), n, p),
+            **_WHOLE_COUNT,
+        )
+
+
+_of_counts("binom", lambda k, n, p: _beta_density(k + 1, n - k, p))
+_of_counts("nbinom", lambda k, n, p: -_beta_density(n, k + 1, p))
+
 # Error functions and integrals --------------------------------------------------------
 
 erfi = by_scipy("erfi", lambda y, x: SLOPE * exp(x * x), domain=((-1, 1),))

@@ -30,7 +30,7 @@ from tracejit.ops.elementwise import (
     select,
     sub,
 )
-from tracejit.ops.numpy_names import SPECIAL, apply, emit, unsupported
+from tracejit.ops.numpy_names import SPECIAL, apply, emit
 from tracejit.ops.numpy_reduce import normal_axes, sum_
 from tracejit.ops.numpy_shape import known_int, reshape
 from tracejit.ops.promote import broadcast_shapes, broadcast_to, convert, strong
@@ -153,7 +153,14 @@ def _voigt(x: Atom, sigma: Atom, gamma: Atom) -> Atom:
     return select(narrow, lorentz, gaussian)
 
 
-SPECIAL.update(UFUNCS)
+def _all(prims: Any) -> Callable[..., Any]:
+    """The program of a ufunc, which may have several results."""
+    if not isinstance(prims, list):
+        return prims
+    return lambda *xs: tuple([prim(*xs) for prim in prims])
+
+
+SPECIAL.update({name: _all(prims) for name, prims in UFUNCS.items()})
 SPECIAL.update(
     {
         **{
@@ -203,14 +210,14 @@ SPECIAL.update(
 @scipy("scipy.special.polygamma")
 def polygamma(n: Any, x: Any) -> Atom:
     """`scipy.special.polygamma` of a known order."""
-    n, x = known_int(n, "scipy.special.polygamma"), _floats(x)
+    n, x = known_int(n, "scipy.special.polygamma"), convert(x, np.float64)
     return special.polygamma(x, n=n) if n else special.digamma(x)
 
 
 @scipy("scipy.special.multigammaln")
 def multigammaln(a: Any, d: Any) -> Atom:
     """`scipy.special.multigammaln`."""
-    d, a = known_int(d, "scipy.special.multigammaln"), _floats(a)
+    d, a = known_int(d, "scipy.special.multigammaln"), convert(a, np.float64)
     total: Any = sub(a, 0.0) * 0 + d * (d - 1) * 0.25 * math.log(math.pi)
     for j in range(d):
         total = total + special.lgamma(sub(a, 0.5 * j))
@@ -243,24 +250,26 @@ def logsumexp(
     b: Any = None,
     keepdims: bool = False,
     return_sign: bool = False,
-) -> Atom:
+) -> Any:
     """`scipy.special.logsumexp`."""
-    if return_sign:
-        raise unsupported("scipy.special.logsumexp(return_sign=True)")
     if b is not None:
         shape = broadcast_shapes(strong(a).aval.shape, strong(b).aval.shape)
         a, b = (broadcast_to(_floats(x), shape) for x in (a, b))
     x, axes, ones = _over(a, axis)
-    out = special.logsumexp(x, axes=axes) if axes else x
+    out: Any = special.logsumexp(x, axes=axes) if axes else x
+    sign: Any = 1 + 0 * out
     if b is not None:
         scale = broadcast_to(reshape(out, ones), x.aval.shape)
         # What is infinitely small does not shift.
         finite = apply(np.isfinite, scale)
         scale = select(finite, scale, 0)
         weighted = apply(np.multiply, b, exp(sub(x, scale)))
-        total = apply(np.log, sum_(weighted, axes))
-        out = total + select(apply(np.isfinite, out), out, 0)
-    return reshape(out, ones) if keepdims else out
+        total = sum_(weighted, axes)
+        sign = apply(np.sign, total)
+        logs = apply(np.log, apply(np.absolute, total) if return_sign else total)
+        out = logs + select(apply(np.isfinite, out), out, 0)
+    results = [reshape(y, ones) if keepdims else y for y in (out, sign)]
+    return tuple(results) if return_sign else results[0]
 
 
 @scipy("scipy.special.log_softmax")

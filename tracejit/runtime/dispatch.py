@@ -28,7 +28,7 @@ from tracejit.frontend.memory import Memory
 from tracejit.frontend.stage import Staged, stage
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.aval import aval_of
-from tracejit.ir.check import checked
+from tracejit.ir.check import checked, refuse_unknown
 from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import (
     Program,
@@ -339,7 +339,7 @@ class Dispatcher:
 
     def finish(self, program: Program) -> Program:
         """A Program that no derivative will be taken of, as it is run."""
-        return self.clean(settle(checked(program)))
+        return refuse_unknown(self.clean(settle(checked(program))))
 
     def clean(self, program: Program) -> Program:
         """The Program optimized, as the options have it."""

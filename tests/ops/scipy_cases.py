@@ -1,0 +1,172 @@
+"""What of SciPy works on traced arrays; see `numpy_cases`.
+
+`sp` is `scipy.special`, `st` is `scipy.stats`, `sl` is `scipy.linalg`; `pos` are
+positive numbers, `unit` numbers between 0 and 1.
+"""
+
+from __future__ import annotations
+
+from tests.ops.numpy_cases import Routine, constant, smooth
+
+_ORDER = "no formula for the derivative by an order or shape"
+_C = "no rule for its derivative"
+
+#: By where they are tried: everywhere, at positive numbers, between 0 and 1.
+_REAL = (
+    "erf erfc erfcx erfi dawsn expit log_expit ndtr log_ndtr exprel cosm1 exp2 exp10 "
+    "expm1 cbrt sindg cosdg tandg j0 j1 i0 i1 i0e i1e ber bei wrightomega softplus"
+).split()
+_POSITIVE = (
+    "gamma gammaln loggamma rgamma psi digamma log1p entr exp1 expi spence k0 k1 k0e "
+    "k1e y0 y1 ker kei kerp keip berp beip itstruve0 itmodstruve0"
+).split()
+_UNIT = "erfinv erfcinv ndtri logit ellipk ellipe ellipkm1".split()
+_PAIRS = (
+    "xlogy xlog1py rel_entr kl_div beta betaln boxcox boxcox1p inv_boxcox inv_boxcox1p "
+    "poch pseudo_huber huber powm1"
+).split()
+_ORDERED = "jv yv iv kv ive kve jve yve struve modstruve".split()
+_POLYNOMIALS = (
+    "legendre chebyt chebyu chebyc chebys laguerre hermite hermitenorm sh_legendre "
+    "sh_chebyt sh_chebyu"
+).split()
+
+
+SPECIAL: dict[str, Routine] = {
+    **{f"scipy.special.{f}": smooth(f"sp.{f}(x)") for f in _REAL},
+    **{f"scipy.special.{f}": smooth(f"sp.{f}(pos)") for f in _POSITIVE},
+    **{f"scipy.special.{f}": smooth(f"sp.{f}(unit)") for f in _UNIT},
+    **{
+        f"scipy.special.{f}": smooth(f"sp.{f}(pos, unit)", f"sp.{f}(pos, 0.7)")
+        for f in _PAIRS
+    },
+    **{
+        f"scipy.special.{f}": smooth(f"sp.{f}(1.5, pos)", f"sp.{f}(2, pos)")
+        for f in _ORDERED
+    },
+    **{
+        f"scipy.special.eval_{f}": smooth(f"sp.eval_{f}(3, x)", f"sp.eval_{f}(k5, x)")
+        for f in _POLYNOMIALS
+    },
+    "scipy.special.eval_genlaguerre": smooth("sp.eval_genlaguerre(3, 0.5, x)"),
+    "scipy.special.eval_gegenbauer": smooth("sp.eval_gegenbauer(3, 0.5, x)"),
+    "scipy.special.eval_jacobi": smooth("sp.eval_jacobi(3, 0.5, 1.5, x)"),
+    "scipy.special.eval_sh_jacobi": smooth("sp.eval_sh_jacobi(3, 2.5, 1.5, x)"),
+    "scipy.special.gammasgn": constant("sp.gammasgn(x)"),
+    "scipy.special.round": constant("sp.round(x)"),
+    "scipy.special.polygamma": smooth("sp.polygamma(2, pos)", "sp.polygamma(0, pos)"),
+    "scipy.special.multigammaln": smooth("sp.multigammaln(b + 2, 3)"),
+    "scipy.special.binom": smooth("sp.binom(pos + 4, unit)"),
+    "scipy.special.comb": smooth("sp.comb(pos + 4, 2 * unit)", "sp.comb(5, 2) * x"),
+    "scipy.special.perm": smooth("sp.perm(pos + 4, 2)"),
+    "scipy.special.factorial": smooth("sp.factorial(3) * x"),
+    "scipy.special.gammainc": smooth("sp.gammainc(1.5, pos)", "sp.gammainc(k5, pos)"),
+    "scipy.special.gammaincc": smooth("sp.gammaincc(1.5, pos)"),
+    "scipy.special.gammaincinv": smooth("sp.gammaincinv(1.5, unit)"),
+    "scipy.special.gammainccinv": smooth("sp.gammainccinv(1.5, unit)"),
+    "scipy.special.betainc": smooth("sp.betainc(1.5, 0.7, unit)"),
+    "scipy.special.betaincc": smooth("sp.betaincc(1.5, 0.7, unit)"),
+    "scipy.special.betaincinv": smooth("sp.betaincinv(1.5, 0.7, unit)"),
+    "scipy.special.betainccinv": smooth("sp.betainccinv(1.5, 0.7, unit)"),
+    "scipy.special.chdtr": smooth("sp.chdtr(3.5, pos)"),
+    "scipy.special.chdtrc": smooth("sp.chdtrc(3.5, pos)"),
+    "scipy.special.chdtri": smooth("sp.chdtri(3.5, unit)"),
+    "scipy.special.gdtr": smooth("sp.gdtr(pos, 1.5, unit)"),
+    "scipy.special.gdtrc": smooth("sp.gdtrc(pos, 1.5, unit)"),
+    "scipy.special.fdtr": smooth("sp.fdtr(2.5, 3.5, pos)"),
+    "scipy.special.fdtrc": smooth("sp.fdtrc(2.5, 3.5, pos)"),
+    "scipy.special.fdtri": smooth("sp.fdtri(2.5, 3.5, unit)"),
+    "scipy.special.stdtr": smooth("sp.stdtr(3.5, x)"),
+    "scipy.special.stdtrit": smooth("sp.stdtrit(3.5, unit)"),
+    "scipy.special.pdtr": smooth("sp.pdtr(2, pos)"),
+    "scipy.special.pdtrc": smooth("sp.pdtrc(2, pos)"),
+    "scipy.special.bdtr": smooth("sp.bdtr(2, 5, unit.astype(float))"),
+    "scipy.special.bdtrc": smooth("sp.bdtrc(2, 5, unit.astype(float))"),
+    "scipy.special.nbdtr": smooth("sp.nbdtr(2, 5, unit.astype(float))"),
+    "scipy.special.nbdtrc": smooth("sp.nbdtrc(2, 5, unit.astype(float))"),
+    "scipy.special.ndtri_exp": smooth("sp.ndtri_exp(-pos)"),
+    "scipy.special.owens_t": smooth("sp.owens_t(x, y)"),
+    "scipy.special.voigt_profile": smooth("sp.voigt_profile(x, pos, unit)"),
+    "scipy.special.wofz": smooth("sp.wofz(x + 1j * y).real"),
+    "scipy.special.expn": smooth("sp.expn(3, pos)", "sp.expn(k5, pos)"),
+    "scipy.special.sici": smooth("sp.sici(pos)[0]", "sp.sici(pos)[1]"),
+    "scipy.special.shichi": smooth("sp.shichi(pos)[0]", "sp.shichi(pos)[1]"),
+    "scipy.special.fresnel": smooth("sp.fresnel(x)[0] + sp.fresnel(x)[1]"),
+    "scipy.special.ellipkinc": smooth("sp.ellipkinc(x, unit)"),
+    "scipy.special.ellipeinc": smooth("sp.ellipeinc(x, unit)"),
+    "scipy.special.ellipj": smooth(
+        *(f"sp.ellipj(x, 0.3)[{k}]" for k in range(4)),
+    ),
+    "scipy.special.elliprd": smooth("sp.elliprd(unit, pos + 1, pos + 2)"),
+    "scipy.special.elliprf": smooth("sp.elliprf(unit, pos + 1, pos + 2)"),
+    "scipy.special.yn": smooth("sp.yn(2, pos)"),
+    "scipy.special.kn": smooth("sp.kn(2, pos)"),
+    "scipy.special.hankel1": smooth("sp.hankel1(1.5, pos).real"),
+    "scipy.special.hankel2": smooth("sp.hankel2(1.5, pos).imag"),
+    **{
+        f"scipy.special.spherical_{f}n": smooth(
+            f"sp.spherical_{f}n(2, pos)", f"sp.spherical_{f}n(0, pos, derivative=True)"
+        )
+        for f in "jyik"
+    },
+    "scipy.special (by order)": Routine(
+        values={
+            "sp.jv(pos, 1.5)": _ORDER,
+            "sp.kv(unit, 1.5)": _ORDER,
+            "sp.gammainc(pos, 1.5)": _ORDER,
+            "sp.betainc(pos, 0.7, 0.3)": _ORDER,
+            "sp.hyp2f1(pos, 1.5, 4.5, 0.3)": _ORDER,
+            "sp.ellipj(0.3, unit)[0]": _ORDER,
+        }
+    ),
+    "scipy.special.jvp": smooth("sp.jvp(2, pos)", "sp.jvp(1.5, pos, 2)"),
+    "scipy.special.kvp": smooth("sp.kvp(2, pos)"),
+    "scipy.special.ivp": smooth("sp.ivp(2, pos)"),
+    "scipy.special.yvp": smooth("sp.yvp(2, pos)"),
+    "scipy.special.airy": smooth(*(f"sp.airy(x)[{k}]" for k in range(4))),
+    "scipy.special.airye": smooth("sp.airye(pos)[0]", "sp.airye(pos)[3]"),
+    "scipy.special.itj0y0": smooth("sp.itj0y0(pos)[0]", "sp.itj0y0(pos)[1]"),
+    "scipy.special.iti0k0": smooth("sp.iti0k0(pos)[0]", "sp.iti0k0(pos)[1]"),
+    "scipy.special.pbdv": smooth("sp.pbdv(1.5, x)[0]", "sp.pbdv(1.5, x)[1]"),
+    "scipy.special.hyp0f1": smooth("sp.hyp0f1(1.5, x)"),
+    "scipy.special.hyp1f1": smooth("sp.hyp1f1(1.5, 2.5, x)"),
+    "scipy.special.hyp2f1": smooth("sp.hyp2f1(0.5, 1.5, 4.5, unit)"),
+    "scipy.special.hyperu": smooth("sp.hyperu(1.5, 2.5, pos)"),
+    "scipy.special.zeta": smooth("sp.zeta(2.5, pos)", "sp.zeta(2) * x"),
+    "scipy.special.lambertw": smooth("sp.lambertw(pos).real"),
+    "scipy.special.radian": smooth("sp.radian(x, y, 3.0)"),
+    "scipy.special.sinc": smooth("sp.sinc(x)"),
+    "scipy.special.diric": smooth("sp.diric(pos, 3)"),
+    "scipy.special.logsumexp": smooth(
+        "sp.logsumexp(x)",
+        "sp.logsumexp(A, axis=1)",
+        "sp.logsumexp(A, axis=0, keepdims=True)",
+        "sp.logsumexp(A, b=B ** 2)",
+        "sp.logsumexp(x, b=y, return_sign=True)",
+        "sp.logsumexp([a, b])",
+    ),
+    "scipy.special.softmax": smooth("sp.softmax(x)", "sp.softmax(A, axis=1)"),
+    "scipy.special.log_softmax": smooth(
+        "sp.log_softmax(x)", "sp.log_softmax(A, axis=0)"
+    ),
+    "scipy.special.legendre": smooth("sp.legendre(3)(x)"),
+    **{
+        f"scipy.special.{name}": Routine(values={f"sp.{name}({args})": _C})
+        for name, args in {
+            "agm": "pos, unit",
+            "kolmogorov": "pos",
+            "kolmogi": "unit",
+            "smirnov": "3, unit",
+            "tklmbda": "unit, 0.5",
+            "chndtr": "pos, 2.0, 1.5",
+            "nctdtr": "3.0, 1.5, x",
+            "ncfdtr": "3.0, 2.0, 1.5, pos",
+            "elliprc": "pos, unit",
+            "elliprg": "pos, unit, 2.0",
+            "wright_bessel": "0.5, 1.5, unit",
+            "zetac": "pos + 1",
+            "mathieu_a": "1, unit",
+            "lpmv": "1, 2, unit",
+        }.items()
+    },
+}
