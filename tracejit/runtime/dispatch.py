@@ -284,11 +284,16 @@ class Dispatcher:
         self.fast = None if entry.fast is _never else entry.fast
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        """Arguments with defaults filled in and keywords moved to their places."""
+        """Arguments with keywords moved to their places.
+
+        Defaults stay the function's own, so that Python may decide by them, but for
+        those that are differentiated.
+        """
         if self.parameters is None or (not kwargs and len(args) == self.parameters):
             return Arguments(args, kwargs)
         bound = inspect.signature(self.py_func).bind(*args, **kwargs)
-        bound.apply_defaults()
+        if any(argnum >= len(bound.args) for argnum in self.argnums):
+            bound.apply_defaults()
         return Arguments(bound.args, bound.kwargs)
 
     def entry(self, arguments: Arguments) -> Entry:
