@@ -18,7 +18,6 @@ import numpy as np
 from tracejit.base.errors import (
     OperandTypeError,
     ShapeMismatchError,
-    TracedValueError,
 )
 from tracejit.frontend import numpy_calls
 from tracejit.frontend.box import (
@@ -35,7 +34,6 @@ from tracejit.frontend.box import (
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.numpy_calls import python_number
 from tracejit.frontend.operators import apply
-from tracejit.frontend.session import session
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
 from tracejit.ops import numpy_names, special
@@ -256,32 +254,6 @@ def len_(x: Any) -> Any:
 
 
 HANDLERS[len] = len_
-
-
-@handles(sorted)
-def sorted_(values: Any, **options: Any) -> Any:
-    """`sorted(values)`: of known values in Python, of traced numbers by np.sort."""
-    values = list(values)
-    if all(map(is_static, values)):
-        return session().make(sorted(map(plain, values), **options))
-    boxes = [as_box(v) for v in values if isinstance(v, Box | int | float | np.generic)]
-    alike = {(b.kind, b.aval) for b in boxes}
-    if len(boxes) < len(values) or len(alike) > 1 or options.get("key"):
-        raise TracedValueError(
-            "sorted() needs the values of what is no traced number, or has a key",
-            current_trace().builder.loc,
-            "np.argsort, and an index with what it gives",
-        )
-    ((kind, aval),) = alike
-    if aval.shape:
-        raise TracedValueError(
-            "the truth value of an array with more than one element is ambiguous",
-            current_trace().builder.loc,
-            "a key that is a number, outside: sort before the call",
-        )
-    order = call(np.sort, call(np.array, boxes))
-    found = [box_of(order[k].read(), kind) for k in range(len(boxes))]
-    return session().make(found[::-1] if options.get("reverse") else found)
 
 
 # Types --------------------------------------------------------------------------------

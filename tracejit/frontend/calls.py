@@ -34,6 +34,7 @@ from tracejit.frontend.generators import Generator
 from tracejit.frontend.getters import GETTERS, getter
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.loops import for_
+from tracejit.frontend.ordering import in_order
 from tracejit.frontend.outside import (
     attribute,
     imported,
@@ -230,10 +231,8 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     if name not in ("append", "extend", "add", "update"):
         session().reordered.add(id(owner))
     if name == "sort":
-        if isinstance(kwargs.get("key"), FunctionType):
-            kwargs["key"] = _callback(kwargs["key"])
-        elif has_box(*owner):
-            dispatch(sorted)(owner, **kwargs)  # type: ignore[misc]
+        owner[:] = _sorted(owner, **kwargs)
+        return None
     result = fn(*args, **kwargs)
     return session().make(result) if isinstance(result, CONTAINERS) else result
 
@@ -453,12 +452,10 @@ def _given(value: Any) -> Any:
     return value
 
 
-def _sorted(values: Any, **kwargs: Any) -> Any:
-    if kwargs.get("key") is not None:
-        key = kwargs["key"]
-        kwargs["key"] = lambda v: call(key, v)
-    handler = dispatch(sorted)
-    return session().make((handler or sorted)(_elements(values), **kwargs))
+def _sorted(values: Any, *, key: Any = None, reverse: Any = False) -> Any:
+    values = list(_elements(values))
+    keys = values if key is None else [call(key, v) for v in values]
+    return session().make(in_order(values, keys, bool(reverse)))
 
 
 def attr(obj: Any, name: str) -> Any:

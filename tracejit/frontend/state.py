@@ -12,8 +12,9 @@ import numpy as np
 
 from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.aliases import same_array
-from tracejit.frontend.box import Box, box_of
+from tracejit.frontend.box import Box, box_of, has_box
 from tracejit.frontend.masked import Masked
+from tracejit.frontend.ordering import COMPARISONS, lexicographic
 from tracejit.frontend.outside import (
     attribute,
     imported,
@@ -158,6 +159,9 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
         return same if symbol == "is_" else not same
     if type(a) is str and symbol == "mod":
         return formatted(a, b)
+    if symbol in COMPARISONS and type(a) in (list, tuple) and type(b) is type(a):
+        if has_box(*a, *b):
+            return lexicographic(symbol, a, b, binary)
     if type(a) in _NUMBERS and type(b) in _NUMBERS:
         return getattr(operator, symbol)(a, b)
     a, b = imported(a), imported(b)
