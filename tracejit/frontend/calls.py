@@ -370,7 +370,7 @@ def _getattr(obj: Any, name: str, *default: Any) -> Any:
 
 def _next(iterator: Any, *default: Any) -> Any:
     trace = session()
-    if trace.inside:
+    if not trace.advances(iterator):
         raise StagingError(
             "`next()` cannot be undone, so it cannot run while a loop is staged",
             trace.builder.loc,

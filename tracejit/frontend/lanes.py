@@ -107,7 +107,7 @@ class Lanes:
         trips = Trips(0, self.count, 1)
         trace.counters.append((k, trips, self))
         try:
-            with trace.entered("lanes"):
+            with trace.entered(trace.lanes):
                 found = results_of(call(self.fn, *args, **kwargs))
         finally:
             trace.counters.pop()

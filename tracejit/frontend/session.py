@@ -164,10 +164,10 @@ class Session(Trace):
     findings: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
     #: Which loop a variable is the result of.
     made_by: dict[Var, Any] = field(default_factory=dict)
-    #: How many of the open regions run once wherever their surroundings do, as those
-    #: of transforms, and how many are the lanes of a `vmap`.
-    once: int = 0
-    lanes: int = 0
+    #: Of the open regions, the places of those that run once wherever their
+    #: surroundings do, as those of transforms, and of those that are lanes of a `vmap`.
+    once: list[int] = field(default_factory=list)
+    lanes: list[int] = field(default_factory=list)
     #: Loops and branches that merged arrays which may be others.
     merged: set[Any] = field(default_factory=set)
     unrolled: int = 0
@@ -199,21 +199,27 @@ class Session(Trace):
     @property
     def inside(self) -> int:
         """How many staged loops and branches are around, lanes among them."""
-        return self.depth - 1 - self.once
+        return self.depth - 1 - len(self.once)
 
     @property
     def certain(self) -> bool:
         """Whether what is staged here runs whenever the program does."""
-        return self.inside == self.lanes
+        return self.inside == len(self.lanes)
+
+    def advances(self, iterator: Any) -> bool:
+        """Whether what is staged here takes as many items as the program will."""
+        if not self.inside:
+            return True
+        return self.certain and self.is_new(iterator, self.lanes[-1])
 
     @contextmanager
-    def entered(self, kind: str) -> Iterator[None]:
-        """The innermost open region is one of `kind`, "once" or "lanes"."""
-        setattr(self, kind, getattr(self, kind) + 1)
+    def entered(self, places: list[int]) -> Iterator[None]:
+        """The innermost open region is one of these, `once` or `lanes`."""
+        places.append(self.depth - 1)
         try:
             yield
         finally:
-            setattr(self, kind, getattr(self, kind) - 1)
+            places.pop()
 
     def unsure(self, error: Exception, sources: set[Any]) -> Exception:
         """Begin again, with the references of those `sources` in the program.

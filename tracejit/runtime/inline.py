@@ -44,7 +44,7 @@ def inline(
     depth, mark = trace.depth, len(trace.log)
     actual = [as_box(leaf).read() for leaf in [*filter(is_input, leaves), *extra]]
     params: list[Var] = []
-    with trace.builder.open() as eqns, trace.entered("once"):
+    with trace.builder.open() as eqns, trace.entered(trace.once):
         inner, copies = [], []
         for leaf in leaves:
             if is_input(leaf):
