@@ -15,6 +15,7 @@ from tracejit.api.shared import (
     check_differentiable,
     decorator,
     differentiated,
+    differentiated_tree,
     program_of,
     require_pair,
 )
@@ -132,7 +133,7 @@ class Jacobian(Transformed):
         if self.has_aux:
             require_pair(staged, self.py_func)
         count = self.count(staged)
-        if "static" in staged.out_kinds[:count]:
+        if count < differentiated_tree(staged, self.has_aux).num_leaves:
             raise NonDifferentiableError(
                 f"{name_of(self.py_func)} returns {staged.out_tree}, of which some are "
                 "not numbers",

@@ -15,7 +15,7 @@ from tracejit.base.errors import (
     NonScalarOutputError,
     TreeMismatchError,
 )
-from tracejit.base.pytree import flatten
+from tracejit.base.pytree import TreeDef, flatten
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
@@ -125,10 +125,13 @@ def require_pair(staged: Staged, fn: Function) -> None:
 
 def differentiated(staged: Staged, has_aux: bool) -> int:
     """How many results of the Program are: with `has_aux`, those of the first part."""
-    if not has_aux:
-        return len(staged.program.results)
-    kinds = staged.out_kinds[: staged.out_tree.children[0].num_leaves]
-    return sum(kind != "static" for kind in kinds)
+    leaves = differentiated_tree(staged, has_aux).num_leaves
+    return sum(kind != "static" for kind in staged.out_kinds[:leaves])
+
+
+def differentiated_tree(staged: Staged, has_aux: bool) -> TreeDef:
+    """The structure of what is differentiated."""
+    return staged.out_tree.children[0] if has_aux else staged.out_tree
 
 
 # A function keeps its programs from call to call, as long as it lives.
