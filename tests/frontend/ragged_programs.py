@@ -240,3 +240,46 @@ def counted(x):
         k += 1
     head, tail = x[:k], x[k:]
     return head.sum() * tail.sum() + len(head)
+
+
+ROWS = np.array([0, 2, 3, 3, 7, 9, 12])
+COLUMNS = np.array([3, 5, 0, 1, 2, -1, 3, 0, 0, 5, 4, -6])
+
+
+def sparse_product(v, x):
+    y = np.empty(6)
+    for i in range(6):
+        row = slice(ROWS[i], ROWS[i + 1])
+        y[i] = v[row] @ x[COLUMNS[row]]
+    return y
+
+
+def sparse_rows(v, X):
+    Y = np.zeros((6, 2))
+    for i in range(6):
+        cols = COLUMNS[ROWS[i] : ROWS[i + 1]]
+        Y[i] = v[ROWS[i] : ROWS[i + 1]] @ X[cols]
+        Y[i] += X[cols].sum(axis=0) * X[cols, 0].sum()
+    return Y
+
+
+def sparse_transpose(v, x):
+    y, z = np.zeros(6), np.zeros(6)
+    for i in range(6):
+        cols = COLUMNS[ROWS[i] : ROWS[i + 1]]
+        y[cols] = v[ROWS[i] : ROWS[i + 1]] * x[i]
+        np.add.at(z, cols, v[ROWS[i] : ROWS[i + 1]])
+        z[cols] += x[cols]
+        x[cols] *= 2
+    return y, z, x
+
+
+def permuted_prefixes(v, x):
+    A = np.outer(v[:6], x)
+    order = np.array([5, 1, 3, 0, 2, 4])
+    s = 0.0
+    for i in range(1, 6):
+        s += A[i, order[:i]] @ x[order[:i]]
+        A[order[:i], 0] = x[:i]
+        A[:, order[:i]] *= A[0, order[:i]]
+    return s, A

@@ -51,8 +51,12 @@ PROGRAMS = {
     "mixed": (normal(6),),
     "pieces": (normal(6),),
     "counted": (np.array([0.3, -0.2, 0.8, 1.4, 0.1]),),
+    "sparse_product": (normal(12), normal(6)),
+    "sparse_rows": (normal(12), normal(6, 2)),
+    "sparse_transpose": (normal(12), normal(6)),
+    "permuted_prefixes": (normal(12), normal(6)),
 }
-COMPILED = ("lu", "gauss", "shift", "datak", "matrices", "mixed")
+COMPILED = ("lu", "gauss", "shift", "datak", "matrices", "mixed", "sparse_transpose")
 
 
 @pytest.fixture

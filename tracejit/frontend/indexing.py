@@ -132,6 +132,11 @@ def _is_basic(entry: Any) -> bool:
     return entry is None or isinstance(entry, slice)
 
 
+def _is_at_ragged(key: Any) -> bool:
+    """Whether an array of traced length is among the indices."""
+    return any(type(e) is Ragged for e in (key if isinstance(key, tuple) else (key,)))
+
+
 def _at_picked(box: Box, key: Any) -> Masked:
     """`box[indices]`, where the indices were picked by a traced mask."""
     entries = key if isinstance(key, tuple) else (key,)
@@ -151,6 +156,8 @@ def getitem(box: Box, key: Any) -> Any:
         if mask is None:
             return _at_picked(box, key)
         key = mask
+    if _is_at_ragged(key):
+        return HANDLERS["gather at ragged"](box, key)
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
         found = masked_part(box, entries)
@@ -193,6 +200,9 @@ def setitem(box: Box, key: Any, value: Any) -> None:
         key = mask_of(key)
         if key is None:
             first.refuse("a write at computed indices needs to know")
+    if _is_at_ragged(key):
+        HANDLERS["scatter at ragged"](box, key, value)
+        return
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
         place = masked_part(box, entries)

@@ -170,7 +170,7 @@ class Ragged:
 
         def at(counters: Counters, env: Env) -> Box:
             element = self.element(counters)
-            read = _read_from(element, env.get(atom, atom))
+            read = read_from(element, env.get(atom, atom))
             return box_of(read, "array" if element.aval.shape else "scalar")
 
         return Formula(at, (Leaf(self, atom, tuple(range(len(self.spans)))),))
@@ -354,26 +354,26 @@ def write(target: Ragged, formula: Formula) -> None:
         atom = convert(formula.at(counters, {before: carried[0]}).read(), dtype)
         element = target.element(counters)
         atom = fit(atom, element.aval.shape)
-        return [_put_into(element, carried[0], atom)]
+        return [put_into(element, carried[0], atom)]
 
     (after,) = nest(target.spans, [before], body)
     root.write(after)
 
 
-def _read_from(view: Box, root: Atom) -> Atom:
+def read_from(view: Box, root: Atom) -> Atom:
     """What a view shows of another value of its root."""
     if view.base is None:
         return root
-    return view.lens.get(_read_from(view.base, root))  # type: ignore[union-attr]
+    return view.lens.get(read_from(view.base, root))  # type: ignore[union-attr]
 
 
-def _put_into(view: Box, root: Atom, atom: Atom) -> Atom:
+def put_into(view: Box, root: Atom, atom: Atom) -> Atom:
     """Another value of a view's root, with the view replaced."""
     if view.base is None:
         return atom
-    base = _read_from(view.base, root)
+    base = read_from(view.base, root)
     put = view.lens.put(base, atom)  # type: ignore[union-attr]
-    return _put_into(view.base, root, put)
+    return put_into(view.base, root, put)
 
 
 def _is_same(leaf: Leaf, target: Ragged) -> bool:

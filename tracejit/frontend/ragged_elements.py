@@ -174,6 +174,8 @@ def ufunc(fn: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         return elementwise(partial(call, fn), column(a, b.ndim), b)
     if method == "reduce" and fn in REDUCED:
         return PROGRAMS[REDUCED[fn]](args[0], *(args[1:] or (0,)), **kwargs)
+    if method == "at" and type(args[0]) is Box and len(args) == 3:
+        return HANDLERS["scatter at ragged"](*args, fn)
     if method != "__call__":
         ragged(args[0]).refuse(f"np.{fn.__name__}.{method}")
     if fn in PROGRAMS:

@@ -140,6 +140,24 @@ def scattering_self_energies(neigh, D, dH, G):
     return Sigma
 
 
+@program(lambda rng: (crandn(rng, 4, 4), crandn(rng, 4, 2), 3), single=False)
+def contour_integral(T, Y, slabs):
+    P0 = np.zeros(Y.shape, dtype=np.complex128)
+    P1 = np.zeros(Y.shape, dtype=np.complex128)
+    for idx in range(slabs):
+        z = 3 * np.exp(2j * np.pi * (idx + 0.5) / slabs)
+        Tz = np.zeros_like(T)
+        for n in range(2):
+            Tz += np.power(z, n) * T
+        Tz += 9 * np.eye(4)
+        X = Y if slabs == 1 else np.linalg.solve(Tz, Y)
+        if abs(z) < 1.0:
+            X = -X
+        P0 += X
+        P1 += z * X
+    return P0, P1
+
+
 @program(lambda rng: (2, 3, crandn(rng, 8)), single=False)
 def stockham_fft(R, K, x):
     N = R**K
