@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -124,11 +125,17 @@ class SourceBuilder(Builder):
 
 def location(code: CodeType, lasti: int) -> SrcLoc:
     """Where in the source an instruction comes from."""
-    for k, (line, end_line, col, end_col) in enumerate(code.co_positions()):
-        if 2 * k == lasti and line is not None:
-            last = end_col if end_line == line else None
-            return SrcLoc(code.co_filename, line, col or 0, last, code.co_name)
-    return SrcLoc(code.co_filename, code.co_firstlineno, function=code.co_name)
+    line, end_line, col, end_col = _positions(code)[lasti // 2]
+    if line is None:
+        return SrcLoc(code.co_filename, code.co_firstlineno, function=code.co_name)
+    last = end_col if end_line == line else None
+    return SrcLoc(code.co_filename, line, col or 0, last, code.co_name)
+
+
+@lru_cache(maxsize=64)
+def _positions(code: CodeType) -> list[tuple[int | None, ...]]:
+    """Of every instruction: the list is made once for all of them."""
+    return list(code.co_positions())
 
 
 @dataclass
