@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import linecache
 from collections.abc import Callable, Iterator, Sequence
-from time import perf_counter
+from time import process_time
 from types import FunctionType
 from typing import Any
 
@@ -109,13 +110,13 @@ def function(kind: str, n: int) -> tuple[FunctionType, tuple[Any, Any]]:
 
 
 def measure(kind: str, n: int) -> tuple[int, int, list[float]]:
-    """Equations staged, equations of the adjoint, and seconds for each step."""
+    """Equations staged and of the adjoint, and the processor's seconds for each step."""
     fn, args = function(kind, n)
     gc.collect()
-    times = [perf_counter()]
+    times = [process_time()]
 
     def done(value: Any) -> Any:
-        times.append(perf_counter())
+        times.append(process_time())
         return value
 
     staged = done(stage(fn, args)).program
@@ -123,7 +124,7 @@ def measure(kind: str, n: int) -> tuple[int, int, list[float]]:
     adjoint = done(vjp(clean, (0, 1), seed=True))
     adjoint = done(optimize(adjoint))
     done(write(lower(adjoint)))
-    seconds = [b - a for a, b in zip(times, times[1:], strict=False)]
+    seconds = [b - a for a, b in itertools.pairwise(times)]
     return count(staged), count(adjoint), seconds
 
 

@@ -15,7 +15,7 @@ A rule fires where it leaves no more equations than it makes dead.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,7 @@ class Rule:
     fired: int = 0
     params: list[Var] = field(init=False)
     pattern: Program = field(init=False, repr=False)
+    defs: dict[Var, Eqn] = field(init=False, repr=False)
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,7 @@ class Rule:
             _parameter(name) for name in inspect.signature(self.before).parameters
         ]
         self.pattern = self._trace(self.before)
+        self.defs = {e.out: e for e in self.pattern.eqns}
         self.size = len(self._trace(self.after).eqns)
 
     def _trace(self, side: Side) -> Program:
@@ -80,14 +82,27 @@ class Rule:
         """The primitive of the equation that the rule replaces."""
         return self.pattern.eqns[-1].prim
 
+    def may_fit(self, forms: Sequence[Any]) -> bool:
+        """Whether operands of these `View.form`s are such as the rule is about."""
+        orders = [forms, forms[::-1]] if self.root in COMMUTATIVE else [forms]
+        wants = self.pattern.eqns[-1].inputs
+        return any(
+            all(map(self._may_be, wants, order)) for order in orders if len(order)
+        )
+
+    def _may_be(self, want: Atom, form: Any) -> bool:
+        if isinstance(want, Literal):
+            return form is Literal
+        return want not in self.defs or form is self.defs[want].prim
+
     def apply(self, eqn: Eqn, view: View) -> Any:
         """Emit the other side if the rule fits this equation; None if not."""
         if eqn.out.aval.dtype.kind not in self.dtypes:
             return None
         if self.scope == "derived" and eqn.origin is None:
             return None
-        defs = {e.out: e for e in self.pattern.eqns}
-        for bindings, dying in _match(self.pattern.eqns[-1], eqn, defs, view, {}, 1):
+        root = self.pattern.eqns[-1]
+        for bindings, dying in _match(root, eqn, self.defs, view, {}, 1):
             direct = set(eqn.inputs)
             held = (a for a in bindings.values() if a not in direct)
             if self.size <= dying and all(map(view.movable, held)):
@@ -238,10 +253,26 @@ RULES: list[Rule] = [
 ]
 
 
-def by_root(fast: bool) -> dict[Primitive, list[Rule]]:
-    """The rules in force, by the primitive that they may replace."""
-    table: dict[Primitive, list[Rule]] = {}
-    for rule in RULES:
-        if fast or rule.scope != "fast":
-            table.setdefault(rule.root, []).append(rule)
-    return table
+class Table:
+    """The rules in force, found by what an equation is and what made its operands."""
+
+    def __init__(self, fast: bool):
+        self.by_root: dict[Primitive, list[Rule]] = {}
+        for rule in RULES:
+            if fast or rule.scope != "fast":
+                self.by_root.setdefault(rule.root, []).append(rule)
+        self.by_forms: dict[tuple[Any, ...], list[Rule]] = {}
+
+    def rules(self, eqn: Eqn, view: View) -> list[Rule]:
+        """Those that may fit an equation: most fit none, which is found out at once."""
+        rules = self.by_root.get(eqn.prim)
+        if rules is None:
+            return []
+        forms = [view.form(a) for a in eqn.inputs]
+        key = (eqn.prim, *forms)
+        if key not in self.by_forms:
+            self.by_forms[key] = [rule for rule in rules if rule.may_fit(forms)]
+        return self.by_forms[key]
+
+
+TABLE, FAST_TABLE = Table(fast=False), Table(fast=True)

@@ -28,9 +28,9 @@ from tracejit.ir.program import (
     substitute,
 )
 from tracejit.ops import control
-from tracejit.optimize.algebra import COMMUTATIVE, by_root
+from tracejit.optimize.algebra import COMMUTATIVE, FAST_TABLE, TABLE
 from tracejit.optimize.dead import loop_without
-from tracejit.optimize.forward import forward
+from tracejit.optimize.forward import forward, may_forward
 from tracejit.optimize.view import View, fitted, key_of
 
 
@@ -44,7 +44,7 @@ def simplify(program: Program, *, fast: bool = False) -> Program:
 class _Cleaner:
     def __init__(self, builder: Builder, view: View, fast: bool):
         self.builder, self.view = builder, view
-        self.rules = by_root(fast)
+        self.table = FAST_TABLE if fast else TABLE
         #: What variables were found equal to.
         self.env: dict[Var, Atom] = {}
         #: Equations in scope, by what they compute.
@@ -103,9 +103,12 @@ class _Cleaner:
 
     def rewritten(self, eqn: Eqn) -> bool:
         """Whether a rule fitted; what it emitted then stands for the equation."""
+        rules = self.table.rules(eqn, self.view)
+        if not rules and not may_forward(eqn, self.view):
+            return False
         with self.builder.at(eqn.loc, eqn.origin), self.builder.open() as emitted:
             result = forward(eqn, self.view)
-            for rule in self.rules.get(eqn.prim, ()) if result is None else ():
+            for rule in rules if result is None else ():
                 result = rule.apply(eqn, self.view)
                 if result is not None:
                     break

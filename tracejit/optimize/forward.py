@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.primitive import Elementwise, cast_to
+from tracejit.ir.primitive import cast_to
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.ops import elementwise as ew
 from tracejit.ops.index import acc_slice, getitem, setitem
@@ -34,12 +34,10 @@ FAR = 8
 
 def fold(eqn: Eqn, view: View) -> Any:
     """An elementwise function of known numbers is a known number."""
-    if eqn.prim not in FOLDABLE:
+    if not _foldable(eqn, view):
         return None
-    literals = [view.literal(a) for a in eqn.inputs]
-    known = [x for x in literals if x is not None]
-    if len(known) < len(literals):
-        return None
+    found = (view.literal(a) for a in eqn.inputs)
+    known = [x for x in found if x is not None]
     with np.errstate(all="ignore"):
         value = eqn.prim.impl(*(x.scalar for x in known), **eqn.params)
     dtype = eqn.out.aval.dtype
@@ -47,6 +45,10 @@ def fold(eqn: Eqn, view: View) -> Any:
         dtype.type(value).item(), dtype, runtime=any(x.runtime for x in known)
     )
     return fitted(number, eqn.out.aval)
+
+
+def _foldable(eqn: Eqn, view: View) -> bool:
+    return eqn.prim in FOLDABLE and all(view.literal(a) is not None for a in eqn.inputs)
 
 
 def choose(eqn: Eqn, view: View) -> Any:
@@ -312,14 +314,18 @@ STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
 }
 
 
+def may_forward(eqn: Eqn, view: View) -> bool:
+    """Whether anything of the above is about such an equation."""
+    return eqn.prim.name in STRUCTURE or _foldable(eqn, view)
+
+
 def forward(eqn: Eqn, view: View) -> Any:
     """Whatever of the above fits."""
-    if isinstance(eqn.prim, Elementwise):
-        folded = fold(eqn, view)
-        if folded is not None:
-            return folded
+    folded = fold(eqn, view)
+    if folded is not None:
+        return folded
     rule = STRUCTURE.get(eqn.prim.name)
     return None if rule is None else rule(eqn, view)
 
 
-__all__ = ["STRUCTURE", "affine", "forward"]
+__all__ = ["STRUCTURE", "affine", "forward", "may_forward"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import is_
+from typing import Any
 
 from tracejit.ir.check import checked
-from tracejit.ir.program import Program
+from tracejit.ir.program import Eqn, Program, Region
 from tracejit.ir.text import program_text
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
@@ -53,11 +55,18 @@ def optimize(
 
     `fast` allows what holds on paper only; `record` collects the text after each pass.
     """
+    #: By pass: the Program that it has left as it was.
+    settled: dict[Pass, Program] = {}
     for _ in range(MAX_ROUNDS):
         before = size(program)
         for name, function in FAST_PASSES if fast else PASSES:
             start = time.perf_counter()
-            program = function(program)
+            if settled.get(function) is not program:
+                new = function(program)
+                if unchanged(program.region, new.region):
+                    settled[function] = program
+                else:
+                    program = new
             seconds = time.perf_counter() - start
             checked(program)
             if record is not None:
@@ -65,6 +74,30 @@ def optimize(
         if size(program) == before:
             break
     return program
+
+
+def unchanged(old: Region, new: Region) -> bool:
+    """Whether a pass made a region of the same equations on the same variables."""
+    return (
+        len(old.eqns) == len(new.eqns)
+        and _same(old.params, new.params)
+        and _same(old.results, new.results)
+        and all(map(_unchanged_eqn, old.eqns, new.eqns))
+    )
+
+
+def _unchanged_eqn(old: Eqn, new: Eqn) -> bool:
+    return old is new or (
+        old.prim is new.prim
+        and _same(old.inputs, new.inputs)
+        and _same(old.outputs, new.outputs)
+        and (old.params is new.params or old.params == new.params)
+        and all(map(unchanged, old.regions, new.regions))
+    )
+
+
+def _same(old: Sequence[Any], new: Sequence[Any]) -> bool:
+    return len(old) == len(new) and all(map(is_, old, new))
 
 
 def size(program: Program) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
@@ -69,6 +70,13 @@ class View:
         if fill is None or not isinstance(fill.inputs[0], Literal):
             return None
         return fill.inputs[0]
+
+    def form(self, atom: Atom) -> Any:
+        """Literal where its number is known, else the primitive that made it, if any."""
+        if self.literal(atom) is not None:
+            return Literal
+        eqn = self.defs.get(atom)  # type: ignore[arg-type]
+        return None if eqn is None else eqn.prim
 
     def zero(self, atom: Atom) -> bool:
         """Whether it is 0 (or -0.0) at every element."""
