@@ -97,10 +97,14 @@ def outer(x, y):
 """
 
 
+_numbers = itertools.count()
+
+
 def function(kind: str, n: int) -> tuple[FunctionType, tuple[Any, Any]]:
-    """A function of about `n` equations, and its arguments."""
+    """A function of about `n` equations that is new to the process; its arguments."""
     lines, extent = KINDS[kind](n)
-    text = "\n    ".join(["def program(a, b):", *lines]) + "\n" + HELPERS
+    unseen = f"a = a * {1 + next(_numbers)}.5"
+    text = "\n    ".join(["def program(a, b):", unseen, *lines]) + "\n" + HELPERS
     name = f"<{kind} {n}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"np": np}
@@ -110,7 +114,7 @@ def function(kind: str, n: int) -> tuple[FunctionType, tuple[Any, Any]]:
 
 
 def measure(kind: str, n: int) -> tuple[int, int, list[float]]:
-    """Equations staged and of the adjoint, and the processor's seconds for each step."""
+    """Equations staged and of the adjoint, and processor seconds for each step."""
     fn, args = function(kind, n)
     gc.collect()
     times = [process_time()]

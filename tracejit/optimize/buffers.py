@@ -30,7 +30,7 @@ class Scope:
     loop: bool = False
     pos: int = -1
     items: list[Any] = field(default_factory=list)
-    lazy: list[Var] = field(default_factory=list)
+    lazy: dict[Buffer, list[Var]] = field(default_factory=dict)
     last: dict[Var, int] = field(default_factory=dict)
     own: set[Var] = field(default_factory=set)
     made: dict[Var, Eqn] = field(default_factory=dict)

@@ -7,6 +7,7 @@ the loop's own index only; so again inside that loop.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -53,6 +54,18 @@ class Touched:
     scalars_written: set[Var] = field(default_factory=set)
     ranges: list[Range] = field(default_factory=list)
     barrier: bool = False
+
+    @property
+    def read(self) -> Iterator[Any]:
+        """The scalars and buffers that are read."""
+        yield from self.scalars_read
+        yield from (buffer for buffer, _ in self.reads)
+
+    @property
+    def written(self) -> Iterator[Any]:
+        """The scalars and buffers that are written to."""
+        yield from self.scalars_written
+        yield from (buffer for buffer, _ in self.writes)
 
     def add(self, node: Node, anywhere: bool) -> None:
         """Include a node; `anywhere` forgets the indices (it has loops of its own)."""
@@ -115,15 +128,87 @@ def vars_of(items: Sequence[Any]) -> Iterator[Var]:
 # The loop tree ---------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True)
+Item: TypeAlias = Any  # Node | Stmt
+Member: TypeAlias = tuple[Item, Touched]
+
+
+class Recorded:
+    """Under which numbers the scalars and buffers were touched, and written."""
+
+    def __init__(self) -> None:
+        self.touched: dict[Any, list[int]] = {}
+        self.written: dict[Any, list[int]] = {}
+        self.barriers: list[int] = []
+
+    def add(self, touched: Touched, number: int) -> None:
+        for thing in touched.written:
+            self.written.setdefault(thing, []).append(number)
+            self.touched.setdefault(thing, []).append(number)
+        for thing in touched.read:
+            self.touched.setdefault(thing, []).append(number)
+        if touched.barrier:
+            self.barriers.append(number)
+
+    def conflicting(self, touched: Touched) -> Iterator[Sequence[int]]:
+        """The numbers of all that must stay before; barriers are for the caller."""
+        yield self.barriers
+        for thing in touched.read:
+            yield self.written.get(thing, ())
+        for thing in touched.written:
+            yield self.touched.get(thing, ())
+
+
 class Group:
     """Statements that share a loop, or one node that stands alone (`extent` None)."""
 
-    extent: int | None
-    members: list[tuple[Any, Touched]]
+    def __init__(self, extent: int | None, member: Member):
+        self.extent = extent
+        self.members = [member]
+        self.record = Recorded()
+        self.recorded = 0
+
+    def conflicting(self, touched: Touched) -> list[Member]:
+        """The members that what touches this must not run before, or beside."""
+        if touched.barrier:
+            return self.members
+        for number in range(self.recorded, len(self.members)):
+            self.record.add(self.members[number][1], number)
+        self.recorded = len(self.members)
+        numbers = set().union(*self.record.conflicting(touched))
+        return [self.members[k] for k in sorted(numbers)]
 
 
-Item: TypeAlias = Any  # Node | Stmt
+class Groups:
+    """The loops at one depth, in order, as members are put into them."""
+
+    def __init__(self) -> None:
+        self.groups: list[Group] = []
+        self.record = Recorded()
+        self.by_extent: dict[int, list[int]] = {}
+
+    def last(self, touched: Touched) -> int:
+        """The last group that must stay before what touches this; -1: there is none."""
+        if touched.barrier:
+            return len(self.groups) - 1
+        found = self.record.conflicting(touched)
+        return max((max(numbers) for numbers in found if numbers), default=-1)
+
+    def first(self, extent: int, after: int) -> int | None:
+        """The first loop of this extent after a group."""
+        numbers = self.by_extent.get(int(extent), [])
+        k = bisect_right(numbers, after)
+        return numbers[k] if k < len(numbers) else None
+
+    def add(self, member: Member, number: int) -> None:
+        self.groups[number].members.append(member)
+        self.record.add(member[1], number)
+
+    def append(self, extent: int | None, member: Member) -> None:
+        number = len(self.groups)
+        self.groups.append(Group(extent, member))
+        self.record.add(member[1], number)
+        if extent is not None:
+            self.by_extent.setdefault(int(extent), []).append(number)
 
 
 class Fuser:
@@ -167,7 +252,7 @@ class Fuser:
         if not isinstance(item, Stmt):
             touched.add(item, anywhere=False)
             return touched
-        body = Body(self.homes, self.defs, self.integers)
+        body, first = Body(self.homes, self.defs, self.integers), scalar_var(bool).id
         body.depth_of = dict.fromkeys(_DEPTHS, 0)
         index = tuple(Affine.of(v) for v in _DEPTHS[: len(item.extents)])
         kept = index[: item.reduced] if item.reduced is not None else index
@@ -184,36 +269,35 @@ class Fuser:
             for var, lo, hi in body.ranges
             if inner.isdisjoint(lo.vars) and inner.isdisjoint(hi.vars)
         ]
+        # What was made just now nobody else can know.
+        touched.scalars_written = {v for v in touched.scalars_written if v.id < first}
         return touched
 
     def groups(self, members: list[tuple[Item, Touched]], depth: int) -> list[Group]:
         """Members distributed over loops at this depth."""
-        groups: list[Group] = []
+        found = Groups()
         for member in members:
-            item, _ = member
+            item, touched = member
             if not isinstance(item, Stmt) or len(item.extents) <= depth:
-                groups.append(Group(None, [member]))
+                found.append(None, member)
                 continue
-            extent, home = item.extents[depth], None
-            for group in reversed(groups):
-                free = not any(conflict(m, member) for m in group.members)
+            extent, last = item.extents[depth], found.last(touched)
+            home = found.first(extent, last)
+            if last >= 0:
+                group = found.groups[last]
                 fits = group.extent is not None and int(group.extent) == int(extent)
-                if fits and (free or self.aligned(group, member, depth)):
-                    home = group
-                if not free:
-                    break
+                if fits and self.aligned(group, member, depth):
+                    home = last
             if home is None:
-                groups.append(Group(extent, [member]))
+                found.append(extent, member)
             else:
-                home.members.append(member)
-        return groups
+                found.add(member, home)
+        return found.groups
 
     def aligned(self, group: Group, member: tuple[Item, Touched], depth: int) -> bool:
         """Whether each iteration of the shared loop touches elements of its own."""
         return all(
-            self.aligned_pair(m, member, depth)
-            for m in group.members
-            if conflict(m, member)
+            self.aligned_pair(m, member, depth) for m in group.conflicting(member[1])
         )
 
     def aligned_pair(self, first: Any, second: Any, depth: int) -> bool:
@@ -312,18 +396,6 @@ def clashes(a: Touched, b: Touched) -> list[tuple[Index | None, Index | None]]:
         for other, j in theirs
         if other is buffer
     ]
-
-
-def conflict(first: tuple[Item, Touched], second: tuple[Item, Touched]) -> bool:
-    """Whether the second must not run before or during the first."""
-    a, b = first[1], second[1]
-    return bool(
-        a.scalars_written & (b.scalars_read | b.scalars_written)
-        or a.scalars_read & b.scalars_written
-        or a.barrier
-        or b.barrier
-        or clashes(a, b)
-    )
 
 
 def _same_lane(i: Index | None, j: Index | None, depth: int) -> bool:

@@ -171,7 +171,8 @@ class Lowering:
         elif out in self.stored or self.nesting(eqn) > DEEPEST:
             self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
         else:
-            scope.lazy.append(out)
+            for buffer in self.reads[out]:
+                scope.lazy.setdefault(buffer, []).append(out)
 
     def cone(self, eqn: Eqn, arrays: list[Var]) -> dict[Var, float]:
         """What computing one element takes, by value: loads and operations."""
@@ -241,9 +242,10 @@ class Lowering:
         """Want a buffer for the lazy values that read `buffer` and live on."""
         inside = captured(eqn) if eqn else set()
         for outer in scope.chain():
-            for var in outer.lazy:
-                if buffer in self.reads[var] and (scope.alive(var) or var in inside):
-                    self.wanted.add(var)
+            found = outer.lazy.get(buffer, [])
+            self.wanted.update(v for v in found if scope.alive(v) or v in inside)
+        # Those of this scope are dead now, or will have been stored.
+        scope.lazy.pop(buffer, None)
 
     def reads_elsewhere(self, stmt: StoreStmt) -> bool:
         """Whether a store would read, at another index, what it has overwritten.

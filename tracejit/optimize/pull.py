@@ -27,6 +27,7 @@ from tracejit.optimize.nest import (
     Loop,
     Node,
     Store,
+    Symbol,
     scalar_var,
 )
 
@@ -67,7 +68,7 @@ class Body:
     ):
         self.homes, self.defs, self.integers = homes, defs, integers
         self.levels = [Level()]
-        self.depth_of: dict[Var, int] = {}
+        self.depth_of: dict[Symbol, int] = {}
         self.loc: SrcLoc = UNKNOWN
         #: (value, index, the value that asked for it) of everything computed here,
         #: except in code that stands a second time (`again`); and what was computed
@@ -95,10 +96,14 @@ class Body:
     def emit(self, node: Node) -> None:
         self.levels[-1].nodes.append(node)
 
-    def depth(self, reads: Iterable[Var]) -> int:
+    def depth(self, reads: Iterable[Symbol]) -> int:
         """The outermost level that has all of these."""
-        deepest = max((self.depth_of.get(v, 0) for v in reads), default=0)
-        return min(max(deepest, self.floor), len(self.levels) - 1)
+        deepest, depth_of = self.floor, self.depth_of
+        for symbol in reads:
+            depth = depth_of.get(symbol, 0)
+            if depth > deepest:
+                deepest = depth
+        return min(deepest, len(self.levels) - 1)
 
     def changing(self, register: Var) -> None:
         """`register` changes in the loops about to be opened."""
@@ -108,7 +113,7 @@ class Body:
         """`register` keeps its value from here on."""
         self.depth_of[register] = len(self.levels) - 1
 
-    def place(self, node: Node, out: Var, reads: Iterable[Var]) -> Var:
+    def place(self, node: Node, out: Var, reads: Iterable[Symbol]) -> Var:
         """Append a pure node to the outermost level that has all it reads."""
         depth = self.depth(reads)
         self.depth_of[out] = depth
@@ -176,13 +181,15 @@ class Body:
 
     def is_repeated(self, index: Index) -> bool:
         """Whether what depends on `index` runs in a loop that it does not use."""
-        used = {self.depth_of.get(v, 0) for i in index for v in i.vars}
-        return not used.issuperset(range(1, max(used, default=0) + 1))
+        used = {self.depth_of.get(v, 0) for i in index for v in i.terms}
+        deepest = max(used) if used else 0
+        return deepest > 0 and not used.issuperset(range(1, deepest + 1))
 
     def know(self, var: Var, index: Index, value: Atom) -> None:
         """Remember a value for as long as the loops stay open that it depends on."""
-        reads = [v for a in index for v in a.vars]
-        reads += [value] if isinstance(value, Var) else []
+        reads = [symbol for i in index for symbol in i.terms]
+        if isinstance(value, Var):
+            reads.append(value)
         self.levels[self.depth(reads)].known[var, index] = value
 
     def compute(self, eqn: Eqn, index: Index) -> Atom:
@@ -200,7 +207,7 @@ class Body:
     def load(self, home: Home, index: Index) -> Var:
         out = scalar_var(home.buffer.aval.dtype)
         node = Load(out, home.buffer, home.shape, index, self.loc)
-        return self.place(node, out, [v for a in index for v in a.vars])
+        return self.place(node, out, [symbol for i in index for symbol in i.terms])
 
     def integer(self, value: Affine) -> Atom:
         """An index as a scalar."""

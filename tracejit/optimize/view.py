@@ -72,7 +72,7 @@ class View:
         return fill.inputs[0]
 
     def form(self, atom: Atom) -> Any:
-        """Literal where its number is known, else the primitive that made it, if any."""
+        """Literal where its number is known, else the primitive that made it."""
         if self.literal(atom) is not None:
             return Literal
         eqn = self.defs.get(atom)  # type: ignore[arg-type]
