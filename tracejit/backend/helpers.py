@@ -56,6 +56,19 @@ def _tj_integer_pow(x: Any, n: int) -> Any:
     return np.true_divide(1, out) if n < 0 else out
 
 
+def _tj_complex_pow(x: Any, y: Any) -> Any:
+    """A power of complex numbers, exp(y log x): small integer ones by squaring."""
+    a, b, c, d = float(x.real), float(x.imag), float(y.real), float(y.imag)
+    if d == 0 and c == math.floor(c) and abs(c) < 100:
+        return _tj_integer_pow(complex(a, b), int(c))
+    if a == 0 and b == 0:
+        # Of 0 there are powers with positive real exponents.
+        return complex(0.0, 0.0) if d == 0 and c > 0 else complex(math.nan, math.nan)
+    size, angle = math.log(math.hypot(a, b)), math.atan2(b, a)
+    modulus, turn = math.exp(c * size - d * angle), c * angle + d * size
+    return complex(modulus * math.cos(turn), modulus * math.sin(turn))
+
+
 def _tj_max(best: Any, value: Any) -> Any:
     """The greater, or NaN if there is one."""
     return best if best >= value or best != best else value
@@ -119,7 +132,8 @@ HELPERS: dict[str, Callable[..., Any]] = (
     {
         f.__name__: f
         for f in (
-            *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_select),
+            *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
+            _tj_select,
             *(_tj_max, _tj_min, _tj_trips),
             *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
             _tj_gemm,

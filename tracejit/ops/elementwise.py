@@ -120,7 +120,7 @@ pow_: Elementwise = elementwise(
     _pow_base,
     _pow_exponent,
     emit="_tj_pow({0}, {1})",
-    emit_complex="np.power({0}, {1})",
+    emit_complex="{dtype}(_tj_complex_pow({0}, {1}))",
     domain=(POSITIVE, (0, 3)),
     dtypes=ARITHMETIC,
     cost=20,
