@@ -36,6 +36,12 @@ B3, B32 = RNG.normal(size=3), RNG.normal(size=(3, 2))
 BATCH = RNG.normal(size=(2, 3, 2))
 WEIGHTS = RNG.normal(size=(5, 3))
 
+
+def _of_hermitian_svd(a):
+    u, s, vt = np.linalg.svd(a, hermitian=True)
+    return u * vt.T, s
+
+
 PROGRAMS = {
     "solve vector": (lambda a: np.linalg.solve(a, B3), _general(3, 3)),
     "solve matrix": (lambda a: np.linalg.solve(a, B32), _general(3, 3)),
@@ -73,6 +79,8 @@ PROGRAMS = {
     "qr": (lambda a: tuple(np.linalg.qr(a)), _spread(4, 4)),
     "qr tall": (lambda a: tuple(np.linalg.qr(a)), _spread(5, 3)),
     "qr wide": (lambda a: tuple(np.linalg.qr(a)), _spread(3, 5)),
+    "qr complete": (lambda a: tuple(np.linalg.qr(a, "complete")), _spread(5, 3)),
+    "qr complete batch": (lambda a: np.linalg.qr(a, "complete").Q, _spread(2, 4, 1)),
     "qr r": (lambda a: np.linalg.qr(a, mode="r"), _spread(5, 3)),
     "qr batch": (lambda a: np.linalg.qr(a).R, _spread(2, 4, 3)),
     "eigh": (lambda a: tuple(np.linalg.eigh(a)), _symmetric(4, 4)),
@@ -85,6 +93,8 @@ PROGRAMS = {
         lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
         _spread(2, 4)[:, :],
     ),
+    "svd full": (lambda a: tuple(np.linalg.svd(a)), _spread(4, 3)),
+    "svd hermitian": (_of_hermitian_svd, _symmetric(3, 3) - 7 * np.eye(3)),
     "svd batch": (lambda a: np.linalg.svd(a, full_matrices=False).U, _spread(2, 4, 3)),
     "singular values": (lambda a: np.linalg.svd(a, compute_uv=False), _spread(5, 3)),
     "svdvals": (np.linalg.svdvals, _spread(5, 3)),

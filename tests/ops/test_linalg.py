@@ -35,6 +35,17 @@ def test_derivatives(name):
     tj.check_grads(f, (x,), order=2, backend="numpy")
 
 
+def test_a_complete_factorisation_needs_no_reflections():
+    """LAPACK leaves out reflections of columns that are zero already."""
+    f = lambda a: tuple(np.linalg.qr(a, mode="complete"))  # noqa: E731
+    a = np.random.default_rng(0).normal(size=(5, 3))
+    for x in (
+        np.vstack([np.triu(a[:3]), a[3:] * 0]),
+        a * [[1, 1, 1], *[[0, 1, 1]] * 4],
+    ):
+        assert_close(tj.jit(f, backend="numpy")(x), f(x), 1e-13)
+
+
 def weighted(f, x):
     """A number that depends on every result, and needs no adjoint of zeros."""
     rng = np.random.default_rng(1)
@@ -48,8 +59,25 @@ def weighted(f, x):
 COMPILED = [
     *("solve matrix", "solve batch", "solve broadcast", "inv batch", "tensorsolve"),
     *("lstsq wide", "det 3", "det negative", "slogdet batch", "cholesky batch"),
-    *("cholesky of a gram", "qr tall", "qr wide", "qr batch", "eigh", "eigh batch"),
-    *("svd tall", "svd wide", "svd batch", "pinv", "matrix_power -2", "matrix_rank"),
+    *(
+        "cholesky of a gram",
+        "qr tall",
+        "qr wide",
+        "qr batch",
+        "qr complete",
+        "eigh",
+        "eigh batch",
+    ),
+    *(
+        "svd tall",
+        "svd full",
+        "svd hermitian",
+        "svd wide",
+        "svd batch",
+        "pinv",
+        "matrix_power -2",
+        "matrix_rank",
+    ),
     *("norm 3", "matrix norm nuc", "norm axes", "cond fro", "multi_dot"),
 ]
 

@@ -81,6 +81,7 @@ PROGRAMS = {
     "cholesky upper": (lambda a: np.linalg.cholesky(a, upper=True), positive(3, 3)),
     "qr": (lambda a: tuple(np.linalg.qr(a)), general(4, 4)),
     "qr tall": (lambda a: tuple(np.linalg.qr(a)), general(5, 3)),
+    "qr complete": (lambda a: tuple(np.linalg.qr(a, "complete")), general(2, 5, 3)),
     "qr wide": (lambda a: tuple(np.linalg.qr(a)), general(3, 5)),
     "eigvalsh": (np.linalg.eigvalsh, hermitian(2, 3, 3)),
     "eigvalsh upper": (lambda a: np.linalg.eigvalsh(a, "U"), hermitian(4, 4)),

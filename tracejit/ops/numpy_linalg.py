@@ -321,7 +321,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """`np.linalg.qr`; of wide matrices, the first columns give Q."""
     a = matrix(a)
     m, n = a.aval.shape[-2:]
-    if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
+    if mode not in ("reduced", "r", "complete"):
         raise unsupported(f"np.linalg.qr(mode={mode!r})", "mode='reduced'")
     axis = a.aval.ndim - 1
     if m >= n:
@@ -330,7 +330,31 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         q, r = factor.qr(part(a, axis, 0, m))
         rest = matmul(adjoint(q), part(a, axis, m, n - m))
         r = concatenate([r, rest], axis)
+    if mode == "complete" and m > n:
+        below = full(0, (*r.aval.shape[:-2], m - n, n), r.aval.dtype)
+        q = concatenate([q, _completing(q)], axis)
+        r = concatenate([r, below], axis - 1)
     return r if mode == "r" else result(_QR, q, r)
+
+
+def _completing(q: Atom) -> Atom:
+    """The other columns of the product of Householder reflections that begins with q.
+
+    Such a product is 1 - Y T Yᴴ. With W = Q - 1 = -Y T Y₁ᴴ, where W₁, Y₁ are the first
+    rows and W₂ the others, its last columns are those of 1 + W W₁⁻ᴴ W₂ᴴ. (Where no
+    reflection was needed, W₁ is singular, and its pseudo-inverse serves.)
+    """
+    axis = q.aval.ndim - 2
+    *_, m, n = q.aval.shape
+    lead = q.aval.shape[:-2]
+    top = part(q, axis, 0, n)
+    top = apply(np.subtract, top, matrices.identity(top.aval.shape, q.aval.dtype))
+    low = part(q, axis, n, m - n)
+    inverse = spectral.pinv(top, rcond=1e-6)
+    right = matmul(adjoint(inverse), adjoint(low))
+    corner = matrices.identity((*lead, m - n, m - n), q.aval.dtype)
+    last = apply(np.add, corner, matmul(low, right))
+    return concatenate([matmul(top, right), last], axis)
 
 
 @implements(np.linalg.eigh)

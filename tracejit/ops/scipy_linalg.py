@@ -32,7 +32,7 @@ from tracejit.ops.numpy_linalg import (
     square,
     with_columns,
 )
-from tracejit.ops.numpy_names import apply, unsupported
+from tracejit.ops.numpy_names import apply, emit, unsupported
 from tracejit.ops.numpy_shape import concatenate, known_int, part, reshape
 from tracejit.ops.promote import INT, broadcast_to, convert, full, result_type, strong
 
@@ -174,7 +174,10 @@ def cho_solve(c_and_lower: Any, b: Any) -> Atom:
 @scipy("scipy.linalg.lu_factor")
 def lu_factor(a: Any) -> tuple[Atom, Atom]:
     """`scipy.linalg.lu_factor` of a square matrix."""
-    factors, pivots = factor.lu(square(a))
+    a = matrix(a)
+    if a.aval.shape[-1] != a.aval.shape[-2]:
+        raise unsupported("scipy.linalg.lu_factor of a matrix that is not square", "qr")
+    factors, pivots = factor.lu(a)
     return factors, convert(pivots, np.int32)
 
 
@@ -199,13 +202,16 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Atom:
 @scipy("scipy.linalg.lu")
 def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Atom, ...]:
     """`scipy.linalg.lu` of a square matrix: a = P L U."""
-    a = square(a)
+    a = matrix(a)
+    if a.aval.shape[-1] != a.aval.shape[-2]:
+        raise unsupported("scipy.linalg.lu of a matrix that is not square", "qr")
     factors, pivots = factor.lu(a)
     unit = identity(a.aval.shape, a.aval.dtype)
     low = factor.lower_part(factors, strict=True) + unit
     up = factor.upper_part(factors)
-    if p_indices:
-        raise unsupported("scipy.linalg.lu(p_indices=True)", "the matrix P")
+    if p_indices and not permute_l:
+        order = factor.order_of(pivots)
+        return emit("argsort", order, axis=order.aval.ndim - 1), low, up
     swap = turned(factor.permutation(pivots, a))
     return (product(swap, low), up) if permute_l else (swap, low, up)
 
@@ -224,11 +230,8 @@ def qr(a: Any, mode: str = "full", pivoting: bool = False) -> Any:
     """`scipy.linalg.qr`."""
     if pivoting or mode not in ("full", "economic", "r"):
         raise unsupported("scipy.linalg.qr with pivoting or a raw mode", "np.linalg.qr")
-    m, n = matrix(a).aval.shape[-2:]
-    if mode != "economic" and m > n:
-        raise unsupported(f"scipy.linalg.qr(mode={mode!r})", "mode='economic'")
-    found = numpy_linalg.qr(a, "r" if mode == "r" else "reduced")
-    return (found,) if mode == "r" else tuple(found)
+    q, r = numpy_linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return (r,) if mode == "r" else (q, r)
 
 
 @scipy("scipy.linalg.svd")
