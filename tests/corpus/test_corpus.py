@@ -12,17 +12,20 @@ from tests.corpus.judge import REFUSED, RIGHT, judge
 from tests.corpus.programs import (
     hpc_kernels,
     hpc_science,
+    idioms,
     kernels,
+    learning,
     models,
     objectives,
     pythonic,
+    science,
     sequences,
     stencils,
 )
 from tests.corpus.table import PROGRAMS, Program
 
 _TABLES = (kernels, models, objectives, pythonic, sequences, stencils)
-assert all((*_TABLES, hpc_kernels, hpc_science))
+assert all((*_TABLES, hpc_kernels, hpc_science, idioms, learning, science))
 
 #: Compiling takes a second or so each: of every style the suite does one in so many.
 COMPILED_EVERY = 9

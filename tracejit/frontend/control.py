@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tracejit.base.errors import (
@@ -78,13 +79,18 @@ def try_begins() -> int:
     return len(session().builder.stack[-1])
 
 
-def try_ends(mark: int) -> None:
-    """Refuse a `try` whose body may fail only when the program runs."""
-    trace = session()
-    for eqn in trace.builder.stack[-1][mark:]:
-        inner = [e for region in eqn.regions for e in walk(region)]
-        if any(e.prim is check for e in [eqn, *inner]):
-            raise _uncatchable()
+def try_ends(mark: int, *types: Callable[[], Any]) -> None:
+    """Refuse a `try` that would catch what fails only when the program runs.
+
+    `types` give what the `except` clauses catch (None: everything).
+    """
+    for eqn in session().builder.stack[-1][mark:]:
+        for part in [eqn, *(e for region in eqn.regions for e in walk(region))]:
+            if part.prim is check:
+                kind = part.params["error"].kind
+                caught = [kinds() or BaseException for kinds in types]
+                if any(issubclass(kind, c) for c in caught):
+                    raise _uncatchable()
 
 
 def _uncatchable() -> FenceError:

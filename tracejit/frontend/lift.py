@@ -332,7 +332,9 @@ class Lifter(Expressions):
         if node.handlers:
             mark = self.temporary()
             start = ast.Assign([store(mark)], call_hook("try_begins"))
-            end = ast.Expr(call_hook("try_ends", load(mark)))
+            kinds = [copy.deepcopy(h.type) or text(None) for h in node.handlers]
+            types = [self.thunk_expr(kind) for kind in kinds]
+            end = ast.Expr(call_hook("try_ends", load(mark), *types))
             node.body = [start, *node.body, end]
         for handler in node.handlers:
             handler.type = handler.type and self.visit(handler.type)

@@ -76,6 +76,12 @@ _PROGRAMS_COME_FROM = (
 _OF_NUMBERS = {np.where, np.clip, np.select}
 
 
+#: Functions whose results are in C order, whatever their operands are in.
+_IN_C_ORDER = {
+    *(np.dot, np.inner, np.outer, np.tensordot, np.vdot),
+    *(np.linalg.inv, np.linalg.solve, np.linalg.cholesky, np.linalg.pinv),
+}
+
 #: Functions of a sequence of arrays.
 _JOINS = (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack)
 
@@ -129,7 +135,8 @@ def handler_of(
             operands = [mapped(to_operand, a) for a in operands]
             options = {k: mapped(to_operand, v) for k, v in kwargs.items()}
             require_complex(fn, leaves([*operands, *options.values()]))
-            result = boxed(program(*operands, **options), values)
+            out_of = () if fn in _IN_C_ORDER else values
+            result = boxed(program(*operands, **options), out_of)
         return result if out is None else put_out(out, result, fn)
 
     return handler

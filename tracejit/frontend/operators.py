@@ -69,7 +69,7 @@ def apply(ufunc: np.ufunc, *args: Any, dtype: Any = None) -> Any:
     out = numpy_names.apply(ufunc, *operands, dtype=dtype)
     if isinstance(out, tuple):
         return tuple([fresh(x, *args) for x in out])
-    box = fresh(out, *args)
+    box = fresh(out, *(() if ufunc.signature else args))  # products are in C order
     if ufunc in _FORMS and not box.aval.shape:
         _keep_form(box, ufunc, args)
     return box

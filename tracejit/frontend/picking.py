@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import DataDependentShapeError
+from tracejit.base.errors import DataDependentShapeError, ShapeMismatchError
 from tracejit.frontend import masked
 from tracejit.frontend.box import (
     HANDLERS,
@@ -25,7 +25,7 @@ from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import flat, ravel
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.numpy_reduce import normal_axis
-from tracejit.ops.promote import BOOL
+from tracejit.ops.promote import BOOL, shape_text
 
 
 def _along(box: Box, axis: int, index: Any) -> Any:
@@ -92,14 +92,24 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
 
 
 def fill_diagonal(x: Any, value: Any, wrap: bool = False) -> None:
-    """`np.fill_diagonal` of a matrix."""
+    """`np.fill_diagonal`: values are taken from the beginning again when they end."""
     if type(x) is not Box:
         raise outside(x)
-    if x.aval.ndim != 2 or wrap:
-        raise unsupported("np.fill_diagonal but of a matrix, without wrap")
-    n, m = x.aval.shape
-    count = min(n, m)
-    flat(x)[: count * m : m + 1] = value
+    shape = [int(n) for n in x.aval.shape]
+    if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+        raise ShapeMismatchError(
+            "array must be at least 2-d, of equal extents if it has more axes: "
+            f"this has shape {shape_text(x.aval.shape)}",
+            current_trace().builder.loc,
+        )
+    step = 1 + sum(np.cumprod(shape[:0:-1]).tolist())
+    tall = len(shape) == 2 and not wrap
+    diagonal = flat(x)[: shape[1] ** 2 if tall else None : step]
+    value = asarray(value)
+    # Too few values begin again, of too many the first serve.
+    diagonal[...] = (
+        value if value.aval.size == 1 else call(np.resize, value, len(diagonal))
+    )
 
 
 def nonzero(x: Any) -> Any:
