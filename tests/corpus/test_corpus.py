@@ -17,6 +17,7 @@ from tests.corpus.programs import (
     learning,
     models,
     objectives,
+    own_numbers,
     pythonic,
     science,
     sequences,
@@ -25,7 +26,7 @@ from tests.corpus.programs import (
 from tests.corpus.table import PROGRAMS, Program
 
 _TABLES = (kernels, models, objectives, pythonic, sequences, stencils)
-assert all((*_TABLES, hpc_kernels, hpc_science, idioms, learning, science))
+assert all((*_TABLES, hpc_kernels, hpc_science, idioms, learning, own_numbers, science))
 
 #: Compiling takes a second or so each: of every style the suite does one in so many.
 COMPILED_EVERY = 9

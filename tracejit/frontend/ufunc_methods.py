@@ -150,6 +150,8 @@ def _accumulate(
         found = fresh(atom, box)
     elif ufunc in _SKIPPING:
         whole, least = _SKIPPING[ufunc]
+        if not box.aval.inexact:
+            return _accumulate(whole, box, axis, dtype, out)
         gone = np.isnan(box)
         found = _accumulate(whole, call(np.where, gone, least, box), axis)
         seen = call(np.cumsum, np.logical_not(gone), axis)
