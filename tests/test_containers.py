@@ -224,6 +224,47 @@ def test_lists_that_a_library_makes_do_not_retrace():
     assert sum(map(len, cube.entries.values())) == 1
 
 
+def test_numbers_among_the_arguments_may_decide():
+    def size(x, order, n, axis):
+        head = sum(x[k] for k in range(int(n)))
+        return np.linalg.norm(x, ord=order) + head + np.sum(np.sum(x[None], axis=axis))
+
+    slope = grad(size, backend="numpy")
+    np.testing.assert_allclose(slope(X, np.inf, 2.0, np.int64(1)), [2, 2, 2, 1])
+    # Another number is another program; the first one is still there.
+    np.testing.assert_allclose(slope(X, 1.0, 1.0, np.int64(0)), [3, 0, 2, 2])
+    slope(X, np.inf, 2.0, np.int64(1))
+    assert sum(map(len, slope.entries.values())) == 2
+    # What it is differentiated by cannot be known: its derivative would be lost.
+    with pytest.raises(TracejitError, match="Python needs"):
+        grad(size, argnums=1, backend="numpy")(X, 2.0, 1.0, 0)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_number_that_decides_is_looked_at_in_every_call(backend):
+    def power(x, n):
+        y = 1.0
+        for _ in range(int(n)):
+            y = y * x
+        return y
+
+    slope = grad(power, backend=backend)
+    for n in (1.0, 3.0, 2.0, 3.0):
+        assert slope(2.0, n) == n * 2.0 ** (n - 1)
+
+
+def test_integers_of_numpy_are_integers():
+    one, two = np.int64(1), np.int32(2)
+    m = np.arange(6.0).reshape(2, 3)
+
+    def f(x):
+        total = np.sum(x, axis=one) @ np.diff(x, one, one)
+        halves = np.split(x, np.int64(3), axis=one)
+        return total * np.trace(x, offset=one) + halves[two] * x.var(ddof=one)
+
+    both(f, m)
+
+
 def test_defaults_may_decide():
     def size(x, order=np.inf, *, scale=2.0):
         return scale * np.linalg.norm(x, ord=order)

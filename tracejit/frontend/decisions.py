@@ -1,7 +1,8 @@
 """When Python needs the value of a traced box: what may be done about it.
 
-A value that depends on no argument can be known after all: by unrolling the loop that
-computed it, or by pinning the captured arrays that it was computed from.
+A value that depends on no array that is an argument can be known after all: by
+unrolling the loop that computed it, or by pinning what it was computed from: captured
+arrays, and numbers that are arguments, unless these are differentiated.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def concretize(box: Box) -> Any:
     if not isinstance(atom, Var):
         return None
     leaves, loops = _Origins(trace).of(atom)
-    inputs = {c.var: key for key, c in trace.captured.items()}
+    inputs = {c.var: key for key, c in trace.captured.items()} | trace.arguments
     if any(leaf not in inputs for leaf in leaves):
         return None
     for key in loops:

@@ -97,6 +97,14 @@ _ARRAYS: dict[Any, int] = {
 #: Options that are arrays, for which lists may stand.
 _ARRAY_OPTIONS = {"where", "weights", "prepend", "append", "to_begin", "to_end"}
 
+_AXES = {"axis", "axes", "axis1", "axis2", "keepdims"}
+
+
+def _known(x: Any) -> Any:
+    """An axis or a number of something as Python's own, where it is NumPy's."""
+    x = plain(x)
+    return x.item() if isinstance(x, np.integer | np.bool) else x
+
 
 def _operand(x: Any, numbers: bool = False) -> Any:
     """Arrays and floats as Atoms; an axis, an extent, a name or an option stays."""
@@ -228,9 +236,13 @@ class Binding:
         return placed, {k: v for k, v in named.items() if self.says_something(k, v)}
 
     def settled(self, name: str, option: Any) -> Any:
-        """An option; of linear algebra (which norm? how small is zero?) a known one."""
+        """An option; a known one if it is an axis, or of linear algebra."""
         if name in _ARRAY_OPTIONS:
             return _listed(option)
+        if name in _AXES:
+            return mapped(_known, option)
+        if isinstance(option, np.integer) and name != "initial":
+            return _known(option)
         number = type(option) is Box and not option.aval.shape
         return plain(option) if self.of_matrices and number else option
 

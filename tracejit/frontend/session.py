@@ -36,9 +36,9 @@ class Advice:
     """What earlier attempts at staging this call found out.
 
     `unroll`: loops (by place in the source) to unroll; `inputs`: numbers of the
-    outside, by key, that the call changes as well as reads; `pinned`: captured arrays
-    and such numbers, by key, whose values Python decides on; `refer`: loops and
-    branches whose references to arrays are values of the program.
+    outside, by key, that the call changes as well as reads; `pinned`: captured arrays,
+    such numbers and arguments, by key, whose values Python decides on; `refer`: loops
+    and branches whose references to arrays are values of the program.
     """
 
     unroll: set[Any] = field(default_factory=set)
@@ -144,6 +144,8 @@ class Session(Trace):
 
     builder: SourceBuilder = field(default_factory=SourceBuilder)
     advice: Advice = field(default_factory=Advice)
+    #: Arguments that may be pinned, by the parameters that stand for them.
+    arguments: dict[Var, Any] = field(default_factory=dict)
     #: Objects that came from outside, by id: what is read from them is guarded.
     outside: dict[int, tuple[Any, str]] = field(default_factory=dict)
     #: Values of places of the outside when the trace first read them; MISSING where

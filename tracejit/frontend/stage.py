@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from types import MethodType
@@ -61,6 +61,7 @@ class Staged:
     `effects` is what a call does to objects of the outside, and `stores` the program,
     of the same inputs, that computes what they need, if anything.
     What it does to the caller's arrays are its `writes`; `program` has no part in them.
+    `pinned` are the names and bytes of inputs, by position, that Python decides on.
     """
 
     program: Program
@@ -73,6 +74,7 @@ class Staged:
     effects: list[Effect] = field(default_factory=list)
     stores: Program | None = None
     writes: Writes = field(default_factory=Writes)
+    pinned: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
 
 def stage(
@@ -86,12 +88,13 @@ def stage(
     derivatives: int = 0,
     memory: Memory | None = None,
     acting: bool = False,
+    moving: Collection[int] = (),
 ) -> Staged:
     """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced.
 
-    `derivatives` says how many will be taken of the Program, at most; `acting`, that
-    what the function does to arrays of the caller's is to be done; `memory`, how they
-    lie.
+    `derivatives` says how many will be taken of the Program, at most, and `moving`, by
+    which of its inputs; `acting`, that what the function does to arrays of the caller's
+    is to be done; `memory`, how they lie.
     """
     advice, memory = Advice(), memory or Memory()
     for _ in range(MAX_ATTEMPTS):
@@ -103,7 +106,8 @@ def stage(
                 call=call,
                 concretize=concretize,
             )
-            return _attempt(fn, args, kwargs or {}, static, name, trace, memory, acting)
+            how = static, moving, name, trace, memory, acting
+            return _attempt(fn, args, kwargs or {}, *how)
         except Restage:
             continue
         except Exception as error:
@@ -119,6 +123,7 @@ def _attempt(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     static: Sequence[int],
+    moving: Collection[int],
     name: str | None,
     trace: Session,
     memory: Memory,
@@ -133,6 +138,7 @@ def _attempt(
             trace.adopt = caller.box
             described, boxed = [], []
             params: list[Var] = []
+            pinned: dict[int, tuple[str, bytes]] = {}
             for k, (leaf, label) in enumerate(zip(leaves, names, strict=True)):
                 kind = None if k in static else leaf_kind(leaf)
                 described.append(Leaf(label, kind, leaf))
@@ -143,6 +149,11 @@ def _attempt(
                 box = box_of(var, kind, layout_of(leaf) if kind == "array" else C_ORDER)
                 if kind == "array":
                     box = caller.box(len(params), var, box)
+                elif len(params) not in moving:
+                    key = trace.arguments[var] = "argument", k
+                    if trace.is_pinned(key):
+                        box = as_box(leaf)
+                        pinned[len(params)] = label, np.asarray(leaf).tobytes()
                 boxed.append(box)
                 params.append(var)
             call_args, call_kwargs = unflatten(tree, boxed)
@@ -192,6 +203,7 @@ def _attempt(
     return Staged(
         *(program, out_tree, kinds, out_static, trace, described, tree),
         *(effects, stores and checked(stores), found.writes(caller, region, acting)),
+        pinned=pinned,
     )
 
 

@@ -308,7 +308,7 @@ def array_split(x: Any, sections: Any, axis: int = 0, exact: bool = False) -> li
     box = asarray(x)
     axis = normal_axis(axis, box.aval.ndim)
     extent = box.aval.shape[axis]
-    if isinstance(sections, int):
+    if isinstance(sections, int | np.integer):
         count, more = divmod(int(extent), int(sections))
         if exact and more:
             raise ShapeMismatchError(

@@ -143,12 +143,15 @@ class Entry:
         trace = self.staged.trace
         #: Whether it knows nothing but its arguments.
         self.closed = not (trace.guards or trace.captured or trace.draws)
-        self.closed &= not self.staged.effects
+        self.closed &= not (self.staged.effects or self.staged.pinned)
 
-    def stale(self) -> str | None:
-        """What has changed outside since staging, or None."""
+    def stale(self, traced: Sequence[Any]) -> str | None:
+        """What has changed since staging, outside or among the arguments, or None."""
         if self.closed:
             return None
+        for k, (label, pinned) in self.staged.pinned.items():
+            if np.asarray(traced[k]).tobytes() != pinned:
+                return label
         trace = self.staged.trace
         for guard in trace.guards.values():
             if not guard.holds():
@@ -256,7 +259,7 @@ class Dispatcher:
                 or not arg.flags.c_contiguous
             ):
                 return None
-        return entry if entry.stale() is None and entry.fits(args) else None
+        return entry if entry.stale(args) is None and entry.fits(args) else None
 
     def hasten(self, entry: Entry, arrange: Callable[..., Any]) -> None:
         """Let further calls like this one go by the entry in C, if it can serve them.
@@ -303,7 +306,7 @@ class Dispatcher:
             entries = self.entries.setdefault(key, [])
             cause = None
             for entry in entries:
-                cause = entry.stale()
+                cause = entry.stale(arguments.traced())
                 if cause is None and entry.fits(arguments.traced()):
                     self.causes.clear()
                     break
@@ -353,6 +356,7 @@ class Dispatcher:
     def stage(self, arguments: Arguments) -> tuple[Staged, Program]:
         """The function staged, and its Program cleaned."""
         self.check_inputs(arguments)
+        moving = self.wrt(arguments)
 
         def make(memory: Memory) -> Staged:
             return stage(
@@ -363,6 +367,7 @@ class Dispatcher:
                 derivatives=self.derivatives,
                 memory=memory,
                 acting=self.acting,
+                moving=moving,
             )
 
         staged = stage_in_memory(make, arguments.traced(), self.acting)
