@@ -28,7 +28,7 @@ from tracejit.frontend.box import (
 )
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Eqn, Literal
-from tracejit.ops.control import Failure, check
+from tracejit.ops.control import Failure, check, stop_gradient
 from tracejit.ops.numpy_names import FUNCTIONS, emit
 from tracejit.ops.promote import BOOL, broadcast_to, convert
 
@@ -135,7 +135,9 @@ class Masked:
             shape = list(self.values.aval.shape)
             for k in self.places:
                 shape[k] = 1
-            return self.chosen(self.values, as_box(one).reshape(tuple(shape)))
+            # Nothing is made of it: it has no part in a derivative.
+            atom = stop_gradient(as_box(one).reshape(tuple(shape)).read())
+            return self.chosen(self.values, box_of(atom))
 
         key = "everywhere", values, mask, self.lead
         return current_trace().memoized(key, emitted)

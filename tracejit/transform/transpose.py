@@ -14,6 +14,7 @@ primal's local variables: `residuals` supplies them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +22,14 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
-from tracejit.ops.elementwise import select
+from tracejit.ops.elementwise import logical_and, logical_not, logical_or, select
 from tracejit.transform.checkpoint import run_again
 from tracejit.transform.custom import pull, pulled
 from tracejit.transform.linearize import linear_checkpoint
 
 Cotangents = dict[Var, Atom]
+#: Predicates that hold, or do not, wherever a cotangent is not 0.
+Choices = tuple[tuple[Atom, bool], ...]
 
 
 class Transposer:
@@ -42,7 +45,7 @@ class Transposer:
         self.depth = 0
         self.pairs: dict[Eqn, Eqn] = {}
         #: Cotangents that are 0 where a choice fell otherwise, and what they come of.
-        self.chosen: dict[Atom, tuple[Atom, tuple[tuple[Atom, bool], ...]]] = {}
+        self.chosen: dict[Atom, tuple[Atom, Choices]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
         """Emit the transpose of `eqns`; `cts` goes from outputs to inputs."""
@@ -97,7 +100,7 @@ class Transposer:
                 acc = cts[var] if var in cts else zeros(var.aval)
                 cts[var] = accumulate[k](acc, ct, *eqn.inputs, **eqn.params)
             else:
-                add_ct(cts, var, self.transposed(eqn, k, ct))
+                self.add(cts, var, self.transposed(eqn, k, ct))
 
     def transposed(self, eqn: Eqn, k: int, ct: Any) -> Any:
         """The cotangent of operand k, a choice on the way being made last.
@@ -131,7 +134,16 @@ class Transposer:
         dots = eqn.inputs[len(eqn.inputs) - len(found) :]
         for dot, ct in zip(dots, found, strict=True):
             if self.is_linear(dot):
-                add_ct(cts, dot, ct)  # type: ignore[arg-type]
+                self.add(cts, dot, ct)  # type: ignore[arg-type]
+
+    def add(self, cts: Cotangents, var: Var, ct: Atom) -> None:
+        """Add `ct` to the cotangent of `var`."""
+        before = cts.get(var)
+        add_ct(cts, var, ct)
+        if before is not None and before in self.chosen and ct in self.chosen:
+            either = united(self.chosen[before][1], self.chosen[ct][1])
+            if either:
+                self.chosen[cts[var]] = cts[var], either
 
     def for_(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
         (body,) = eqn.regions
@@ -150,7 +162,7 @@ class Transposer:
             for k, ct in zip(slots, entering, strict=True):
                 result = body.results[k]
                 if self.is_linear(result):
-                    add_ct(inner, result, ct)  # type: ignore[arg-type]
+                    self.add(inner, result, ct)  # type: ignore[arg-type]
             self.eqns(body.eqns, inner)
             leaving = [
                 inner[v] if v in inner else zeros(v.aval)
@@ -166,7 +178,7 @@ class Transposer:
         for k, out in zip(slots, outs, strict=False):
             init = inits[k]
             if isinstance(init, Var) and self.is_linear(init):
-                add_ct(cts, init, out)
+                self.add(cts, init, out)
 
     def cond(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
         branches = []
@@ -177,7 +189,7 @@ class Transposer:
             with current().open() as emitted:
                 for result, ct in zip(branch.results, out_cts, strict=True):
                     if ct is not None and self.is_linear(result):
-                        add_ct(inner, result, ct)  # type: ignore[arg-type]
+                        self.add(inner, result, ct)  # type: ignore[arg-type]
                 self.eqns(branch.eqns, inner)
             branches.append((emitted, inner, captured))
         # Absent stays absent until both sides are seen.
@@ -246,6 +258,26 @@ class Transposer:
 def add_ct(cts: Cotangents, var: Var, ct: Atom) -> None:
     """Add `ct` to the cotangent of `var`."""
     cts[var] = cts[var] + ct if var in cts else ct
+
+
+def united(a: Choices, b: Choices) -> Choices:
+    """Choices that hold wherever all of `a` or all of `b` do."""
+    common = tuple([choice for choice in a if choice in b])
+    rests = [[c for c in choices if c not in common] for choices in (a, b)]
+    if not all(rests):
+        return common
+    (pred, where), *more = rests[0]
+    if not more and rests[1] == [(pred, not where)]:
+        return common  # one side of a choice, and the other one
+    if len({p.aval.shape for rest in rests for p, _ in rest}) > 1:
+        return common
+    first, second = map(_all_of, rests)
+    return (*common, (logical_or(first, second), True))
+
+
+def _all_of(choices: Sequence[tuple[Atom, bool]]) -> Atom:
+    preds = [pred if where else logical_not(pred) for pred, where in choices]
+    return functools.reduce(logical_and, preds)
 
 
 def _new_ct(var: Var) -> Var:

@@ -244,6 +244,38 @@ def get_acceleration(pos, mass):
     return np.hstack((ax, ay, az))
 
 
+def get_energy(pos, vel, mass):
+    KE = 0.5 * np.sum(np.sum(mass * vel**2))
+    x = pos[:, 0:1]
+    y = pos[:, 1:2]
+    z = pos[:, 2:3]
+    dx = x.T - x
+    dy = y.T - y
+    dz = z.T - z
+    inv_r = np.sqrt(dx**2 + dy**2 + dz**2)
+    inv_r[inv_r > 0] = 1.0 / inv_r[inv_r > 0]
+    PE = G_CONSTANT * np.sum(np.sum(np.triu(-(mass * mass.T) * inv_r, 1)))
+    return KE, PE
+
+
+@program(lambda rng: (1 + rng.random((4, 1)), *arrays((4, 3), (4, 3))(rng), 3, 0.01))
+def gravity_with_energies(mass, pos, vel, Nt, dt):
+    vel -= np.mean(mass * vel, axis=0) / np.mean(mass)
+    acc = get_acceleration(pos, mass)
+    KE = np.ndarray(Nt + 1, dtype=np.float64)
+    PE = np.ndarray(Nt + 1, dtype=np.float64)
+    KE[0], PE[0] = get_energy(pos, vel, mass)
+    t = 0.0
+    for i in range(Nt):
+        vel += acc * dt / 2.0
+        pos += vel * dt
+        acc[:] = get_acceleration(pos, mass)
+        vel += acc * dt / 2.0
+        t += dt
+        KE[i + 1], PE[i + 1] = get_energy(pos, vel, mass)
+    return KE, PE
+
+
 @program(lambda rng: (1.5 * rng.normal(size=(5, 3)), 2.0, 1.0))
 def lennard_jones_forces(x, cutoff, sigma):
     n = len(x)
