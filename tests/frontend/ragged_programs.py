@@ -283,3 +283,14 @@ def permuted_prefixes(v, x):
         A[order[:i], 0] = x[:i]
         A[:, order[:i]] *= A[0, order[:i]]
     return s, A
+
+
+def either(x, y):
+    x, y = x.copy(), y.copy()
+    for i in range(1, len(x)):
+        w = x if y[i] > 0 else y
+        w[:i] += x[:i] * y[i]
+        w[i:] = w[: len(w) - i] ** 2
+        if x[0] > y[0]:
+            x, y = y, x
+    return x, y

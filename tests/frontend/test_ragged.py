@@ -50,6 +50,7 @@ PROGRAMS = {
     "matrices": (normal(5, 6),),
     "mixed": (normal(6),),
     "pieces": (normal(6),),
+    "either": (normal(5) * 0.5, normal(5) * 0.5),
     "counted": (np.array([0.3, -0.2, 0.8, 1.4, 0.1]),),
     "sparse_product": (normal(12), normal(6)),
     "sparse_rows": (normal(12), normal(6, 2)),

@@ -19,7 +19,7 @@ import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError, ShapeMismatchError
 from tracejit.frontend import affine
-from tracejit.frontend.box import C_ORDER, Box, box_of, integer_form
+from tracejit.frontend.box import C_ORDER, Box, box_of, call, integer_form
 from tracejit.frontend.lens import Part, Reshaped, shifted
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.aval import Aval
@@ -162,6 +162,8 @@ class Ragged:
 
     def formula(self, stored: bool = False) -> Formula:
         """How its elements are found; `stored`: where they are, not how they came."""
+        if self.box.one_of:
+            return Ragged(box_of(self.box.read()), self.axes).formula()
         root = self.box.root
         atom = root.read()
         found = current_trace().formulas.get(atom)
@@ -341,6 +343,9 @@ def from_zero(axes: Sequence[Any]) -> list[Any]:
 
 def write(target: Ragged, formula: Formula) -> None:
     """Store a formula over the target's spans into the target."""
+    if target.box.one_of:
+        _write_to_one(target, formula)
+        return
     root = target.box.root
     before = root.read()
     hazards = [leaf for leaf in formula.leaves if leaf.atom is before]
@@ -358,6 +363,23 @@ def write(target: Ragged, formula: Formula) -> None:
 
     (after,) = nest(target.spans, [before], body)
     root.write(after)
+
+
+def _write_to_one(target: Ragged, formula: Formula) -> None:
+    """Store into the one of several arrays that the target is when it runs."""
+
+    def chosen(k: int, own: Formula) -> Formula:
+        def at(counters: Counters, env: Env) -> Box:
+            flag = box_of(target.box.value.flag(k), "scalar")
+            return call(
+                np.where, flag, formula.at(counters, env), own.at(counters, env)
+            )
+
+        return Formula(at, (*formula.leaves, *own.leaves))
+
+    for k, one in enumerate(target.box.one_of):
+        part = Ragged(one, target.axes)
+        write(part, chosen(k, part.formula(stored=True)))
 
 
 def read_from(view: Box, root: Atom) -> Atom:

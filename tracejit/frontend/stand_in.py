@@ -23,6 +23,10 @@ class StandIn:
         """What `box.write(atom)` does."""
         raise NotImplementedError
 
+    def flag(self, k: int) -> Atom:
+        """Whether it is the one of `boxes` with this number."""
+        raise NotImplementedError
+
     def each(self, fn: Callable[[Any], Any]) -> Any:
         """`fn` of the one of `boxes` that it is at run time."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ that are local to the primal loop's body. Each is supplied in the first way that
     recomputed   by cheap equations, from the index, captured or other residuals
     handed down  what an iteration carries out is what the next one carries in, so
                  if that is taped, going backwards it is the value read last
+    undone       an array that is overwritten piece by piece: see `undo`
     taped        saved in an array indexed by the enclosing loops' counters
 
 Which values are taped is a minimum vertex cut (`cut`) between what cannot be
@@ -23,33 +24,44 @@ what made it is run again, loops and all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
-
-import numpy as np
 
 from tracejit.base.errors import UnsupportedError
 from tracejit.ir.aval import GROW, Aval
-from tracejit.ir.builder import building, current
-from tracejit.ir.primitive import REGISTRY, zeros
+from tracejit.ir.builder import building
 from tracejit.ir.program import (
     Atom,
     Eqn,
-    Literal,
     Region,
     Var,
     clone_eqn,
     substitute,
     walk,
 )
-from tracejit.ops import elementwise as ew
-from tracejit.ops.control import cond, for_, while_
+from tracejit.ops.control import cond, for_
 from tracejit.ops.index import getitem, setitem
-from tracejit.ops.shape import empty
 from tracejit.transform.cut import min_vertex_cut
-
-INT = np.dtype(np.int64)
+from tracejit.transform.threads import (
+    INT,
+    Index,
+    Path,
+    Thread,
+    known_range,
+    loop_index,
+    tape_slice,
+)
+from tracejit.transform.undo import (
+    WRITES,
+    Chain,
+    bare,
+    chain_of,
+    in_order,
+    mirrored,
+    place_of,
+    read_before,
+    slot_of,
+)
 
 #: Recomputing costs at most this many flops per element and equation.
 CHEAP = 3
@@ -57,99 +69,8 @@ CHEAP = 3
 #: The weight of a growable array, of which there can be no tape.
 HUGE = 1 << 60
 
-#: A region of a primal loop or branch, from the outermost inwards.
-Path = tuple[tuple[Eqn, int], ...]
-
-
-@dataclass(eq=False)
-class Thread:
-    """A value carried from the top of the Program down `path`, updated at its end.
-
-    A tape saves `saved` there; a pointer (`saved` None) adds the trips of the loop
-    `counts` after it. `final` is its value when the primal has run.
-    """
-
-    path: Path
-    aval: Aval
-    saved: Var | None = None
-    counts: Eqn | None = None
-    index: Index | None = None
-    final: Var = field(init=False)
-    inner: Var = field(init=False)
-
-    def __post_init__(self) -> None:
-        hint = f"{self.saved.hint}_tape" if self.saved and self.saved.hint else "tape"
-        self.final = Var(self.aval, hint if self.saved else "rows")
-        #: Its parameter in the innermost loop on the path.
-        self.inner = Var(self.aval, self.final.hint)
-
-
-@dataclass
-class Index:
-    """Where a tape saves: a start per leading axis, and the axes' extents."""
-
-    dims: tuple[int, ...]
-    parts: list[tuple[str, Any]]
-
-    def starts(self) -> list[Atom]:
-        """Emit the counters; they read index variables shared with the primal."""
-        return [_PARTS[kind](data) for kind, data in self.parts]
-
-
-def _counter(eqn: Eqn) -> Atom:
-    """The trips completed by a `for` or a counted `while`, read inside its body."""
-    index = loop_index(eqn)
-    if eqn.prim is while_:
-        return index
-    lo, _, step = eqn.inputs[:3]
-    return _divided(ew.sub(index, lo), step)
-
-
-def _offset(data: tuple[Var, int, int]) -> Atom:
-    index, low, step = data
-    return _divided(index if low == 0 else ew.sub(index, Literal(low, INT)), step)
-
-
-def _divided(distance: Atom, step: Any) -> Atom:
-    if isinstance(step, Literal):
-        step = int(step.value)
-    if isinstance(step, int) and step in (1, -1):
-        return distance if step == 1 else ew.neg(distance)
-    return REGISTRY["floor_divide"](distance, step)
-
-
-def _row(data: tuple[Eqn, Thread | None]) -> Atom:
-    eqn, pointer = data
-    counter = _counter(eqn)
-    return counter if pointer is None else ew.add(pointer.inner, counter)
-
-
-_PARTS: dict[str, Any] = {"offset": _offset, "row": _row}
-
-
-def loop_index(eqn: Eqn) -> Var:
-    """The Var that a loop's body and its linear and transposed forms share."""
-    return eqn.regions[0].params[0] if eqn.prim is for_ else eqn.regions[1].params[-1]
-
-
-def known_range(eqn: Eqn) -> tuple[int, int, int] | None:
-    """Least index, greatest index + 1 and step of a `for`, where staging knew them."""
-    if eqn.prim is not for_:
-        return None
-    lo, hi, step = eqn.inputs[:3]
-    if not isinstance(step, Literal):
-        return None
-    if isinstance(lo, Literal) and isinstance(hi, Literal):
-        if step.value == 1:
-            # Extents keep their expression through this subtraction.
-            return lo.value, max(hi.value, lo.value), 1
-        trips = range(int(lo.value), int(hi.value), int(step.value))
-        ends = (trips[0], trips[-1]) if trips else (0, -1)
-        return min(ends), max(ends) + 1, abs(int(step.value))
-    interval = loop_index(eqn).interval
-    if interval is None:
-        return None
-    return interval[0], interval[1] + 1, abs(int(step.value))
+#: The transposed loops and branches from the outermost inwards, each with its region.
+Way = tuple[tuple[Eqn, Region], ...]
 
 
 class Supplier:
@@ -162,20 +83,33 @@ class Supplier:
         self.pointers: dict[Eqn, Thread] = {}
         #: Pointers' parameters, by the body of the loop that carries them.
         self.extra: dict[Region, list[Var]] = {}
+        #: What transposed loops and branches put back: by slot, as it was before them.
+        self.undone: dict[tuple[Eqn, int], Var] = {}
+        #: Versions of arrays that are undone in a transposed region.
+        self.fading: dict[Region, set[Var]] = {}
+        #: What the primal reads before a write replaces it.
+        self.replaced: dict[Eqn, Var] = {}
 
-    def supply(self, eqns: Iterable[Eqn], path: Path = ()) -> None:
+    def supply(self, eqns: Iterable[Eqn], path: Path = (), way: Way = ()) -> None:
         """Rewrite the transposed regions among `eqns` so that they read tapes."""
         for eqn in eqns:
             if eqn not in self.pairs:
                 continue
-            primal = self.pairs[eqn]
-            for k, region in enumerate(eqn.regions):
-                which = k if primal.prim is cond else len(primal.regions) - 1
-                self.region(eqn, region, (*path, (primal, which)))
+            levels = [
+                (region, (*path, (self.pairs[eqn], which)), (*way, (eqn, region)))
+                for region, which in mirrored(eqn, self.pairs[eqn])
+            ]
+            # Innermost first: what an inner region recomputes from is needed here.
+            for region, inner, inner_way in levels:
+                self.supply(region.eqns, inner, inner_way)
+            for region, inner, inner_way in levels:
+                for k in self.undoable(region, inner, inner_way):
+                    if (eqn, k) not in self.undone:
+                        self.undo(eqn, k, path, way)
+            self.provide(eqn, path, way)
 
-    def region(self, eqn: Eqn, region: Region, path: Path) -> None:
-        # Innermost first: what an inner region recomputes from is needed here.
-        self.supply(region.eqns, path)
+    def needed(self, region: Region, path: Path) -> tuple[list[Var], set[Var]]:
+        """What a region reads of those local to the end of a path, and all of them."""
         primal, which = path[-1]
         body = primal.regions[which]
         bound = {v for eqn in body.eqns for v in eqn.outputs}
@@ -183,10 +117,24 @@ class Supplier:
         bound.update(self.extra.get(body, ()))
         if primal.prim is not cond:
             bound.discard(loop_index(primal))
-        needed = [v for v in region.free_vars() if v in bound]
+        return [v for v in region.free_vars() if v in bound], bound
+
+    def provide(self, eqn: Eqn, path: Path, way: Way) -> None:
+        """Tape or recompute what the regions of a transposed equation still lack."""
+        for region, which in mirrored(eqn, self.pairs[eqn]):
+            inner = *path, (self.pairs[eqn], which)
+            self.provide_region(inner, (*way, (eqn, region)))
+
+    def provide_region(self, path: Path, way: Way) -> None:
+        eqn, region = way[-1]
+        primal, which = path[-1]
+        needed, bound = self.needed(region, path)
         if not needed:
             return
-        taped, recomputed = plan(body, bound, needed, _around(path))
+        fading = self.fading.get(region, set())
+        body = primal.regions[which]
+        rather = self.rather_saved(path, way)
+        taped, recomputed = plan(body, bound - fading, needed, rather, fading)
         env: dict[Var, Atom] = {}
         handed = handed_down(primal, taped) if _runs_backwards(eqn, primal) else {}
         with building() as builder, builder.open() as reads:
@@ -198,6 +146,117 @@ class Supplier:
             reads += _run_again(recomputed, env, exactly=_decides(region))
         substitute_in(region, env)
         region.eqns[:0] = reads
+
+    def rather_saved(self, path: Path, way: Way) -> Callable[[Var, Var], bool]:
+        """Whether a part of what is bound around is better saved than read again.
+
+        It is where that has the whole array saved. Indices are not counted:
+        derivatives have them, too.
+        """
+        depths: dict[Var, int] = {}
+        for depth, (eqn, which) in enumerate(path[:-1], 1):
+            body = eqn.regions[which]
+            found = [*body.params, *(v for e in body.eqns for v in e.outputs)]
+            depths |= dict.fromkeys(found, depth)
+            if eqn.prim is not cond:
+                del depths[loop_index(eqn)]
+
+        def rather(part: Var, whole: Var) -> bool:
+            depth = depths.get(whole)
+            if depth is None or not _is_part(part, whole):
+                return False
+            return self.slot(whole, path[:depth], way[:depth]) is None
+
+        return rather
+
+    # Undoing writes (see `undo`) ------------------------------------------------------
+
+    def undoable(self, region: Region, path: Path, way: Way) -> list[int]:
+        """The slots whose arrays are better put back than saved."""
+        primal, which = path[-1]
+        needed, bound = self.needed(region, path)
+        if not any(v.aval.shape for v in needed):
+            return []
+        rather = self.rather_saved(path, way)
+        taped, _ = plan(primal.regions[which], bound, needed, rather)
+        slots = [self.slot(v, path, way) for v in taped if v.aval.shape]
+        return list(dict.fromkeys([k for k in slots if k is not None]))
+
+    def slot(self, var: Var, path: Path, way: Way) -> int | None:
+        """The slot that an array is in, if it has one of every loop all the way out."""
+        (primal, which), (eqn, region) = path[-1], way[-1]
+        found = slot_of(primal, which, var)
+        if found is None:
+            return None
+        k, chain = found
+        if primal.prim is not cond and not _runs_backwards(eqn, primal):
+            return None
+        if not in_order(region.eqns, chain, self.pairs):
+            return None
+        if len(path) > 1 and self.slot(primal.outputs[k], path[:-1], way[:-1]) is None:
+            return None
+        return k
+
+    def undo(self, eqn: Eqn, k: int, path: Path, way: Way) -> Var:
+        """Have a transposed loop or branch carry slot `k` of its primal back.
+
+        Returns the array that the primal began with. Its regions read primal variables
+        for this that are yet to be provided.
+        """
+        primal = self.pairs[eqn]
+        last = primal.outputs[k]
+        out = self.undone[eqn, k] = Var(last.aval, last.hint)
+        for region, which in mirrored(eqn, self.pairs[eqn]):
+            body = primal.regions[which]
+            chain = chain_of(body, body.results[k])
+            assert chain is not None
+            start = last if primal.prim is cond else Var(last.aval, last.hint)
+            inner = *path, (primal, which)
+            first = self.put_back(chain, start, inner, (*way, (eqn, region)))
+            if primal.prim is not cond:
+                eqn.inputs.append(last)
+                region.params.append(start)
+            region.results.append(first)
+        eqn.outputs.append(out)
+        return out
+
+    def put_back(self, chain: Chain, start: Var, path: Path, way: Way) -> Atom:
+        """Undo the steps of a chain in a transposed region; its first version."""
+        (primal, which), (_, region) = path[-1], way[-1]
+        versions: dict[Var, Atom] = {chain.versions[0]: start}
+        self.fading.setdefault(region, set()).update(chain.versions)
+        current = start
+        for k, step in enumerate(chain.steps):
+            at = place_of(region.eqns, chain, k, self.pairs)
+            if step.prim in WRITES:
+                if step not in self.replaced:
+                    self.replaced[step] = read_before(step, primal.regions[which])
+                with building() as builder, builder.open() as eqns:
+                    old = self.tape(self.replaced[step], path)
+                    current = setitem(current, old, *step.inputs[2:], **step.params)
+                region.eqns[at:at] = eqns
+            else:
+                current = self.put_back_through(at, step, chain.versions[k], path, way)
+            versions[chain.versions[k + 1]] = current
+        substitute_in(region, versions)
+        return versions[chain.first]
+
+    def put_back_through(
+        self, at: int, step: Eqn, version: Var, path: Path, way: Way
+    ) -> Var:
+        """Undo what a loop or branch wrote, by its transpose, or by one made for it."""
+        _, region = way[-1]
+        mirrors = (e for e in region.eqns if self.pairs.get(e) is step)
+        turned = next(mirrors, None)
+        if turned is None:
+            turned = bare(step)
+            self.pairs[turned] = step
+            region.eqns.insert(at, turned)
+        slot = step.outputs.index(version)
+        if (turned, slot) not in self.undone:
+            self.undo(turned, slot, path, way)
+            self.provide(turned, path, way)
+        return self.undone[turned, slot]
 
     def tape(self, var: Var, path: Path) -> Atom:
         """Have `var` saved at the end of `path`; emit its reading."""
@@ -217,7 +276,7 @@ class Supplier:
         index = thread.index  # type: ignore[assignment]
         if not index.dims:
             return thread.final
-        starts, sizes = _tape_slice(index, var)
+        starts, sizes = tape_slice(index, var)
         steps = (1,) * len(sizes)
         return getitem(thread.final, *starts, sizes=sizes, steps=steps)
 
@@ -315,36 +374,17 @@ def _chooses(eqn: Eqn) -> bool:
     )
 
 
-def _tape_slice(index: Index, var: Var) -> tuple[list[Any], tuple[Any, ...]]:
-    starts = [*index.starts(), *([0] * var.aval.ndim)]
-    sizes = (*([None] * len(index.dims)), *var.aval.shape)
-    return starts, sizes
-
-
-def _around(path: Path) -> set[Var]:
-    """What the loops and branches around the innermost region of a path bind.
-
-    Indices are not counted: derivatives have them, too.
-    """
-    around: set[Var] = set()
-    for eqn, which in path[:-1]:
-        body = eqn.regions[which]
-        around.update(body.params, *(e.outputs for e in body.eqns))
-        if eqn.prim is not cond:
-            around.discard(loop_index(eqn))
-    return around
-
-
 def plan(
     body: Region,
     bound: set[Var],
     needed: Sequence[Var],
-    around: set[Var] = frozenset(),  # type: ignore[assignment]
+    rather_saved: Callable[[Var, Var], bool] = lambda part, whole: False,
+    fading: Set[Var] = frozenset(),
 ) -> tuple[list[Var], list[Eqn]]:
     """What to tape, and the equations that recompute the rest of `needed`.
 
-    What is bound outside can be read; but a part of an array bound `around`, in loops
-    outside, is not to be read again where that has the whole array saved.
+    What is bound outside can be read, unless its part is `rather_saved`. Nothing is
+    recomputed from arrays that are `fading`: undone on the way back.
     """
     defs = {v: eqn for eqn in body.eqns for v in eqn.outputs}
     sources, edges = [], []
@@ -356,11 +396,12 @@ def plan(
             continue
         seen.add(var)
         eqn = defs.get(var)
-        if eqn is None or not (is_cheap(eqn) or var.aval.grows):
+        runs = eqn is not None and (is_cheap(eqn) or var.aval.grows)
+        if eqn is None or not runs or not fading.isdisjoint(eqn.uses()):
             sources.append(var)
             continue
         for source in eqn.uses():
-            if source in bound or (source in around and _is_part(var, source)):
+            if source in bound or rather_saved(var, source):
                 edges.append((source, var))
                 stack.append(source)
     weights = {v: HUGE if v.aval.grows else max(v.aval.nbytes, 1) for v in seen}
@@ -396,116 +437,3 @@ def substitute_in(region: Region, env: dict[Var, Atom]) -> None:
         for inner in eqn.regions:
             substitute_in(inner, env)
     region.results = substitute(region.results, env)
-
-
-def thread_through(eqns: Sequence[Eqn], threads: Sequence[Thread]) -> list[Eqn]:
-    """The primal with every thread carried to its end; `final`s are bound here."""
-    with building() as builder, builder.open() as out:
-        values: dict[Thread, Atom] = {
-            t: _room(t.aval) if t.saved is not None else Literal(0, INT)
-            for t in threads
-        }
-        _thread_eqns(eqns, values, 0)
-    return out
-
-
-def _room(aval: Aval) -> Atom:
-    """A tape to be written before it is read."""
-    return empty(shape=aval.shape, dtype=aval.dtype) if aval.shape else zeros(aval)
-
-
-def _thread_eqns(eqns: Sequence[Eqn], values: dict[Thread, Atom], depth: int) -> None:
-    """Emit `eqns` with the threads of `values`, which pass through them."""
-    ends = {t.saved: t for t in values if t.saved and len(t.path) == depth}
-    for eqn in eqns:
-        here = [t for t in values if len(t.path) > depth and t.path[depth][0] is eqn]
-        if here:
-            _thread_eqn(eqn, here, values, depth)
-        else:
-            current().append(eqn)
-        for t in values:
-            if t.counts is eqn and len(t.path) == depth:
-                values[t] = ew.add(values[t], _trips(eqn))
-        for var in eqn.outputs:
-            if var in ends:
-                _save(ends[var], values)
-
-
-def _save(thread: Thread, values: dict[Thread, Atom]) -> None:
-    assert thread.index is not None and thread.saved is not None
-    if not thread.index.dims:
-        values[thread] = thread.saved
-        return
-    starts, sizes = _tape_slice(thread.index, thread.saved)
-    steps = (1,) * len(sizes)
-    values[thread] = setitem(
-        values[thread], thread.saved, *starts, sizes=sizes, steps=steps
-    )
-
-
-def _thread_eqn(
-    eqn: Eqn, here: list[Thread], values: dict[Thread, Atom], depth: int
-) -> None:
-    """Emit a loop or branch with the threads `here` as further slots."""
-    # The counter of a `while` stays its last slot.
-    counted = eqn.prim is while_ and eqn.params.get("counted", False)
-    entering = [values[t] for t in here]
-    outputs = [t.final if depth == 0 else Var(t.aval, t.final.hint) for t in here]
-    inputs = list(eqn.inputs)
-    if eqn.prim is not cond:
-        inputs = _insert(inputs, entering, counted)
-    regions = [
-        _thread_region(eqn, k, here, values, depth, counted)
-        for k in range(len(eqn.regions))
-    ]
-    values.update(zip(here, outputs, strict=True))
-    all_outputs = _insert(eqn.outputs, outputs, counted)
-    current().append(replace(eqn, inputs=inputs, outputs=all_outputs, regions=regions))
-
-
-def _thread_region(
-    eqn: Eqn,
-    k: int,
-    here: list[Thread],
-    values: dict[Thread, Atom],
-    depth: int,
-    counted: bool,
-) -> Region:
-    region = eqn.regions[k]
-    is_test = eqn.prim is while_ and k == 0
-    inner = {t: values[t] for t in here}
-    params: list[Var] = []
-    if eqn.prim is not cond:
-        for t in here:
-            innermost = all(e.prim is cond for e, _ in t.path[depth + 1 :])
-            own = innermost and not is_test
-            params.append(t.inner if own else Var(t.aval, t.final.hint))
-        inner = dict(zip(here, params, strict=True))
-    all_params = _insert(region.params, params, counted)
-    if is_test:
-        return Region(all_params, region.eqns, region.results)
-    active = {t: inner[t] for t in here if t.path[depth][1] == k}
-    with current().open() as eqns:
-        for t in active:
-            if len(t.path) == depth + 1 and t.saved in all_params:
-                _save(t, active)
-        _thread_eqns(region.eqns, active, depth + 1)
-    inner |= active
-    results = _insert(region.results, [inner[t] for t in here], counted)
-    return Region(all_params, eqns, results)
-
-
-def _insert(items: Sequence[Any], more: Sequence[Any], before_last: bool) -> list[Any]:
-    at = len(items) - before_last
-    return [*items[:at], *more, *items[at:]]
-
-
-def _trips(eqn: Eqn) -> Atom:
-    """How often a loop ran, read after it."""
-    if eqn.prim is while_:
-        return eqn.outputs[-1]
-    lo, hi, step = eqn.inputs[:3]
-    sign = ew.select(ew.gt(step, Literal(0, INT)), Literal(1, INT), Literal(-1, INT))
-    distance = ew.sub(ew.add(ew.sub(hi, lo), step), sign)
-    trips = REGISTRY["floor_divide"](distance, step)
-    return REGISTRY["maximum"](trips, Literal(0, INT))

@@ -34,11 +34,8 @@ from tracejit.transform.linearize import (
     linearize,
     tangent_of,
 )
-from tracejit.transform.residuals import (
-    Supplier,
-    substitute_in,
-    thread_through,
-)
+from tracejit.transform.residuals import Supplier, substitute_in
+from tracejit.transform.threads import thread_through
 from tracejit.transform.transpose import Cotangents, Transposer, add_ct
 
 #: Linear equations that have a form of their own where they are not transposed.
