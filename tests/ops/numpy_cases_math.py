@@ -309,13 +309,6 @@ SERIES = {
         "np.polynomial.polynomial.polyder(x)",
         refused={"np.polynomial.polynomial.polymul(x, y)": _DATA},
     ),
-    "np.fft.fft": smooth(
-        "np.abs(np.fft.fft(x)) ** 2", "np.fft.ifft(np.fft.fft(x) * y).real"
-    ),
-    "np.fft.rfft": smooth("np.fft.irfft(np.fft.rfft(x) * y[:3], 5)"),
-    "np.fft.fft2": smooth("np.abs(np.fft.fft2(A)) ** 2"),
-    "np.fft.fftfreq": smooth("np.fft.fftfreq(5, 0.1) * x", "np.fft.rfftfreq(9) * x"),
-    "np.fft.fftshift": smooth("np.fft.fftshift(x)", "np.fft.ifftshift(A, axes=0)"),
     "np.hamming": smooth(
         "np.hamming(5) * x",
         "np.hanning(5) * x",

@@ -13,6 +13,7 @@ import numpy as np
 
 from tests.ops import (
     numpy_cases,
+    numpy_cases_linalg,
     numpy_cases_masks,
     numpy_cases_math,
     scipy_cases,
@@ -53,11 +54,14 @@ SECTIONS = {
     "Options of ufuncs": numpy_cases_math.OPTIONS,
     "Reductions, and methods of ufuncs": numpy_cases_math.REDUCTIONS,
     "Products": numpy_cases_math.PRODUCTS,
+    "Linear algebra": numpy_cases_linalg.LINALG,
+    "Fourier transforms": numpy_cases_linalg.FOURIER,
     "Series and polynomials": numpy_cases_math.SERIES,
     "Methods and indexing of arrays": numpy_cases_math.METHODS,
     "Elements picked by a mask": numpy_cases_masks.MASKS,
     "Settings, types, and the rest": numpy_cases_math.STATE,
     "scipy.special": scipy_cases.SPECIAL,
+    "scipy.linalg": numpy_cases_linalg.SCIPY,
 }
 ROUTINES = {name: r for section in SECTIONS.values() for name, r in section.items()}
 

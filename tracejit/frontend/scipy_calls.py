@@ -19,7 +19,8 @@ _MANNER = {
     *("overwrite_a", "overwrite_b", "overwrite_c", "check_finite"),
     *("lwork", "lapack_driver", "driver"),
 }
-
+#: Options that are lists of numbers.
+_PLACES = {"subset_by_index"}
 
 #: By the full name of a function or method, what makes of it the function on boxes.
 STAGED: dict[str, Callable[[Any], Callable[..., Any]]] = {}
@@ -50,7 +51,8 @@ def scipy_handler(fn: Any) -> Callable[..., Any] | None:
         if not has_box(*args, *kwargs.values()):
             return fn(*args, **kwargs)
         args = tuple(map(_listed, args))
-        named = {k: _listed(v) for k, v in kwargs.items() if k not in _MANNER}
+        named = {k: v for k, v in kwargs.items() if k not in _MANNER}
+        named = {k: v if k in _PLACES else _listed(v) for k, v in named.items()}
         return inner(*args, **named)
 
     HANDLERS[fn] = handler

@@ -232,7 +232,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Atom, ...]:
     if m > n:
         residuals = reshape(sum_(square_of(gap), 0), shape)
     s = svdvals(a)
-    return x, residuals, rank_of(s, float(cut)), s
+    return x, residuals, convert(rank_of(s, float(cut)), np.int32), s
 
 
 # Determinants -------------------------------------------------------------------------

@@ -229,12 +229,18 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Atom:
     return contract(a, b, axes_a, axes_b)
 
 
-@implements(np.trace, np.linalg.trace)
+@implements(np.trace)
 def trace(
     x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
 ) -> Atom:
     """`np.trace`."""
     return sum_(diagonal(x, offset, axis1, axis2), -1, dtype)
+
+
+@implements(np.linalg.trace)
+def matrix_trace(x: Any, *, offset: int = 0, dtype: Any = None) -> Atom:
+    """`np.linalg.trace`: of the matrices in the last two axes."""
+    return trace(x, offset, -2, -1, dtype)
 
 
 # einsum -------------------------------------------------------------------------------

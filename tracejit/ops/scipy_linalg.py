@@ -30,6 +30,7 @@ from tracejit.ops.numpy_linalg import (
     number,
     require,
     square,
+    together,
     with_columns,
 )
 from tracejit.ops.numpy_names import apply, emit, unsupported
@@ -48,6 +49,11 @@ def scipy(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return program
 
     return enter
+
+
+def doubled(x: Atom) -> Atom:
+    """In double precision."""
+    return convert(x, result_type(x, np.float64(0)))
 
 
 # Systems of equations -----------------------------------------------------------------
@@ -129,7 +135,7 @@ def lstsq(a: Any, b: Any, cond: Any = None) -> tuple[Atom, ...]:
     x, residuals, rank, s = numpy_linalg.lstsq(a, b, -1 if cond is None else cond)
     if _is_vector(b) and residuals.aval.size:
         residuals = reshape(residuals, ())
-    return x, residuals, rank, s
+    return x, residuals, convert(rank, INT), s
 
 
 @scipy("scipy.linalg.pinv")
@@ -218,8 +224,8 @@ def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Atom, 
 
 @scipy("scipy.linalg.det")
 def det(a: Any) -> Atom:
-    """`scipy.linalg.det`."""
-    return numpy_linalg.det(a)
+    """`scipy.linalg.det`: in double precision."""
+    return numpy_linalg.det(doubled(square(a)))
 
 
 # Other factorisations -----------------------------------------------------------------
@@ -261,7 +267,7 @@ def eigh(
     if b is None:
         w, v = spectral.eigh(a)
     else:
-        b = square(b)
+        a, b = together(a, square(b))
         low = numpy_linalg.cholesky_factor(b if lower else adjoint(b))
         half = _triangular(low, adjoint(_triangular(low, mirrored(a), True)), True)
         w, v = spectral.eigh(half)
@@ -303,7 +309,10 @@ def eigvals(a: Any, b: Any = None) -> Atom:
 @scipy("scipy.linalg.norm")
 def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Atom:
     """`scipy.linalg.norm`."""
-    return numpy_norms.norm(a, ord, axis, keepdims)
+    out = numpy_norms.norm(a, ord, axis, keepdims)
+    # LAPACK's function for these returns double precision.
+    plainly = axis is None and not keepdims and strong(a).aval.ndim == 2
+    return doubled(out) if plainly and number(ord, "ord") in (1, np.inf) else out
 
 
 # Blocks -------------------------------------------------------------------------------

@@ -107,7 +107,9 @@ def dft(n: int, scale: Any = None) -> Any:
 
 
 def _of_pair(c_or_cr: Any) -> Any:
-    return toeplitz(*c_or_cr) if isinstance(c_or_cr, tuple) else toeplitz(c_or_cr)
+    """In double precision, as SciPy computes."""
+    pair = c_or_cr if isinstance(c_or_cr, tuple) else (c_or_cr,)
+    return toeplitz(*pair) * np.float64(1)
 
 
 def solve_toeplitz(c_or_cr: Any, b: Any) -> Any:

@@ -18,7 +18,7 @@ from tracejit.ops.numpy_products import kron, matmul
 from tracejit.ops.numpy_reduce import max_, sum_
 from tracejit.ops.numpy_shape import concatenate, part, reshape
 from tracejit.ops.promote import INT, convert, full, result_type
-from tracejit.ops.scipy_linalg import scipy
+from tracejit.ops.scipy_linalg import doubled, scipy
 
 # Functions of matrices ----------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def tanhm(A: Any) -> Atom:
 @scipy("scipy.linalg.expm_frechet")
 def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: bool = True) -> Any:
     """`scipy.linalg.expm_frechet`: a block of the exponential of [[A, E], [0, A]]."""
-    a, e = together(square(A), square(E))
+    a, e = together(doubled(square(A)), doubled(square(E)))
     n = a.aval.shape[-1]
     below = concatenate([full(0, a.aval.shape, a.aval.dtype), a], 1)
     whole = expm(concatenate([concatenate([a, e], 1), below], 0))
@@ -255,7 +255,7 @@ _DIRECT = 10
 @scipy("scipy.linalg.solve_discrete_lyapunov")
 def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Atom:
     """`scipy.linalg.solve_discrete_lyapunov`: A X Aᴴ - X + Q = 0."""
-    a, q = together(square(a), square(q))
+    a, q = together(doubled(square(a)), doubled(square(q)))
     n = a.aval.shape[-1]
     unit = identity(a.aval.shape, a.aval.dtype)
     if method == "direct" or (method is None and n < _DIRECT):
