@@ -101,7 +101,7 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     if buffer is None or itself or not low.buffers.free_for(buffer, scope):
         buffer = low.buffers.new(x.aval, out.hint)
         (low.fill if old is None else low.copy)(buffer, x, scope)
-    low.overwrite(buffer, scope, eqn)
+    low.overwrite(buffer, scope)
     home = low.buffers.hand_over(buffer, out)
     if buffer.aval.grows:
         scope.items.append(Grow(buffer, resolved(eqn.inputs[2], low.integers)))

@@ -94,7 +94,7 @@ def _enter(
         slots.append(slot)
     for slot, param in zip(slots, params, strict=True):
         if slot is not None:
-            low.overwrite(slot, scope, eqn)
+            low.overwrite(slot, scope, inside)
             low.buffers.hand_over(slot, param)
     # A costly lazy value is not computed anew in every trip.
     low.wanted.update(v for v in inside if low.cost(v) > REPEATED and v.aval.shape)
@@ -295,9 +295,10 @@ def _joined(low: Lowering, eqn: Eqn, scope: Scope) -> Slots:
             and low.buffers.free_for(b, scope)
         ]
         slots.append(free[0] if free else low.buffers.new(out.aval, out.hint))
+    inside = captured(eqn)
     for slot in slots:
         if slot is not None:
-            low.overwrite(slot, scope, eqn)
+            low.overwrite(slot, scope, inside)
     return slots
 
 

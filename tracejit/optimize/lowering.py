@@ -6,12 +6,12 @@ is what they have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from tracejit.base.source import SrcLoc
 from tracejit.ir.program import Atom, Eqn, Program, Var
-from tracejit.optimize.buffers import Buffers, Scope, captured
+from tracejit.optimize.buffers import Buffers, Scope
 from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Affine, Buffer, Kernel, Node, Reset, Rotate, Store
 from tracejit.optimize.pull import Home, linear
@@ -238,9 +238,13 @@ class Lowering:
         """A new buffer as the home of `var`."""
         return self.buffers.settle(var, self.buffers.new(var.aval, var.hint))
 
-    def overwrite(self, buffer: Buffer, scope: Scope, eqn: Eqn | None = None) -> None:
-        """Want a buffer for the lazy values that read `buffer` and live on."""
-        inside = captured(eqn) if eqn else set()
+    def overwrite(
+        self, buffer: Buffer, scope: Scope, inside: Set[Var] = frozenset()
+    ) -> None:
+        """Want a buffer for the lazy values that read `buffer` and live on.
+
+        `inside` are those that the regions of the equation being lowered read.
+        """
         for outer in scope.chain():
             found = outer.lazy.get(buffer, [])
             self.wanted.update(v for v in found if scope.alive(v) or v in inside)
