@@ -15,6 +15,7 @@ from tracejit.api.shared import (
     require_pair,
 )
 from tracejit.api.sweeps import begin, tangent_of
+from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
@@ -51,6 +52,7 @@ class Jvp(Dispatcher):
             require_pair(staged, self.py_func)
 
 
+@outermost
 def jvp(
     fn: Function,
     primals: Sequence[Any],
@@ -86,6 +88,7 @@ def jvp(
     return (value[0], slope, value[1]) if has_aux else (value, slope)
 
 
+@outermost
 def linearize(
     fn: Function, *primals: Any, has_aux: bool = False, backend: str | None = None
 ) -> Any:

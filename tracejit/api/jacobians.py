@@ -21,6 +21,7 @@ from tracejit.api.shared import (
 )
 from tracejit.base.errors import NonDifferentiableError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.ir.cost import flops
@@ -308,6 +309,7 @@ def hessian(
     return decorator(fn, make)
 
 
+@outermost
 def hvp(
     fn: Function,
     primals: Sequence[Any],

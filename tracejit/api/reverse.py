@@ -17,6 +17,7 @@ from tracejit.api.shared import (
 from tracejit.api.sweeps import begin
 from tracejit.base.errors import NonScalarOutputError
 from tracejit.base.pytree import unflatten
+from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program
@@ -176,6 +177,7 @@ def value_and_grad(
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 
 
+@outermost
 def vjp(
     fn: Function, *primals: Any, has_aux: bool = False, backend: str | None = None
 ) -> Any:

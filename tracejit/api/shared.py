@@ -16,6 +16,7 @@ from tracejit.base.errors import (
     TreeMismatchError,
 )
 from tracejit.base.pytree import TreeDef, flatten
+from tracejit.base.tracebacks import for_users
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
@@ -47,10 +48,18 @@ class Transformed(Dispatcher):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.fast is not None and not kwargs:
-            result = self.fast(*args)
-            if result is not NotImplemented:
-                return result
+        try:
+            if self.fast is not None and not kwargs:
+                result = self.fast(*args)
+                if result is not NotImplemented:
+                    return result
+            return self.served(args, kwargs)
+        except Exception as error:
+            for_users(error)
+            raise
+
+    def served(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a call returns that the entry in C does not serve."""
         entry = self.recent(args, kwargs)
         if entry is not None:
             self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))

@@ -18,6 +18,7 @@ from tracejit.api.shared import (
     require_pair,
 )
 from tracejit.base.pytree import flatten, unflatten
+from tracejit.base.tracebacks import outermost
 from tracejit.frontend import box
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
@@ -71,12 +72,14 @@ class Begun:
     sweep: Sweep
     wrap: Wrap
 
+    @outermost
     def push(self, *tangents: Any) -> Any:
         """The tangent of the value, given one for every primal."""
         seeds = leaves_like(tangents, self.primals, "tangents")
         dots = self.sweep(_atoms(seeds))
         return tangent_of(self.staged, dots, self.has_aux, self.wrap)
 
+    @outermost
     def pull(self, cotangent: Any) -> tuple[Any, ...]:
         """The cotangents of the primals, given that of the value."""
         leaves = leaves_like(cotangent, self.value, "cotangent")

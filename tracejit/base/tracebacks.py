@@ -1,22 +1,50 @@
 """Tracebacks that show the user's frames and none of ours.
 
-`TRACEJIT_FULL_TRACEBACK=1` in the environment keeps all of them.
+`TRACEJIT_FULL_TRACEBACK=1` in the environment keeps all of them. Wherever the user's
+code calls ours, `outermost` takes ours out; a bare `raise` then adds none anew.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from tracejit.base.errors import InternalError
 
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 Error = TypeVar("Error", bound=BaseException)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def outermost(fn: Function) -> Function:
+    """`fn`, whose errors show no frame of ours; for what users call.
+
+    >>> outermost(abs)(-1)
+    1
+    """
+
+    @wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except Exception as error:
+            for_users(error)
+            raise
+
+    return call  # type: ignore[return-value]
 
 
 def for_users(error: Error) -> Error:
-    """The error, and those that led to it, without frames of tracejit's files."""
-    if os.environ.get("TRACEJIT_FULL_TRACEBACK", "") not in ("", "0"):
+    """The error, and those that led to it, without frames of tracejit's files.
+
+    Those of an InternalError, a bug of ours, stay.
+    """
+    asked = os.environ.get("TRACEJIT_FULL_TRACEBACK", "") not in ("", "0")
+    if asked or isinstance(error, InternalError):
         return error
     seen: set[int] = set()
     part: BaseException | None = error

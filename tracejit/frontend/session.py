@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from tracejit.base.errors import UnknownAliasError
-from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.base.source import UNKNOWN, SrcLoc, is_installed
 from tracejit.frontend.trace import Trace, Write, current_trace
 from tracejit.ir.builder import Builder
 from tracejit.ir.program import Eqn, Literal, Var
@@ -89,19 +89,32 @@ class SourceBuilder(Builder):
     def loc(self) -> SrcLoc:
         if self._fixed is not None:
             return self._fixed
-        frame: FrameType | None = sys._getframe(1)
+        found = self._location(sys._getframe(1))
+        if found is None:
+            return UNKNOWN
+        loc, frame = found
+        if not is_installed(loc.file):
+            return loc
+        # A library was lifted: it is the line that called it which the user knows.
+        inside, caller = loc, self._location(frame.f_back)
+        while caller is not None and is_installed(caller[0].file):
+            caller = self._location(caller[1].f_back)
+        return inside if caller is None else replace(caller[0], inside=inside)
+
+    @loc.setter
+    def loc(self, loc: SrcLoc) -> None:
+        self._fixed = None if loc is UNKNOWN else loc
+
+    def _location(self, frame: FrameType | None) -> tuple[SrcLoc, FrameType] | None:
+        """Of the innermost lifted code from a frame on, and its frame."""
         while frame is not None:
             if LIFTED in frame.f_globals:
                 key = frame.f_code, frame.f_lasti
                 if key not in self._locations:
                     self._locations[key] = location(*key)
-                return self._locations[key]
+                return self._locations[key], frame
             frame = frame.f_back
-        return UNKNOWN
-
-    @loc.setter
-    def loc(self, loc: SrcLoc) -> None:
-        self._fixed = None if loc is UNKNOWN else loc
+        return None
 
     @contextmanager
     def at(self, loc: SrcLoc, origin: Eqn | None = None) -> Iterator[None]:
