@@ -6,10 +6,12 @@ of several numbers a choice, `math.sin` the function.
 
 from __future__ import annotations
 
+import bisect
 import cmath
 import functools
 import math
 import operator
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -254,6 +256,45 @@ def len_(x: Any) -> Any:
 
 
 HANDLERS[len] = len_
+
+
+# Statistics and searching -------------------------------------------------------------
+
+_STATISTICS: dict[Any, tuple[Any, dict[str, Any]]] = {
+    statistics.mean: (np.mean, {}),
+    statistics.fmean: (np.mean, {}),
+    statistics.median: (np.median, {}),
+    statistics.pvariance: (np.var, {}),
+    statistics.variance: (np.var, {"ddof": 1}),
+    statistics.pstdev: (np.std, {}),
+    statistics.stdev: (np.std, {"ddof": 1}),
+}
+
+
+def _statistic(fn: Any, to_float: bool) -> Callable[[Any], Any]:
+    reduction, options = _STATISTICS[fn]
+
+    def program(values: Any) -> Any:
+        out = call(reduction, numpy_calls.asarray(values), **options)
+        python = to_float or not any(x.kind == "scalar" for x in map(as_box, values))
+        return float_(out) if python else out
+
+    return program
+
+
+for _fn in _STATISTICS:
+    HANDLERS[_fn] = _handler(_fn, _statistic(_fn, _fn is statistics.fmean))
+
+
+def _bisect(side: str) -> Callable[[Any, Any], Any]:
+    def program(values: Any, x: Any) -> Any:
+        return int_(call(np.searchsorted, numpy_calls.asarray(values), x, side))
+
+    return program
+
+
+HANDLERS[bisect.bisect_left] = _handler(bisect.bisect_left, _bisect("left"))
+HANDLERS[bisect.bisect_right] = _handler(bisect.bisect_right, _bisect("right"))
 
 
 # Types --------------------------------------------------------------------------------

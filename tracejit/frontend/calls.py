@@ -51,7 +51,7 @@ from tracejit.frontend.places import Contents, new_frame
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.ragged_calls import MAKERS, PROGRAMS, is_bounded, program_of
 from tracejit.frontend.session import session
-from tracejit.frontend.state import binary, set_attr, users_method
+from tracejit.frontend.state import binary, set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
 from tracejit.ops.numpy_names import unsupported
 
@@ -110,6 +110,8 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     owner = getattr(fn, "__self__", None)
     if isinstance(fn, BuiltinFunctionType) and isinstance(owner, CONTAINERS):
         return _container_method(owner, fn, args, kwargs)
+    if isinstance(fn, MethodWrapperType) and fn.__name__ == "__setattr__":
+        return set_attr(args[1], owner, args[0], own=True)
     if isinstance(fn, MethodWrapperType) and isinstance(owner, list | dict):
         return _own_method(owner, fn, *args)
     called = type(fn).__call__ if callable(fn) else None
@@ -240,13 +242,14 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
 def _own_method(owner: Any, fn: Any, *args: Any) -> Any:
     """`super().__getitem__(key)` and its like in a list or dict of the user's."""
     name = fn.__name__
+    if name == "__setitem__":
+        return set_item(args[1], owner, args[0], own=True)
     if name == "__getitem__" and is_outside(owner) and not isinstance(args[0], slice):
         where = "item", id(owner), args[0]
         return read(where, fn(*args), lambda: fn(*args), f"{args[0]!r}")
-    if name in ("__setitem__", "__delitem__", "__iadd__", "__ior__", "__imul__"):
+    if name in ("__delitem__", "__iadd__", "__ior__", "__imul__"):
         session().record(Contents(owner))
-        if name != "__setitem__":
-            session().reordered.add(id(owner))
+        session().reordered.add(id(owner))
     else:
         imported(owner)
     return fn(*args)
@@ -352,6 +355,8 @@ def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
 
 def _hasattr(obj: Any, name: str) -> bool:
     """Whether there is one, which is asked again at every call."""
+    if type(obj) is Box:
+        return hasattr(type_of(obj), name)
     found = hasattr(obj, name)
     meet(obj)
     trace = session()
@@ -517,6 +522,7 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     vars: lambda obj: attr(obj, "__dict__"),
     type: lambda *args: _type(*args),
     setattr: lambda obj, name, value: set_attr(value, obj, name),
+    object.__setattr__: lambda obj, name, value: set_attr(value, obj, name, own=True),
     next: _next,
     list: _lister(list),
     dict: _lister(dict),

@@ -15,6 +15,7 @@ from tracejit.base.errors import (
     OperandTypeError,
     ReadOnlyError,
     ShapeMismatchError,
+    StagingError,
     TracejitError,
 )
 from tracejit.frontend import (
@@ -93,8 +94,10 @@ def try_ends(mark: int, *types: Callable[[], Any]) -> None:
                     raise _uncatchable()
 
 
-def _uncatchable() -> FenceError:
-    return FenceError(
+def _uncatchable() -> TracejitError:
+    # What depends on the counter of a loop alone is known where that is unrolled.
+    kind = StagingError if session().inside else FenceError
+    return kind(
         "`try` cannot catch an error that depends on traced data",
         session().builder.loc,
         "test for the case with `if`, or leave `try` out",

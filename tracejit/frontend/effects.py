@@ -20,7 +20,7 @@ from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import Box
 from tracejit.frontend.functions import is_lifted
 from tracejit.frontend.outside import GlobalPlace, equal, is_outside, outlives
-from tracejit.frontend.places import Contents, Place
+from tracejit.frontend.places import Contents, Place, base_of
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.ir.aval import Extent
@@ -122,7 +122,7 @@ def _current(change: Change) -> Callable[[], Any]:
     if change.key[0] != "item":
         return change.place.get
     owner, key = change.place.owner, change.key[2]
-    return lambda: owner[key]
+    return lambda: base_of(owner).__getitem__(owner, key)
 
 
 def _changes(trace: Session) -> Iterator[Change]:
@@ -172,7 +172,8 @@ def _whole(trace: Session, place: Contents, before: Any, now: Any) -> Change:
 def _element(place: Contents, key: Any, before: Any, now: Any) -> Change:
     owner = place.owner
     where = "item", id(owner), key
-    return Change(where, place, before, now, partial(owner.__setitem__, _plain(key)))
+    store = partial(base_of(owner).__setitem__, owner, _plain(key))
+    return Change(where, place, before, now, store)
 
 
 def _same(before: Any, now: Any) -> bool:

@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import StagingError
-from tracejit.frontend.box import Box, box_of, captured_box, plain
+from tracejit.frontend.box import (
+    HANDLERS,
+    Box,
+    as_box,
+    box_of,
+    call,
+    captured_box,
+    plain,
+)
 from tracejit.frontend.parts import JOINERS
 from tracejit.frontend.places import (
     UNDEFINED,
@@ -350,6 +358,8 @@ def item(obj: Any, key: Any) -> Any:
         return JOINERS[id(obj)](key)
     if isinstance(obj, dict) and isinstance(key, Box):
         key = plain(key)
+    if isinstance(obj, list | tuple) and type(key) is Box and key.concrete() is None:
+        return _picked(imported(obj), key)
     if not is_outside(obj):
         if isinstance(obj, defaultdict) and key not in obj:
             session().record(Contents(obj))
@@ -363,6 +373,16 @@ def item(obj: Any, key: Any) -> Any:
     if isinstance(obj, list | tuple):
         key = key.__index__()
     return _element(obj, key, obj[key])
+
+
+def _picked(values: list[Any] | tuple[Any, ...], key: Box) -> Any:
+    """The number at a traced place in a list of numbers."""
+    boxes = [as_box(v) for v in values if isinstance(v, Box | int | float | complex)]
+    if len(boxes) < len(values) or any(b.kind == "array" for b in boxes):
+        key.__index__()  # which says that it cannot be known
+    found = call(np.asarray, list(values))[HANDLERS[int](key)]
+    kinds = {box.kind for box in boxes}
+    return box_of(found.read(), "python") if kinds == {"python"} else found
 
 
 def _element(obj: Any, key: Any, value: Any) -> Any:

@@ -143,6 +143,11 @@ class AttributePlace(Place):
         return f"`{type(self.owner).__name__}.{self.name}`"
 
 
+def base_of(container: list[Any] | dict[Any, Any]) -> Any:
+    """`list` or `dict`, whose methods do what they say."""
+    return dict if isinstance(container, dict) else list
+
+
 class Contents(Place):
     """All elements of a list, dict, set or deque."""
 
@@ -155,7 +160,7 @@ class Contents(Place):
 
     def set(self, value: Any) -> None:
         if isinstance(self.owner, list):
-            self.owner[:] = value
+            list.__setitem__(self.owner, slice(None), value)
             return
         self.owner.clear()
         (self.owner.extend if hasattr(self.owner, "extend") else self.owner.update)(

@@ -32,6 +32,7 @@ from tracejit.frontend.places import (
     Frame,
     Variable,
     assign,
+    base_of,
 )
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.references import same_form
@@ -43,13 +44,20 @@ _NUMBERS = (Box, int, float, Extent, bool, str)
 _REFLECTED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
-def set_attr(value: Any, obj: Any, name: str) -> None:
-    """`obj.name = value`."""
+def set_attr(value: Any, obj: Any, name: str, own: bool = False) -> None:
+    """`obj.name = value`; `own`: as `object` does, whatever the class says."""
     if isinstance(obj, Box):
         setattr(obj, name, value)
         return
     trace = session()
     meet(obj)
+    setter: Any = None if own else type(obj).__setattr__
+    if setter is dict.__setitem__:
+        set_item(value, obj, name)
+        return
+    if isinstance(setter, FunctionType) and users_method(obj, "__setattr__"):
+        trace.call(setter, obj, name, value)
+        return
     found = getattr_static(type(obj), name, None)
     if isinstance(found, property) and isinstance(found.fset, FunctionType):
         trace.call(found.fset, obj, value)
@@ -59,7 +67,7 @@ def set_attr(value: Any, obj: Any, name: str) -> None:
         trace.call(store, found, obj, value)
         return
     trace.record(AttributePlace(obj, name))
-    setattr(obj, name, value)
+    (object.__setattr__ if own else setattr)(obj, name, value)
 
 
 def del_attr(obj: Any, name: str) -> None:
@@ -89,8 +97,12 @@ def item_to_update(obj: Any, key: Any) -> Any:
     return to_count(("item", id(obj), key), obj[key], lambda: item(obj, key))
 
 
-def set_item(value: Any, obj: Any, key: Any) -> None:
-    """`obj[key] = value`."""
+def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
+    """`obj[key] = value`; `own`: as a list or dict does, whatever the class says."""
+    store = None if own else users_method(obj, "__setitem__")
+    if store is not None:
+        session().call(store, obj, key, value)
+        return
     if isinstance(obj, _CONTAINERS):
         trace = session()
         if isinstance(obj, list) and isinstance(key, Box):
@@ -104,14 +116,12 @@ def set_item(value: Any, obj: Any, key: Any) -> None:
             trace.reordered.add(id(obj))
     elif isinstance(obj, np.ndarray):
         obj = loose(obj)
-    else:
-        store = users_method(obj, "__setitem__")
-        if store is not None:
-            session().call(store, obj, key, value)
-            return
     if isinstance(obj, Box | Ragged):
         require_inside(obj.box if isinstance(obj, Ragged) else obj)
-    obj[key] = value
+    if own:
+        base_of(obj).__setitem__(obj, key, value)
+    else:
+        obj[key] = value
 
 
 def del_item(obj: Any, key: Any) -> None:

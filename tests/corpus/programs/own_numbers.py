@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
+import heapq
 import itertools
 import math
+import statistics
 
 from tests.corpus.programs.kernels import arrays
 from tests.corpus.programs.learning import positive
@@ -156,3 +159,105 @@ def polynomial_class(a, b):
     if 2 in r and r:
         r[0] += 1.0
     return r(0.7) + r.derivative()(0.3), r.coefficients
+
+
+class AttributeDict(dict):
+    """Keys as attributes, as configurations like to have them."""
+
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__
+
+
+class Defaults(dict):
+    """A dict with access of its own."""
+
+    def __getitem__(self, key):
+        try:
+            return super().__getitem__(key)
+        except KeyError:
+            super().__setitem__(key, 1.0)
+            return super().__getitem__(key)
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, 2 * value)
+
+
+class Tracked:
+    """Every attribute set is noted, by a `__setattr__` of its own."""
+
+    def __init__(self, **values):
+        object.__setattr__(self, "changes", [])
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name, value):
+        self.changes.append(name)
+        super().__setattr__(name, value)
+
+
+class Doubled:
+    """A descriptor that stores twice what it is given."""
+
+    def __set_name__(self, owner, name):
+        self.name = "_" + name
+
+    def __get__(self, obj, owner=None):
+        return self if obj is None else getattr(obj, self.name)
+
+    def __set__(self, obj, value):
+        setattr(obj, self.name, 2 * value)
+
+
+class Body:
+    mass = Doubled()
+
+
+@program(arrays(4))
+def access_of_ones_own(x):
+    config, defaults = AttributeDict(a=x[0], n=2), Defaults(b=x[1])
+    config.c = x[2]
+    config.a *= config.n
+    defaults["c"] = x[3]
+    tracked, body = Tracked(u=x[0], v=x[1]), Body()
+    tracked.u = tracked.u * tracked.v
+    body.mass = x[2]
+    body.mass += 1.0
+    total = config.a * config["c"] + defaults["b"] * defaults["c"] * defaults["d"]
+    return total + tracked.u * len(tracked.changes) + body.mass
+
+
+@program(positive(7))
+def standard_library_numerics(x):
+    """`statistics`, `bisect`, `heapq` and `math` on numbers that are traced."""
+    knots, heights = [0.0, 0.5, 1.0, 2.0], [0.0, 2.0, 1.0, 3.0]
+    total = statistics.fmean(x) * statistics.pvariance(x.tolist())
+    total += statistics.stdev(list(x)) + statistics.median(x)
+    for v in x:
+        k = min(max(bisect.bisect_right(knots, v) - 1, 0), len(knots) - 2)
+        share = (v - knots[k]) / (knots[k + 1] - knots[k])
+        total += heights[k] + share * (heights[k + 1] - heights[k])
+    heap = [(3, x[0]), (1, x[1]), (2, x[2])]
+    heapq.heapify(heap)
+    heapq.heappush(heap, (0, x[3]))
+    return total + heapq.heappop(heap)[1] * heapq.heappop(heap)[1] + math.fsum(x)
+
+
+@program(positive(5))
+def errors_by_counters(x):
+    class TooFar(Exception):
+        pass
+
+    def nth(i):
+        if i > 3:
+            raise TooFar(i)
+        return x[i]
+
+    total = 0.0
+    for i in range(6):
+        try:
+            total += nth(i)
+        except TooFar as error:
+            total += x[0] * error.args[0]
+            break
+    spread = x.ptp() if hasattr(x, "ptp") else x.max() - x.min()
+    return total * spread
