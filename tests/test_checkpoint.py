@@ -7,6 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
+from tests.corpus.fitting import fitted
+from tests.corpus.judge import RIGHT, judge
+from tests.corpus.test_corpus import PROGRAMS
 from tracejit import (
     check_grads,
     checkpoint,
@@ -199,6 +202,32 @@ def test_errors_of_the_function_are_its_own():
     assert grad(f, backend="numpy")(X) == pytest.approx(2 * X)
     with pytest.raises(ValueError, match="one axis"):
         grad(f, backend="numpy")(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if not p.refused][::12], ids=lambda p: p.name
+)
+def test_programs_of_every_style(program):
+    f, make = fitted(program, np.float64)
+    verdict = judge(checkpoint(f), make, "numpy", program.narrow)
+    assert verdict.kind == RIGHT, verdict.why
+
+
+def test_effects_inside_happen_once():
+    """It runs once, as code around it does: iterators advance, counters count."""
+    numbers = [1.0, 2.0, 3.0]
+
+    @checkpoint
+    def f(x, **options):
+        rest = iter(numbers)
+        options["y"] = x * next(rest)
+        return {"y": options["y"] * next(rest), "n": len(options)}
+
+    def loss(x):
+        found = f(x, n=2)
+        return found["y"] * found["n"]
+
+    assert grad(loss, backend="numpy")(1.0) == 4.0
 
 
 def test_it_looks_like_its_function():

@@ -507,6 +507,18 @@ def test_a_function_that_changes_its_argument():
         interpreted(lambda x: np.sum(f(x)))(X)
 
 
+def test_a_function_that_stores_what_it_computes():
+    class Model:
+        @functools.partial(custom_vjp, nondiff_argnums=(0,))
+        def f(self, x):
+            self.last = x * 2.0
+            return self.last
+
+    Model.f.defvjp(lambda self, x: (x * 2.0, None), lambda self, _, ct: (ct,))
+    with raises("stores a traced value"):
+        interpreted(Model().f)(1.0)
+
+
 def test_keyword_only_arguments():
     f = custom_vjp(lambda x, *, k: x * k)
     f.defvjp(lambda x, k: (x * k, k), lambda k, ct: (ct * k, None))

@@ -140,10 +140,7 @@ class Branch:
 
 def raise_again(eqns: Sequence[Eqn]) -> None:
     """A region that always runs ended in a `raise`: so does what is around it."""
-    trace = session()
     error = next(e.params["error"] for e in reversed(eqns) if e.prim is check)
-    if trace.depth == 1:
-        raise error.exception()
     check(False, error=error)
     raise Raised
 
@@ -206,8 +203,13 @@ def alone(run: Callable[[], Any], emit: Callable[[Region], list[Atom]]) -> Any:
 
     `emit` makes an equation of the region, and returns its results outside of it.
     """
-    frame = Frame()
-    side = Branch(frame, run)
+    frame, trace = Frame(), session()
+
+    def once() -> Any:
+        with trace.entered(trace.once):
+            return run()
+
+    side = Branch(frame, once)
     if side.diverges:
         raise_again(side.eqns)
 

@@ -6,6 +6,7 @@ import builtins
 import functools
 import io
 import math
+import sys
 import time
 import warnings
 from collections import OrderedDict, defaultdict, deque
@@ -55,6 +56,8 @@ from tracejit.frontend.state import binary, set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
 from tracejit.ops.numpy_names import unsupported
 
+#: References to what a function returned: of three lists and names, and of the call's.
+_OURS = 4
 CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
 MADE = (*CONTAINERS, functools.partial, SimpleNamespace)
 #: The variables of `sum`: the total goes from round to round.
@@ -121,9 +124,14 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _made(result: Any) -> Any:
-    """What a library's function returned: its lists are new ones."""
-    for part in result if type(result) is tuple else (result,):
-        if type(part) is list:
+    """What a library's function returned: its lists are new ones.
+
+    So are dicts and sets that nobody else holds.
+    """
+    parts = list(result) if type(result) is tuple else [result]
+    for part in parts:
+        alone = sys.getrefcount(part) <= _OURS
+        if type(part) is list or (type(part) in (dict, set) and alone):
             session().make(part)
     return result
 

@@ -109,7 +109,9 @@ class Lifter(Expressions):
         frame: list[ast.stmt] = [ast.Assign([store(scope.frame)], call_hook("frame"))]
         for name in first:
             target = ast.Attribute(load(scope.frame), name, ast.Store())
-            frame.append(ast.Assign([target], load(name)))
+            rest = node.args.kwarg is not None and node.args.kwarg.arg == name
+            value = call_hook("made", load(name)) if rest else load(name)
+            frame.append(ast.Assign([target], value))
         for statement in frame:
             ast.copy_location(statement, node)
             ast.fix_missing_locations(statement)

@@ -19,6 +19,7 @@ from tracejit.base.pytree import TreeDef, flatten, one_level, unflatten
 from tracejit.frontend.box import Box, as_box, box_of, copied, is_static
 from tracejit.frontend.branches import alone, raise_again
 from tracejit.frontend.calls import call
+from tracejit.frontend.effects import holding
 from tracejit.frontend.session import Raised, session
 from tracejit.frontend.stage import results_of
 from tracejit.ir.aval import Aval
@@ -64,13 +65,16 @@ def _apart(what: str) -> Iterator[list[Any]]:
     trace = session()
     depth, mark = trace.depth, len(trace.log)
     raised = False
-    with trace.builder.open() as eqns:
+    with trace.builder.open() as eqns, trace.entered(trace.once):
         try:
             yield eqns
         except Raised:
             raised = True
+        left = holding(mark)
     if raised:
         raise_again(eqns)
+    if left:
+        raise _misfit(f"{what} stores a traced value in {left[0]}", "return the value")
     for write in trace.log[mark:]:
         if isinstance(write.target, Box) and write.target.depth <= depth:
             raise _misfit(f"{what} changes an array from outside of it")
