@@ -178,6 +178,12 @@ def test_equal_extremes_share_the_derivative():
     np.testing.assert_array_equal(slope, [0, 0, 0.5, 0, 0, 0.5, 0])
 
 
+def test_equal_operands_share_the_derivative():
+    both = vjp(lambda a, b: np.maximum(a, b), Z, Z, backend="numpy")[1](np.ones_like(Z))
+    for slope in both:
+        np.testing.assert_array_equal(slope, np.full(4, 0.5))
+
+
 def test_order_compiled():
     def fn(z):
         small = np.maximum(z, 1) - np.clip(z[::-1], -1, 2j)

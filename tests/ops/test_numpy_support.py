@@ -158,7 +158,7 @@ def check_compiled(name):
         out = fn(*xs)
         total = 0.0
         for k, y in enumerate(flatten(out)[0]):
-            total = total + np.sum(np.sin(np.asarray(y) + k))
+            total = total + np.sum(np.sin(np.asarray(y) + k)).real
         return total, out
 
     def run(backend):

@@ -211,6 +211,12 @@ def test_functions_that_are_complex_of_real_matrices_are_refused():
             tj.jit(f, backend="numpy")(-S)
 
 
+def test_functions_of_matrices_with_equal_eigenvalues():
+    w = RNG.normal(size=(3, 3))
+    slope = tj.grad(lambda a: np.sum(w * la.logm(a)), backend="numpy")(2 * np.eye(3))
+    np.testing.assert_allclose(slope, w / 2, rtol=1e-12)
+
+
 def test_matrices_that_cannot_be_diagonalised_are_refused():
     jordan = np.array([[2.0, 1.0], [0.0, 2.0]])
     with pytest.raises(np.linalg.LinAlgError, match="eigenvectors"):

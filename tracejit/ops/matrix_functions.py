@@ -126,7 +126,10 @@ def _apart(rng: np.random.Generator) -> list[Any]:
     for shape in ((3, 3), (2, 3, 3), (1, 1)):
         apart = np.eye(shape[-1]) * (2 + 2 * np.arange(shape[-1]))
         found.append(apart + 0.3 * rng.normal(size=shape))
-    return [*found, found[0] + 0.5j * rng.normal(size=(3, 3))]
+    found.append(found[0] + 0.5j * rng.normal(size=(3, 3)))
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    # Eigenvalues that are close to one another.
+    return [*found, (turn * [2, 2.03, 4]) @ turn.T]
 
 
 sqrtm: Nonlinear = Nonlinear(
