@@ -12,6 +12,7 @@ from tests.corpus.judge import REFUSED, RIGHT, judge
 from tests.corpus.programs import (
     hpc_kernels,
     hpc_science,
+    hpc_signals,
     idioms,
     kernels,
     learning,
@@ -26,7 +27,8 @@ from tests.corpus.programs import (
 from tests.corpus.table import PROGRAMS, Program
 
 _TABLES = (kernels, models, objectives, pythonic, sequences, stencils)
-assert all((*_TABLES, hpc_kernels, hpc_science, idioms, learning, own_numbers, science))
+_MORE = (hpc_kernels, hpc_science, hpc_signals, idioms, learning, own_numbers, science)
+assert all((*_TABLES, *_MORE))
 
 #: Compiling takes a second or so each: of every style the suite does one in so many.
 COMPILED_EVERY = 9
