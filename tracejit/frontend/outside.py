@@ -407,7 +407,9 @@ def imported(obj: Any) -> Any:
         return obj
     trace = session()
     size_key = "keys", id(obj)
-    keys = list(obj) if isinstance(obj, dict | set | frozenset) else len(obj)
+    # What the call has changed by now is not what it relies on.
+    _, before = trace.originals.get(("contents", id(obj)), (None, obj))
+    keys = list(before) if isinstance(obj, dict | set | frozenset) else len(before)
     entry = trace.entries.setdefault(size_key, keys)
 
     def unchanged() -> bool:
