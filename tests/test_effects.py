@@ -147,23 +147,6 @@ class Settings:
 
 
 @case
-class Momentum:
-    """Arrays of the outside, written to in place."""
-
-    def __init__(self):
-        self.m, self.table, self.n = np.zeros(3), np.zeros((2, 3)), 0
-
-    def f(self, x):
-        self.n += 1
-        self.m *= 0.9
-        self.m += x
-        self.table[self.n % 2] = x
-        for i in range(3):
-            self.table[0, i] += self.m[i]
-        return np.sum(self.m**2) + np.sum(self.table)
-
-
-@case
 class History:
     """A list that is appended to, then asked how long it is."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import OutsideStoreError
-from tracejit.base.pytree import LEAF, TreeDef, flatten, unflatten
+from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import Box
 from tracejit.frontend.functions import is_lifted
 from tracejit.frontend.outside import GlobalPlace, equal, is_outside, outlives
@@ -75,16 +75,6 @@ def effects_of(trace: Session) -> tuple[list[Effect], list[Atom]]:
         atoms += [leaf.read() for leaf in leaves if isinstance(leaf, Box)]
         effects.append(Effect(act, tree, kinds, static))
     return effects, atoms
-
-
-def array_effect(fetch: Callable[[], Any]) -> Effect:
-    """Write what is computed into the array that `fetch` finds."""
-
-    def write(value: Any) -> None:
-        array = fetch()
-        array[...] = value.reshape(array.shape)
-
-    return Effect(write, LEAF, ["array"], [None])
 
 
 def undo_outside() -> None:

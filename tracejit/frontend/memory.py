@@ -9,7 +9,7 @@ the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -169,14 +169,14 @@ class Caller:
             self._act(trace, results, found)
         return found
 
-    def of_outside(self, found: Findings) -> list[tuple[Where, Box]]:
-        """Arrays that are written to and are no arguments, by place."""
-        keys = [place for place in found.places if not isinstance(place, int)]
-        _require_own(keys)
-        return [(key, self.boxes[key][0].root) for key in keys]
-
     def _act(self, trace: Session, results: Sequence[Any], found: Findings) -> None:
-        _require_own(found.places)
+        for place in found.places:
+            if is_loose(place):
+                raise OutsideStoreError(
+                    "a value is stored into an array that a library made",
+                    None,
+                    "work on a copy of it",
+                )
         compared = set(map(id, trace.compared))
         found.compared = {p for p, (b, _) in self.boxes.items() if id(b) in compared}
         found.finals = {var: box.root.read() for var, box in found.written.items()}
@@ -252,15 +252,6 @@ def is_loose(place: Where) -> bool:
     """Whether an array was met in no place of the outside: a library may have made it
     in this trace."""
     return isinstance(place, tuple) and place[0] == "array"
-
-
-def _require_own(places: Iterable[Where]) -> None:
-    if any(map(is_loose, places)):
-        raise OutsideStoreError(
-            "a value is stored into an array that a library made",
-            None,
-            "work on a copy of it",
-        )
 
 
 def _is_changed(trace: Session, place: Where, box: Box, var: Var) -> bool:

@@ -23,7 +23,7 @@ from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
 from tracejit.frontend.decisions import concretize
 from tracejit.frontend.draws import Stacked, ordered
-from tracejit.frontend.effects import Effect, array_effect, effects_of, undo_outside
+from tracejit.frontend.effects import Effect, effects_of, undo_outside
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.memory import Caller, Memory, Writes
 from tracejit.frontend.places import Contents
@@ -167,10 +167,6 @@ def _attempt(
             if acting:
                 _nothing_left_in_containers(trace, boxed, (call_args, call_kwargs))
             found = caller.finish(trace, flatten(value)[0], acting)
-            if not acting:  # arguments stay as they are, objects of the outside do not
-                for key, box in caller.of_outside(found):
-                    effects.append(array_effect(trace.captured[key].fetch))
-                    stored.append(box.read())
             undo_outside()
         except RecursionError as error:
             trace.undo_to(0)
