@@ -42,7 +42,17 @@ KNOWN = {
 }
 
 #: Modules, by the names that expressions have for them.
-MODULES = {"sp": "scipy.special", "st": "scipy.stats", "sl": "scipy.linalg"}
+MODULES = {
+    "sp": "scipy.special",
+    "st": "scipy.stats",
+    "sl": "scipy.linalg",
+    "si": "scipy.integrate",
+    "sg": "scipy.signal",
+    "sf": "scipy.fft",
+    "sd": "scipy.spatial.distance",
+    "so": "scipy.optimize",
+    "ip": "scipy.interpolate",
+}
 
 SECTIONS = {
     "Making arrays": numpy_cases.CREATION,
@@ -62,6 +72,8 @@ SECTIONS = {
     "Settings, types, and the rest": numpy_cases_math.STATE,
     "scipy.special": scipy_cases.SPECIAL,
     "scipy.linalg": numpy_cases_linalg.SCIPY,
+    "scipy.stats": scipy_cases.STATS,
+    "The rest of SciPy": scipy_cases.OTHERS,
 }
 ROUTINES = {name: r for section in SECTIONS.values() for name, r in section.items()}
 

@@ -170,3 +170,211 @@ SPECIAL: dict[str, Routine] = {
         }.items()
     },
 }
+
+#: Distributions with their shapes, some of them traced.
+_CONTINUOUS = {
+    "norm": "",
+    "t": "2.5 + b, ",
+    "gamma": "1.5 + b, ",
+    "beta": "1.5, b, ",
+    "expon": "",
+    "uniform": "",
+    "laplace": "",
+    "logistic": "",
+    "lognorm": "b, ",
+    "cauchy": "",
+    "chi2": "3.5, ",
+    "f": "3.5, 4.5, ",
+    "invgamma": "2.5, ",
+    "pareto": "b, ",
+    "weibull_min": "1.5 + b, ",
+    "weibull_max": "1.5 + b, ",
+    "gumbel_r": "",
+    "gumbel_l": "",
+    "halfnorm": "",
+    "halfcauchy": "",
+    "rayleigh": "",
+    "maxwell": "",
+    "truncnorm": "-b, 3.0, ",
+    "truncexpon": "4.0, ",
+    "vonmises": "b, ",
+    "skewnorm": "b, ",
+    "genextreme": "0.3, ",
+    "genpareto": "0.3, ",
+    "invgauss": "b, ",
+    "levy": "",
+    "triang": "0.4, ",
+    "loguniform": "0.5, 4.0, ",
+    "powerlaw": "b, ",
+    "nakagami": "b, ",
+    "rice": "b, ",
+    "exponnorm": "b, ",
+    "johnsonsu": "a, b, ",
+    "burr12": "2.5, b, ",
+    "fisk": "2.5 + b, ",
+    "hypsecant": "",
+    "arcsine": "",
+    "crystalball": "b, 3.0, ",
+    "gennorm": "1.5 + b, ",
+    "loggamma": "b, ",
+    "moyal": "",
+    "wald": "",
+}
+#: Those whose distribution function is no formula, or has a derivative by x alone.
+_DENSITY_ONLY = {"vonmises", "rice", "beta", "crystalball"}
+_BY_X = {
+    "gamma": "2.5",
+    "t": "3.5",
+    "loggamma": "1.5",
+    "gennorm": "1.5",
+    "skewnorm": "",
+}
+_DISCRETE = {
+    "poisson": "1.5 + b",
+    "binom": "6, 0.2 + a",
+    "nbinom": "b + 2, 0.2 + a",
+    "geom": "0.2 + a",
+    "bernoulli": "0.2 + a",
+    "logser": "0.2 + a",
+    "dlaplace": "b",
+    "zipf": "2.5",
+    "skellam": "2.0, 3.0",
+    "betabinom": "6, 1.5 + b, b",
+    "planck": "b",
+    "boltzmann": "b, 7",
+}
+
+
+def _continuous(name: str, shapes: str) -> Routine:
+    d, rest = f"st.{name}", "a - 0.2, 1.3 + b"
+    shown = [
+        # There are no differences of -∞, which a logarithm may be.
+        f"np.maximum({d}.logpdf(pos, {shapes}{rest}), -50)",
+        f"{d}.pdf(pos[:, None] - 0.9, {shapes}loc=0.1, scale=pos)",
+        f"np.sum(np.maximum({d}({shapes}scale=b).logpdf(unit), -50))",
+    ]
+    if name in _BY_X:
+        shapes = _BY_X[name] and f"{_BY_X[name]}, "
+    if name not in _DENSITY_ONLY and name != "skewnorm":
+        shown += [
+            f"np.maximum({d}.{f}(unit + 0.1, {shapes}0.0, 1.2), -50)"
+            for f in ("cdf", "logcdf", "sf", "logsf")
+        ]
+    return smooth(*shown)
+
+
+STATS: dict[str, Routine] = {
+    **{f"scipy.stats.{d}": _continuous(d, s) for d, s in _CONTINUOUS.items()},
+    **{
+        f"scipy.stats.{d}": smooth(
+            f"np.maximum(st.{d}.logpmf(k5, {shapes}), -50) * b",
+            f"st.{d}({shapes}).pmf(k3) * b",
+        )
+        for d, shapes in _DISCRETE.items()
+    },
+    "scipy.stats.hypergeom": smooth("st.hypergeom.logpmf(k3, 20, 7, 12) * x[:3]"),
+    "scipy.stats, ppf and isf": smooth(
+        "st.norm.ppf(unit, a, b)",
+        "st.norm.isf(unit, a, b)",
+        "st.expon.ppf(unit, a, b)",
+        "st.gamma.ppf(unit, 2.5, a, b)",
+        "st.weibull_min(1.5 + b).ppf(unit)",
+        "st.cauchy.ppf(unit, a, b)",
+        "st.logistic.ppf(unit, a, b)",
+        "st.lognorm.ppf(unit, b)",
+    ),
+    "scipy.stats, moments": smooth(
+        "st.gamma(pos, scale=b).mean()",
+        "st.gamma.var(pos, scale=b)",
+        "st.norm(a, b).std()",
+        "st.expon.median(a, b)",
+        "st.norm.interval(0.9, a, b)",
+        "st.norm.entropy(a, b)",
+        "st.gamma(pos).entropy()",
+    ),
+    "scipy.stats.multivariate_normal": smooth(
+        "st.multivariate_normal.logpdf(B, A[0], np.eye(4))",
+        "st.multivariate_normal(x, b).pdf(y)",
+        "st.multivariate_normal.logpdf(B, A[0], S @ S.T + np.eye(4))",
+    ),
+    "scipy.stats.multivariate_t": smooth(
+        "st.multivariate_t.logpdf(B, A[0], S @ S.T + np.eye(4), df=b + 2)"
+    ),
+    "scipy.stats.dirichlet": smooth(
+        "st.dirichlet.logpdf(unit / np.sum(unit), pos)",
+        "st.dirichlet(pos).pdf(unit / np.sum(unit))",
+    ),
+    "scipy.stats.wishart": smooth(
+        "st.wishart.logpdf(S @ S.T + np.eye(4), 5.5 + b, np.eye(4))"
+    ),
+    "scipy.stats.multinomial": smooth(
+        "st.multinomial.logpmf([1, 2, 0, 1, 1], 5, unit / np.sum(unit))"
+    ),
+    "scipy.stats.zscore": smooth("st.zscore(x)", "st.zscore(A, axis=1, ddof=1)"),
+    "scipy.stats.gmean": smooth("st.gmean(pos)"),
+    "scipy.stats.hmean": smooth("st.hmean(pos)"),
+    "scipy.stats.skew": smooth("st.skew(x)"),
+    "scipy.stats.kurtosis": smooth("st.kurtosis(x)"),
+    "scipy.stats.pearsonr": smooth("st.pearsonr(x, y)[0]"),
+    "scipy.stats.entropy": smooth("st.entropy(pos)", "st.entropy(pos, unit)"),
+    "scipy.stats.levy_stable": Routine(
+        refused={"st.levy_stable.pdf(x, 1.5, a)": "its shape depends on data"}
+    ),
+    "scipy.stats.studentized_range": Routine(
+        refused={"st.studentized_range.cdf(pos, 3, 5)": "SciPy integrates it"}
+    ),
+}
+
+OTHERS: dict[str, Routine] = {
+    "scipy.integrate.trapezoid": smooth("si.trapezoid(x, y)", "si.trapezoid(A, dx=a)"),
+    "scipy.integrate.simpson": smooth("si.simpson(x, dx=a)", "si.simpson(A, axis=0)"),
+    "scipy.integrate.cumulative_trapezoid": smooth(
+        "si.cumulative_trapezoid(x, y)", "si.cumulative_trapezoid(x, initial=0)"
+    ),
+    "scipy.integrate.cumulative_simpson": smooth("si.cumulative_simpson(x, dx=a)"),
+    "scipy.integrate.romb": smooth("si.romb(x)"),
+    "scipy.integrate.fixed_quad": smooth(
+        "si.fixed_quad(lambda t: np.sin(a * t), 0, b)[0]"
+    ),
+    "scipy.signal.convolve": smooth("sg.convolve(x, y[:3])"),
+    "scipy.signal.correlate": smooth("sg.correlate(x, y[:3])"),
+    "scipy.signal.fftconvolve": smooth("sg.fftconvolve(x, y[:3])"),
+    "scipy.signal.hilbert": smooth("np.abs(sg.hilbert(x))"),
+    "scipy.signal.detrend": smooth("sg.detrend(x)"),
+    "scipy.signal.resample": smooth("sg.resample(x, 7)"),
+    "scipy.interpolate.interp1d": smooth(
+        "ip.interp1d(np.arange(5.0), y)(pos)", "ip.interp1d(np.arange(5.0), x)(unit)"
+    ),
+    **{
+        f"scipy.fft.{f}": smooth(f"np.abs(sf.{f}(x))")
+        for f in "fft ifft rfft hfft fftn".split()
+    },
+    "scipy.fft.irfft": smooth("sf.irfft(x)"),
+    "scipy.fft.dct": Routine(refused={"sf.dct(x)": "not there yet"}),
+    "scipy.spatial.distance.cdist": smooth(
+        "sd.cdist(A, B)",
+        "sd.cdist(A, B, 'minkowski', p=3)",
+        "sd.cdist(A, B, 'mahalanobis', VI=S @ S.T)",
+        "sd.cdist(A, B, 'seuclidean', V=np.ones(4) + a)",
+        *(
+            f"sd.cdist(A, B, '{m}')"
+            for m in (
+                "sqeuclidean cityblock chebyshev cosine correlation canberra braycurtis"
+            ).split()
+        ),
+    ),
+    "scipy.spatial.distance.pdist": smooth("sd.pdist(A)", "sd.pdist(A, 'cosine')"),
+    "scipy.spatial.distance.squareform": smooth(
+        "sd.squareform(sd.pdist(A))",
+        "sd.squareform(A[:, :3] + A[:, :3].T - 1, checks=0)",
+    ),
+    **{
+        f"scipy.spatial.distance.{f}": smooth(f"sd.{f}(x, y)")
+        for f in (
+            "sqeuclidean cosine correlation cityblock chebyshev canberra braycurtis"
+        ).split()
+    },
+    "scipy.optimize.rosen": smooth(
+        "so.rosen(x)", "so.rosen_der(x)", "so.rosen_hess(x)", "so.rosen_hess_prod(x, y)"
+    ),
+}

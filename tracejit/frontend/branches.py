@@ -417,12 +417,32 @@ def _more(logic: Callable[..., Any], rest: Sequence[Callable[[], Any]]) -> Any:
 
 def all_of(first: Any, *rest: Callable[[], Any]) -> Any:
     """`and` where only the truth of the result matters."""
-    return and_(truth(first), *(_truth_of(thunk) for thunk in rest))
+    return _until(truth(first), False, [_truth_of(thunk) for thunk in rest])
 
 
 def any_of(first: Any, *rest: Callable[[], Any]) -> Any:
     """`or` where only the truth of the result matters."""
-    return or_(truth(first), *(_truth_of(thunk) for thunk in rest))
+    return _until(truth(first), True, [_truth_of(thunk) for thunk in rest])
+
+
+def _until(first: Any, stop: bool, rest: Sequence[Callable[[], Any]]) -> Any:
+    """The first truth that is `stop`, or else the last; later ones run only if needed.
+
+    What is `stop` whatever the data are, as `x > 0 and False` is, is a known bool.
+    """
+    for k, thunk in enumerate(rest):
+        if traced(first):
+            more, known = _more_truths(stop, rest[k:]), partial(_given, stop)
+            sides = (known, more) if stop else (more, known)
+            return choose(first, *sides)
+        if first is stop:
+            return first
+        first = thunk()
+    return first
+
+
+def _more_truths(stop: bool, rest: Sequence[Callable[[], Any]]) -> Any:
+    return lambda: _until(rest[0](), stop, rest[1:])
 
 
 def _truth_of(thunk: Callable[[], Any]) -> Callable[[], Any]:

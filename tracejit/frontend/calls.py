@@ -183,7 +183,21 @@ def _stageable(fn: FunctionType | type, args: Any, kwargs: Any) -> bool:
     if (fn.__module__ or "").startswith("numpy.ma.") and has_box(*args):
         raise unsupported(f"np.ma.{fn.__name__}", "np.where, with the mask beside it")
     root = (fn.__module__ or "").partition(".")[0]
-    return root in ("numpy", "scipy") and has_box(*args, *kwargs.values())
+    if root not in ("numpy", "scipy"):
+        return False
+    return has_box(*args, *kwargs.values()) or any(map(_holds_box, args))
+
+
+def _holds_box(x: Any, depth: int = 2) -> bool:
+    """Whether it is an object of a library's class with traced attributes."""
+    if type(x).__module__.partition(".")[0] not in ("numpy", "scipy"):
+        return False
+    slots = [getattr(x, name, None) for name in getattr(x, "__slots__", ())]
+    values = [*getattr(x, "__dict__", {}).values(), *slots]
+    values += [v for d in values if isinstance(d, dict) for v in d.values()]
+    return has_box(*values) or (
+        depth > 0 and any(_holds_box(v, depth - 1) for v in values)
+    )
 
 
 def _method(fn: MethodType, args: Any, kwargs: Any) -> Any:

@@ -25,6 +25,7 @@ from tracejit.frontend import (
     loops,
     matches,
     outside,
+    scipy_staged,
     state,
 )
 from tracejit.frontend.builtin_calls import type_of
@@ -49,7 +50,7 @@ PYTHONS_OWN = (
 )
 
 #: Its import enters what methods of distributions do.
-_HANDLERS_COME_FROM = (distributions,)
+_HANDLERS_COME_FROM = (distributions, scipy_staged)
 
 
 def raise_(error: Any, cause: Any = None) -> None:

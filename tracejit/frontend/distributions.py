@@ -19,11 +19,14 @@ from tracejit.frontend.box import Box, as_box, has_box, is_static, leaves
 from tracejit.frontend.calls import call
 from tracejit.frontend.numpy_calls import on_plain
 from tracejit.frontend.scipy_calls import STAGED
+from tracejit.frontend.session import session
 from tracejit.frontend.where_computed import where_computed
 from tracejit.ops.numpy_names import unsupported
 from tracejit.ops.ufuncs import scipy_ufunc
 
 INF = np.inf
+#: In double precision, unlike a number of Python's.
+NAN = np.float64(np.nan)
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,15 @@ def _handler(fn: Any, program: Callable[..., Any]) -> Callable[..., Any]:
             return fn(dist, *args, **kwds)
         if all(map(is_static, values)):
             return on_plain(fn, (dist, *args), kwds)
-        return program(dist, *args, **kwds)
+        out = program(dist, *args, **kwds)
+        return tuple(map(_scalar, out)) if isinstance(out, tuple) else _scalar(out)
 
     return handler
+
+
+def _scalar(out: Any) -> Any:
+    """What SciPy returns: an array, or a number where that has no axes."""
+    return out[()] if type(out) is Box and not out.aval.shape else out
 
 
 def freeze(fn: Any) -> Callable[..., Any]:
@@ -165,7 +174,7 @@ def freeze(fn: Any) -> Callable[..., Any]:
         cls = module.rv_discrete_frozen if discrete else module.rv_continuous_frozen
         frozen = object.__new__(cls)
         frozen.args, frozen.kwds, frozen.dist = args, kwds, dist
-        return frozen
+        return session().make(frozen)
 
     return handler
 
@@ -211,6 +220,48 @@ def lazy_select(fn: Any) -> Callable[..., Any]:
         return out
 
     return handler
+
+
+# Moments ------------------------------------------------------------------------------
+
+
+def moment(order: int) -> Callable[..., Any]:
+    """The mean (1) or the variance (2), by the formula that SciPy has."""
+    name = ("mean", "variance")[order - 1]
+
+    def program(dist: Any, *args: Any, **kwds: Any) -> Any:
+        _, shapes, loc, scale, valid = parts(dist, 0.0, args, kwds)
+        found = call(dist._stats, *shapes)[order - 1]
+        if found is None:
+            raise unsupported(f"the {name} of scipy.stats.{dist.name}")
+        moved = found * scale + loc if order == 1 else found * scale * scale
+        return call(np.where, valid, moved, NAN)
+
+    return program
+
+
+def deviation(dist: Any, *args: Any, **kwds: Any) -> Any:
+    """The standard deviation."""
+    return call(np.sqrt, moment(2)(dist, *args, **kwds))
+
+
+def median(dist: Any, *args: Any, **kwds: Any) -> Any:
+    """The quantile of 1/2."""
+    return call(dist.ppf, 0.5, *args, **kwds)
+
+
+def interval(dist: Any, confidence: Any, *args: Any, **kwds: Any) -> Any:
+    """Where a share of the probability lies, with equal shares on both sides."""
+    tail = (1.0 - confidence) / 2
+    ends = tail, 1.0 - tail
+    return tuple([call(dist.ppf, q, *args, **kwds) for q in ends])
+
+
+def entropy(dist: Any, *args: Any, **kwds: Any) -> Any:
+    """The differential entropy."""
+    _, shapes, _, scale, valid = parts(dist, 0.0, args, kwds)
+    found = call(dist._entropy, *shapes) + call(np.log, scale)
+    return call(np.where, valid, found, NAN)
 
 
 def log_of(mine: str, other: str) -> Callable[[Any], Callable[..., Any]]:
@@ -289,6 +340,15 @@ for _name, _method in DISCRETE.items():
 for _name in INVERSES:
     for _kind in ("continuous", "discrete"):
         _enter(f"rv_{_kind}.{_name}", partial(inverse, _name, _kind))
+for _name, _program in {
+    "mean": moment(1),
+    "var": moment(2),
+    "std": deviation,
+    "median": median,
+    "interval": interval,
+    "entropy": entropy,
+}.items():
+    _enter(f"rv_generic.{_name}", _program)
 STAGED |= {
     "scipy.stats.rv_generic.freeze": freeze,
     "scipy.stats.rv_continuous._logcdf": log_of("_cdf", "_sf"),

@@ -39,7 +39,9 @@ def where_computed(
         if isinstance(value, float):  # it has the dtype of what it stands in for
             value = dtype.type(value)
         dtype = getattr(value, "dtype", dtype)
-        return call(np.broadcast_to, value, shape) if shape else value
+        if np.shape(value) == shape:
+            return value
+        return call(np.array, call(np.broadcast_to, value, shape))
 
     def computed() -> Any:
         if not np.shape(mask):

@@ -295,6 +295,16 @@ beta_ppf = _boost(
     *[unknown("betaincinv(a, b, y) by a and b")] * 2,
     domain=(INSIDE, SHAPE, SHAPE),
 )
+for _name, _direction in (("ppf", 1), ("isf", -1)):
+    _boost(
+        f"cauchy_{_name}",
+        lambda y, p, loc, scale, sign=_direction: (
+            (sign * math.pi) * (scale + (y - loc) * (y - loc) / scale)
+        ),
+        lambda y, p, loc, scale: 1,
+        lambda y, p, loc, scale: (y - loc) / scale,
+        domain=(INSIDE, (-2, 2), SHAPE),
+    )
 for _name, _slopes in (("binom", _binomial_slopes), ("nbinom", _negative_slopes)):
     _boost(
         f"{_name}_pmf",
