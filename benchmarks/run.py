@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from benchmarks import staging
 from benchmarks.contestants import contestants
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
@@ -95,16 +96,24 @@ def machine() -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument("--suite", choices=SUITES, action="append", help="only these")
+    parser.add_argument(
+        "--suite", choices=(*SUITES, "staging"), action="append", help="only these"
+    )
     parser.add_argument("--only", metavar="NAME", action="append", help="workloads")
     parser.add_argument("--repeat", type=int, default=7, help="rounds (default 7)")
     parser.add_argument(
         "--json", type=Path, default=Path(__file__).with_name("results.json")
     )
     options = parser.parse_args(arguments)
+    suites = options.suite or list(SUITES)
+    if "staging" in suites:  # a table of its own
+        suites.remove("staging")
+        staging.main(["--repeat", str(options.repeat)])
+        if not suites:
+            return 0
     rows = []
     print(HEADER)
-    for suite in options.suite or SUITES:
+    for suite in suites:
         for work in import_module(f"benchmarks.{suite}").WORKLOADS:
             if options.only and work.name not in options.only:
                 continue

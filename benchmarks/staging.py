@@ -1,4 +1,4 @@
-"""`python -m benchmarks.staging`: how long tracing takes, by the length of a program.
+"""`python -m benchmarks --suite staging`: how long tracing takes, by program length.
 
 Milliseconds for each step from a Python function to the source of its gradient's
 kernel; Numba's compilation is not among them. The process is warm: the smallest program

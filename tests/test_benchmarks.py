@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tracejit
+from benchmarks import staging
 from benchmarks.workload import disagreement, leaves
 
 GROUPS = ("arrays", "learning", "loops")
@@ -66,3 +67,12 @@ def test_the_benchmarks_run(tmp_path):
     assert not row["errors"]
     assert row["seconds"].keys() >= {"hand", "primal", "tracejit", "interpreted"}
     assert row["compilations"] >= 1
+
+
+@pytest.mark.parametrize("kind", staging.KINDS)
+def test_staging_takes_a_time_in_proportion_to_the_program(kind):
+    """Each step by itself: ten times the program may take no more than thirty times."""
+    staging.measure(kind, 50)
+    small, large = (staging.measure(kind, n)[2] for n in (40, 400))
+    for step, a, b in zip(staging.STEPS, small, large, strict=True):
+        assert b < 30 * max(a, 2e-3), f"{step}: {a:.3f} s, then {b:.3f} s"

@@ -36,14 +36,22 @@ def jit(
     indices that could be out of range are checked; `fastmath`, whether sums and
     products may be reassociated freely.
 
-    Returns a function of the same signature with the same results.
+    Returns a function of the same signature with the same results, which writes into
+    the arrays that `fn` writes into: arguments, those of objects, globals. Arguments
+    may share memory, and a result may be an argument or a view of one, as in NumPy. If
+    an error is raised, some of the writes before it may have been made, or all.
+
+    Raises `OverlapError`, a `ValueError`, where memory that is written to is shared in
+    parts of elements; `ReadOnlyError`, a `ValueError`, for read-only arrays.
 
     >>> import numpy as np
     >>> @jit(backend="numpy")
     ... def f(x):
-    ...     return np.sum(x * x)
-    >>> float(f(np.array([1.0, 2.0])))
-    5.0
+    ...     x *= 2
+    ...     return np.sum(x)
+    >>> x = np.array([1.0, 2.0])
+    >>> float(f(x)), x
+    (6.0, array([2., 4.]))
     """
     options = Options(backend, boundscheck, fastmath)
     return decorator(fn, lambda f: Jit(f, options))
