@@ -15,12 +15,12 @@ from tests.ops.numpy_table import KNOWN, ROUTINES, SECTIONS
 ROOT = Path(__file__).parent.parent
 
 _HEAD = """\
-# What of NumPy is supported
+# What of NumPy and SciPy is supported
 
 Written by `python -m tests.support`; do not edit. Every line stands for expressions in
 `tests/ops/numpy_cases*.py`, which the tests hold against NumPy (value, dtype, shape),
 against numeric differences (gradient and second order), and compiled against
-interpreted.
+interpreted. Those of SciPy are in `tests/ops/scipy_cases.py`.
 
 *gradient*: **yes**, or **0** where the derivative is zero everywhere that it exists.
 *why not*: expressions that raise an error of tracejit's, and the reason. Arrays that do
