@@ -236,6 +236,51 @@ def test_vmap():
     np.testing.assert_allclose(got, 2 * np.cos(rows))
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_fixed_points_are_differentiated_implicitly(backend):
+    """The rule iterates, too, on a pullback; its own derivative goes through that."""
+
+    @functools.partial(custom_vjp, nondiff_argnums=(0,))
+    def fixed_point(f, a, x):
+        while abs(f(a, x) - x) > 1e-12:
+            x = f(a, x)
+        return x
+
+    def fwd(f, a, x):
+        end = fixed_point(f, a, x)
+        return end, (a, end)
+
+    def bwd(f, residuals, ct):
+        a, end = residuals
+        _, pull = vjp(lambda x: f(a, x), end)
+        w, before = ct, ct + 1.0
+        while abs(w - before) > 1e-14:
+            before = w
+            w = ct + pull(w)[0]
+        return vjp(lambda a: f(a, end), a)[1](w)[0], None
+
+    fixed_point.defvjp(fwd, bwd)
+
+    def root(a):
+        return fixed_point(lambda a, x: 0.5 * (x + a / x), a, 1.0)
+
+    assert grad(root, backend=backend)(3.0) == pytest.approx(0.5 / np.sqrt(3.0))
+    second = grad(grad(root), backend=backend)(3.0)
+    assert second == pytest.approx(-0.25 * 3.0**-1.5)
+
+
+def test_complex_numbers():
+    @custom_jvp
+    def square(z):
+        return z * z
+
+    square.defjvp(lambda p, t: (square(*p), 2 * p[0] * t[0]))
+    z = X + 1j
+    got = interpreted(lambda z: np.sum(np.abs(square(z))))(z)
+    want = interpreted(lambda z: np.sum(np.abs(z * z)))(z)
+    np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
 def test_jacobians_and_hessians():
     def f(x):
         for _ in range(2):
