@@ -195,6 +195,24 @@ def test_order_compiled():
     np.testing.assert_allclose(slope, slow, rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_products_of_matrices_compiled(dtype):
+    """By BLAS, where they are not small."""
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 20, 30)) + 1j * rng.normal(size=(2, 20, 30))
+    a, b = a.astype(dtype), b.T.astype(dtype)
+
+    def fn(a, b):
+        return np.sum(np.abs(a @ b + (a.conj() @ a.T) @ (b.T @ b)) ** 2)
+
+    got, slope = value_and_grad(fn)(a, b)
+    want, slow = value_and_grad(fn, backend="numpy")(a, b)
+    tolerance = 1e-12 if dtype is np.complex128 else 1e-5
+    np.testing.assert_allclose(got, want, rtol=tolerance)
+    scale = np.max(np.abs(slow))
+    np.testing.assert_allclose(slope / scale, slow / scale, atol=tolerance)
+
+
 # Fourier transforms -------------------------------------------------------------------
 
 REAL = np.random.default_rng(0).normal(size=(4, 6))

@@ -20,7 +20,12 @@ _SPELLINGS = [
     ("cblas_{}", 32),
 ]
 #: The routines kernels call, by dtype.
-GEMM = {"float64": "dgemm", "float32": "sgemm"}
+GEMM = {
+    "float64": "dgemm",
+    "float32": "sgemm",
+    "complex128": "zgemm",
+    "complex64": "cgemm",
+}
 
 
 def symbol(routine: str, width: int) -> str:

@@ -135,13 +135,22 @@ def _free(typingctx: Any, tape: Any) -> Any:
 def _gemm(
     ctx: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, b: Any, c: Any
 ) -> Any:
-    """A call of cblas_dgemm or cblas_sgemm on row-major matrices."""
+    """A call of cblas_dgemm, or its like, on row-major matrices."""
     width = blas.integer_width()
     name = blas.symbol(blas.GEMM[a.dtype.name], width)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         flag, integer = ir.IntType(32), ir.IntType(width)
-        real = context.get_value_type(a.dtype)
+        number = context.get_value_type(a.dtype)
+
+        def scalar(value: float) -> Any:
+            """A factor; of complex numbers, where it is stored."""
+            if isinstance(a.dtype, types.Float):
+                return ir.Constant(number, value)
+            made = context.make_complex(builder, a.dtype)
+            made.real = ir.Constant(made.real.type, value)
+            made.imag = ir.Constant(made.real.type, 0.0)
+            return made._getpointer()
 
         def narrow(x: Any) -> Any:
             return builder.trunc(x, integer) if width < 64 else x
@@ -157,9 +166,9 @@ def _gemm(
             for t in (left, right)
         ]
         values = [
-            *(ir.Constant(flag, 101), *turned, m, n, k, ir.Constant(real, 1.0)),
+            *(ir.Constant(flag, 101), *turned, m, n, k, scalar(1.0)),
             *(x, lead(left, m, k), y, lead(right, k, n)),
-            *(ir.Constant(real, 0.0), z, n),
+            *(scalar(0.0), z, n),
         ]
         kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
         f = cgutils.get_or_insert_function(builder.module, kind, name)

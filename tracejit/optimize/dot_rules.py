@@ -124,7 +124,7 @@ def _pays(eqn: Eqn, axes: Axes) -> bool:
         return False
     inner = a.aval.shape[axes.contract_a[0]] not in SMALL
     outer = all(n not in SMALL for n in eqn.out.aval.shape)
-    return a.aval.dtype.kind == "f" and (inner or outer)
+    return a.aval.dtype.kind in "fc" and (inner or outer)
 
 
 def _gemm(low: Lowering, eqn: Eqn, scope: Scope, axes: Axes) -> bool:
