@@ -122,8 +122,8 @@ def indexes_by_data(x):
     return s
 
 
-def indexes_a_list(x):
-    return [1.0, 2.0][int(x[0])] * x[1]
+def indexes_a_dict(x):
+    return {0: 1.0, 1: 2.0}[int(x[0])] * x[1]
 
 
 X = np.array([0.5, -1.0, 2.0])
@@ -140,7 +140,7 @@ X = np.array([0.5, -1.0, 2.0])
         (stores_outside, OutsideStoreError, "OUTSIDE.append("),
         (runs_over, IndexRangeError, "s += x[i + 1]"),
         (indexes_by_data, IndexRangeError, "s += x[int(x[i] * 10)]"),
-        (indexes_a_list, TracedValueError, "[1.0, 2.0][int(x[0])]"),
+        (indexes_a_dict, TracedValueError, "{0: 1.0, 1: 2.0}[int(x[0])]"),
     ],
 )
 def test_errors_name_the_users_line(backend, fn, error, line):

@@ -114,8 +114,8 @@ def _bound(bound: Any, extent: int, step: int, first: bool) -> int:
 
 
 def _settled(bound: Any) -> Any:
-    """A bound by its value, if staging can tell it."""
-    found = None if is_static(bound) else bound.concrete()
+    """A bound by its value, if staging can tell it for whatever arguments."""
+    found = None if is_static(bound) else bound.concrete(of_arguments=False)
     return bound if found is None else found
 
 

@@ -357,10 +357,11 @@ class Box:
             "keep it in NumPy: np.where, masks, arrays indexed by traced integers",
         )
 
-    def concrete(self) -> Any:
+    def concrete(self, of_arguments: bool = True) -> Any:
         """The real array or number behind the box; None where there is none.
 
-        Staging may also begin again with what would make the value known.
+        Staging may also begin again with what would make the value known: a number
+        computed from arguments only where it is to be known `of_arguments`, too.
         """
         if self.known:
             return self.array
@@ -368,7 +369,7 @@ class Box:
             literal = self.value
             return literal.value if self.kind == "python" else literal.scalar
         ask = current_trace().concretize
-        return None if ask is None else ask(self)
+        return None if ask is None else ask(self, of_arguments)
 
     def __bool__(self) -> bool:
         return bool(self.concretize("the truth"))

@@ -15,14 +15,16 @@ from tracejit.ir.program import Atom, Eqn, Var
 from tracejit.ops.control import cond, for_, while_
 
 
-def concretize(box: Box) -> Any:
+def concretize(box: Box, of_arguments: bool = True) -> Any:
     """Begin again with what would make the value known; None where nothing would."""
     trace = session()
     atom = box.read()
     if not isinstance(atom, Var):
         return None
     leaves, loops = _Origins(trace).of(atom)
-    inputs = {c.var: key for key, c in trace.captured.items()} | trace.arguments
+    inputs = {c.var: key for key, c in trace.captured.items()}
+    if of_arguments:
+        inputs |= trace.arguments
     if any(leaf not in inputs for leaf in leaves):
         return None
     for key in loops:

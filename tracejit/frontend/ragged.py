@@ -200,7 +200,13 @@ class Ragged:
         return Formula(at, tuple(moved))
 
     def refuse(self, what: str) -> NoReturn:
-        """`what` is not done on arrays of traced length: the loop may be unrolled."""
+        """`what` is not done on arrays of traced length.
+
+        Loops may be unrolled, or the length be made known: staging begins again.
+        """
+        for span in self.spans:
+            if type(span.length) is Box:
+                span.length.concrete()
         raise DataDependentShapeError(
             f"the length of this array depends on traced bounds, and {what} needs to "
             "know it",

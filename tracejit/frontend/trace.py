@@ -83,7 +83,7 @@ class Trace:
     #: Told of the box for an array of the caller's; the box to use: (key, Var, box).
     adopt: Callable[[Any, Any, Any], Any] = lambda key, var, box: box
     #: Asked for the value of a traced box that Python needs; None where it has none.
-    concretize: Callable[[Any], Any] | None = None
+    concretize: Callable[[Any, bool], Any] | None = None
     #: Loops and branches that merged arrays of different layouts.
     vague: set[Any] = field(default_factory=set)
     #: Equations that need not be emitted twice: key -> (region, Atom); see `memoized`.
