@@ -9,13 +9,14 @@ from tracejit.api.remat import checkpoint
 from tracejit.api.reverse import grad, value_and_grad, vjp
 from tracejit.base.errors import TracejitError
 from tracejit.base.pytree import register_pytree_node
-from tracejit.show import make_ir, show
+from tracejit.show import cost, make_ir, show
 from tracejit.testing import check_grads
 
 __all__ = [
     "TracejitError",
     "check_grads",
     "checkpoint",
+    "cost",
     "custom_jvp",
     "custom_vjp",
     "grad",

@@ -8,6 +8,7 @@ from typing import Any
 from tracejit.api.jit import Jit
 from tracejit.api.reverse import Grad
 from tracejit.backend.numba_build import compile_program
+from tracejit.ir.cost import flops
 from tracejit.ir.program import Program
 from tracejit.runtime.dispatch import Dispatcher, Options, Transform
 from tracejit.transform.jvp import jvp
@@ -31,6 +32,22 @@ def make_ir(fn: Callable[..., Any]) -> Callable[..., Program]:
         return dispatcher.trace(dispatcher.bind(args, kwargs))[1]
 
     return of
+
+
+def cost(fn: Callable[..., Any]) -> Callable[..., float]:
+    """What a call costs on paper, in floating-point operations.
+
+    Returns a function of the same arguments that returns their number: of `grad(f)`,
+    that of the gradient. Functions such as `exp` count by their price, loops whose
+    length follows from the data as 100 rounds, branches by the dearer side. `jacobian`
+    compares its two directions so.
+
+    >>> import numpy as np
+    >>> cost(lambda A, x: A @ x)(np.ones((3, 4)), np.ones(4))
+    24.0
+    """
+    program = make_ir(fn)
+    return lambda *args, **kwargs: flops(program(*args, **kwargs))
 
 
 def show(
