@@ -387,6 +387,23 @@ def test_a_derivative_by_one_number_saves_nothing():
 # linearize and vjp --------------------------------------------------------------------
 
 
+def recurrent(W):
+    h = np.ones(2)
+    for _ in range(5):
+        h = np.exp(-0.5 * W @ h)  # its derivative reads h, and what becomes of it
+    return h
+
+
+def test_a_state_that_is_read_before_and_after_its_round(rng):
+    """Forward sweeps cannot take from the next round what reverse sweeps do."""
+    W = rng.normal(size=(2, 2))
+    numbers = by_numbers(recurrent, W)
+    assert_allclose(jacfwd(recurrent)(W), numbers, atol=1e-9)
+    assert_allclose(jacrev(recurrent)(W), numbers, atol=1e-9)
+    _, push = linearize(recurrent, W)
+    assert_allclose(push(W), np.tensordot(numbers, W, 2), atol=1e-9)
+
+
 @pytest.mark.parametrize("f", [array_code, fills, recurrence, converges])
 @both
 def test_linearize(f, backend, rng):

@@ -274,6 +274,21 @@ def test_arguments_of_the_caller_stay_as_they_are(rng):
     assert_allclose(got, [np.sum(c + x) + 7.0 for x in xs], rtol=1e-15)
 
 
+def test_lanes_write_to_copies_of_arrays_made_while_staging():
+    def add(x, c):
+        c += x
+        return c * 2.0
+
+    @jit(backend="numpy")
+    def f(xs):
+        c = np.ones(2)
+        return compiled_vmap(add, in_axes=(0, None))(xs, c), c
+
+    got, c = f(np.arange(6.0).reshape(3, 2))
+    assert_array_equal(got, 2.0 + 2.0 * np.arange(6.0).reshape(3, 2))
+    assert_array_equal(c, np.ones(2))
+
+
 def test_lanes_in_a_staged_loop(rng):
     def f(xs):
         for _ in range(3):
