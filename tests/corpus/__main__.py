@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--no-shrink", action="store_true")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for each")
+    parser.add_argument("--minutes", type=float, default=1e9, help="for all of them")
     parser.add_argument("--refused", action="store_true", help="show refused ones too")
     options = parser.parse_args()
     backend = "numba" if options.compiled else "numpy"
@@ -33,7 +34,8 @@ def main() -> None:
     shown = (WRONG, CRASHED, SLOW) + (REFUSED,) * options.refused
     started = time.perf_counter()
     seed = options.seed
-    while counts.total() - counts[UNFIT] < options.count:
+    end = started + 60 * options.minutes
+    while counts.total() - counts[UNFIT] < options.count and time.perf_counter() < end:
         text = Writer(seed).text
         verdict = judge_text(text, backend, options.limit)
         counts[verdict.kind] += 1
