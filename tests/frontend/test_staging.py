@@ -506,6 +506,16 @@ def transposed_or_not(x, y, c):
     return A, B, flat
 
 
+def slices_as_long_as_data_says(x, y, c):
+    for i in range(1, 4):
+        a = x if y[i] > c else y
+        a[i:] = a[i] * 2
+        a[:i] += x[:i] * y[i]
+        if a[0] > c:
+            break
+    return x, y, a[: i + 1].sum()
+
+
 def kept_in_lists(x, y, c):
     both = [x, y]
     if x[1] > c:
@@ -523,6 +533,7 @@ def kept_in_lists(x, y, c):
         made_anew_now_and_then,
         parts_at_a_place_of_data,
         transposed_or_not,
+        slices_as_long_as_data_says,
         kept_in_lists,
     ],
 )

@@ -223,7 +223,7 @@ class References:
         for key in self.forms:
             box = way.get(key)
             if box is not None:
-                ways = _apart(box, flags)
+                ways = ways_of(box, flags)
                 found[key] = [_sight(flag, one, self.outer) for flag, one in ways]
         return found
 
@@ -304,7 +304,7 @@ class References:
         return boxes
 
 
-def _apart(box: Box, flags: bool) -> list[tuple[Flag, Box]]:
+def ways_of(box: Box, flags: bool = True) -> list[tuple[Flag, Box]]:
     """The boxes that a box is one of, each with its flag."""
     value = box.value
     if not isinstance(value, Either):
@@ -315,7 +315,7 @@ def _apart(box: Box, flags: bool) -> list[tuple[Flag, Box]]:
 
 
 def _roots_of(box: Box) -> list[Box]:
-    return [one.root for _, one in _apart(box, False)]
+    return [one.root for _, one in ways_of(box, False)]
 
 
 def _if(flag: Flag, then: Atom, orelse: Atom) -> Atom:
@@ -325,8 +325,8 @@ def _if(flag: Flag, then: Atom, orelse: Atom) -> Atom:
 def same_form(a: Box, b: Box) -> Flag:
     """`a is b`, as a flag; an error where views may be one object or two."""
     flag: Any = False
-    for first, one in _apart(a, True):
-        for second, other in _apart(b, True):
+    for first, one in ways_of(a, True):
+        for second, other in ways_of(b, True):
             if one is other:
                 both = [f for f in (first, second) if f is not True]
                 now = emit("logical_and", *both) if len(both) > 1 else both[0]
