@@ -32,7 +32,14 @@ from tracejit.ir.primitive import Mask
 from tracejit.ir.program import Eqn, Literal, Program, Region, replace_region
 from tracejit.ops import elementwise, index, promote, reduce, shape
 from tracejit.ops.numpy_names import where
-from tracejit.optimize import clean, forward, fuse, passes, pull, statements
+from tracejit.optimize import (
+    array_rules,
+    clean,
+    forward,
+    fuse,
+    passes,
+    pull,
+)
 from tracejit.optimize.buffers import Buffers
 from tracejit.transform import residuals, transpose
 from tracejit.transform.transpose import Transposer
@@ -444,7 +451,7 @@ def _flips_one_off(old: Any) -> Any:
 fault(
     "a negative step goes forwards", (pull, "part_index", _forward_steps), compiled=True
 )
-fault("sums start from 1", (statements, "first_of", _starts_at_one), compiled=True)
+fault("sums start from 1", (array_rules, "first_of", _starts_at_one), compiled=True)
 fault(
     "adding to an element replaces it",
     (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.frontend.bounds import normal_index
-from tracejit.frontend.box import HANDLERS, Box, as_box, box_of, call
+from tracejit.frontend.box import HANDLERS, Box, as_box, box_of, call, copied
 from tracejit.frontend.indexing import expand, getitem
 from tracejit.frontend.lens import Part
 from tracejit.frontend.ragged import (
@@ -78,6 +78,11 @@ def gather(box: Box, key: Any) -> Any:
 def scatter(box: Box, key: Any, value: Any, ufunc: np.ufunc | None = None) -> None:
     """`box[key] = value`; with a ufunc, that of what is there and the value."""
     box.require_writable()
+    if box.one_of:  # nobody knows which: into a copy, and that back into it
+        whole = copied(box)
+        scatter(whole, key, value, ufunc)
+        box.write(whole.read())
+        return
     entries, at = _settled(box, key)
     axes = _axes(entries, at)
     root, before = box.root, box.root.read()
