@@ -101,6 +101,8 @@ class Writer(Expressions):
         if self.chance(0.04):
             self.n = 0
         self.helpers = [h for h in HELPERS if self.chance(0.4)] if self.n else []
+        #: One path, all in single precision: there, dtypes can be told for certain.
+        self.straight = self.chance(0.05)
         makers = self.inputs(single)
         self.header = HEADER + "".join(
             HELPERS[h].lstrip() + "\n\n" for h in self.helpers
@@ -121,7 +123,9 @@ class Writer(Expressions):
         n, m = self.n, self.m
         for name, shape in (("x", (n,)), ("y", (n,)), ("A", (n, m))):
             maker = self.pick(*INPUTS)
-            if "float32" in maker and not self.chance(10 * single):
+            if self.straight:
+                maker = "rng.normal(size={0}).astype(np.float32)"
+            elif "float32" in maker and not self.chance(10 * single):
                 maker = INPUTS[0]
             wide = (*shape[:-1], 2 * shape[-1])
             makers.append(maker.format(shape, wide, shape[::-1]))
@@ -145,7 +149,7 @@ class Writer(Expressions):
             self.emit(indent, f"if {self.condition(1)}:")
             return self.emit(indent + 1, "return x, y, A, s")
         r = self.random.random()
-        if depth <= 0 or r < 0.62:
+        if depth <= 0 or self.straight or r < 0.62:
             self.simple(indent)
         elif r < 0.75:
             self.branch(indent, depth)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.corpus import judge as judging
-from tests.corpus.faults import FAULTS, found_after
+from tests.corpus.faults import FAULTS, found_after, planted
 from tests.corpus.generator import Writer
 from tests.corpus.judge import CRASHED, REFUSED, RIGHT, UNFIT, WRONG, judge
 from tests.corpus.running import judge_text, shrink
@@ -122,6 +122,9 @@ def test_random_programs_find_planted_faults(what):
 
 def test_there_are_enough_faults_and_they_are_taken_out_again():
     assert len({fault.what for fault in FAULTS}) == len(FAULTS) >= 20
+    for fault in FAULTS:
+        with planted(fault):  # what it changes is still there to be changed
+            pass
     assert judge(f, make).kind == RIGHT
 
 
