@@ -105,7 +105,7 @@ def _without_others(fn: Any, nan_fn: Any) -> Callable[..., Any]:
     def program(x: Masked, *args: Any, **options: Any) -> Any:
         if type(x) is not Masked or x.ndim > 1:
             _refuse(fn, x, *args)
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in "fc":
             x = x.astype(float)
         out = call(nan_fn, x.chosen(x.values, np.nan), *args, **options)
         where = box_of(x.spread())
