@@ -9,6 +9,7 @@ import pytest
 
 from tests.frontend.running import inputs, result, run
 from tests.frontend.test_staging import X, primitives
+from tracejit import jit
 from tracejit.base.errors import FenceError, TracedValueError
 from tracejit.frontend.branches import Branch
 from tracejit.frontend.stage import stage
@@ -75,6 +76,33 @@ def test_pulled_generators_decide_nothing():
 
     with pytest.raises(TracedValueError):
         stage(f, (X,))
+
+
+def test_a_clause_that_data_would_run():
+    def tries(x):
+        try:
+            if x < 0:
+                raise ValueError
+        except ValueError:
+            x = 0.0
+        return x
+
+    assert jit(tries, backend="numpy")(1.0) == 1.0
+    with pytest.raises(FenceError, match=r"`try` cannot catch .* ValueError"):
+        jit(tries, backend="numpy")(-1.0)
+
+
+def test_a_factorisation_in_a_try():
+    def f(A):
+        try:
+            return np.linalg.inv(A).sum()
+        except np.linalg.LinAlgError:
+            return 0.0
+
+    A = np.diag([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(jit(f, backend="numpy")(A), 1.75)
+    with pytest.raises(FenceError, match="LinAlgError"):
+        jit(f, backend="numpy")(0 * A)
 
 
 def test_try_catches_nothing_that_a_branch_decides():

@@ -410,16 +410,6 @@ def test_fence():
     text = raised(FenceError, sees_all, 1.0)
     assert "`locals()`" in text and 'locals()["x"]' in text and "^" in text
 
-    def tries(x):
-        try:
-            if x < 0:
-                raise ValueError
-        except ValueError:
-            x = 0.0
-        return x
-
-    assert "try" in raised(FenceError, tries, 1.0)
-
 
 def test_a_data_dependent_shape_names_its_line():
     def f(x):

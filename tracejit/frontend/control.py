@@ -35,7 +35,7 @@ from tracejit.frontend.lift import NO_META
 from tracejit.frontend.outside import imported
 from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import Raised, Restage, session
-from tracejit.ir.program import walk
+from tracejit.ir.program import Eqn, walk
 from tracejit.ops.control import Failure, check
 
 #: Errors that plain Python or NumPy raises at the same place.
@@ -82,9 +82,10 @@ def try_begins() -> int:
 
 
 def try_ends(mark: int, *types: Callable[[], Any]) -> None:
-    """Refuse a `try` that would catch what fails only when the program runs.
+    """What fails in a `try` only when the program runs, its clauses cannot catch.
 
-    `types` give what the `except` clauses catch (None: everything).
+    `types` give what the `except` clauses catch (None: everything). Such a failure
+    becomes one that says so; as long as it does not come, nothing is wrong.
     """
     for eqn in session().builder.stack[-1][mark:]:
         for part in [eqn, *(e for region in eqn.regions for e in walk(region))]:
@@ -92,7 +93,19 @@ def try_ends(mark: int, *types: Callable[[], Any]) -> None:
                 kind = part.params["error"].kind
                 caught = [kinds() or BaseException for kinds in types]
                 if any(issubclass(kind, c) for c in caught):
-                    raise _uncatchable()
+                    _pass_through(part)
+
+
+def _pass_through(eqn: Eqn) -> None:
+    """Let a check in a `try` fail with the error that its clauses are not run."""
+    error = _uncatchable()
+    if not isinstance(error, FenceError):
+        raise error
+    failure: Failure = eqn.params["error"]
+    (text, *_) = [*map(str, failure.args), ""]
+    name = failure.kind.__name__
+    message = f"{error.args[0].splitlines()[0]}: {name}: {text}"
+    eqn.params["error"] = Failure(FenceError, (message,), eqn.loc)
 
 
 def _uncatchable() -> TracejitError:

@@ -12,7 +12,8 @@ from tracejit.frontend import methods
 from tracejit.frontend.box import Box, call
 from tracejit.frontend.indexing import assign
 from tracejit.frontend.lens import c_ordered, unsure_alias
-from tracejit.frontend.numpy_calls import python_number
+from tracejit.frontend.memory import may_share
+from tracejit.frontend.numpy_calls import library, python_number
 from tracejit.frontend.parts import choose, put, resize
 from tracejit.frontend.trace import Write, current_trace
 from tracejit.frontend.views import flat, reshape
@@ -94,13 +95,36 @@ class Flags(SimpleNamespace):
     """`x.flags`: by attribute, or by name."""
 
     def __getitem__(self, name: str) -> bool:
-        return getattr(self, name.lower())
+        return getattr(self, _FLAGS.get(name, name.lower()))
+
+
+#: The short names of flags.
+_FLAGS = {
+    "C": "c_contiguous",
+    "F": "f_contiguous",
+    "W": "writeable",
+    "A": "aligned",
+    "O": "owndata",
+}
 
 
 def _memory(self: Box) -> Any:
     raise TracedValueError(
         "a traced array has no memory to look at", current_trace().builder.loc
     )
+
+
+def _shares_memory(a: Any, b: Any, max_work: Any = None) -> bool:
+    """`np.may_share_memory`: arrays of two names may, if data decides what they are."""
+    if type(a) is not Box or type(b) is not Box:
+        return False
+    if a.root is not b.root:
+        return any(twin is b.root for twin, _ in a.root.twins)
+    return may_share(a, b)
+
+
+for _fn in (np.may_share_memory, np.shares_memory):
+    library(_fn)(_shares_memory)
 
 
 # Elements -----------------------------------------------------------------------------

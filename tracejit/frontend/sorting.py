@@ -292,6 +292,7 @@ def _quantiles(fn: Any, scale: float, skip_nan: bool) -> None:
         *,
         method: str = "linear",
         keepdims: Any = False,
+        overwrite_input: Any = False,
     ) -> Any:
         given = q
         q = q if scale == 1 else (np.asarray(q) if type(q) is not Box else q) / scale
@@ -302,7 +303,10 @@ def _quantiles(fn: Any, scale: float, skip_nan: bool) -> None:
 
 
 def _medians(fn: Any, skip_nan: bool) -> None:
-    def program(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+    def program(
+        a: Any, axis: Any = None, keepdims: Any = False, overwrite_input: Any = False
+    ) -> Any:
+        # What is left in an input that may be overwritten is nobody's business.
         return _quantile(a, 0.5, axis, "linear", keepdims is True, skip_nan)
 
     library(fn)(program)
