@@ -22,6 +22,7 @@ from tracejit.ir.primitive import (
     Multilinear,
     Nonlinear,
     Primitive,
+    Unknown,
     scale,
 )
 
@@ -96,7 +97,7 @@ def mutants() -> Iterator[Mutant]:
     for prim in PRIMITIVES:
         if isinstance(prim, Elementwise):
             for k, partial in enumerate(prim.partials):
-                if partial is not None:
+                if partial is not None and not isinstance(partial, Unknown):
                     yield _slot(prim, "partials", k, _false_partial)
         if isinstance(prim, Multilinear | Elementwise):
             for k in range(len(prim.transposes)):

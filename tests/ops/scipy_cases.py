@@ -226,6 +226,7 @@ _BY_X = {
     "gamma": "2.5",
     "t": "3.5",
     "loggamma": "1.5",
+    "nakagami": "1.5",
     "gennorm": "1.5",
     "skewnorm": "",
 }

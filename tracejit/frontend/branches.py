@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import StagingError
+from tracejit.base.pytree import LEAF, flatten
 from tracejit.frontend.aliases import links
 from tracejit.frontend.box import Box, call, is_static
 from tracejit.frontend.carry import (
@@ -25,6 +26,8 @@ from tracejit.frontend.carry import (
     avals,
     decode,
     encode,
+    leaf_type,
+    same,
     spec_of,
 )
 from tracejit.frontend.lift import Meta
@@ -45,6 +48,7 @@ from tracejit.frontend.session import Raised, session
 from tracejit.frontend.stand_in import Stale
 from tracejit.frontend.state import binary
 from tracejit.frontend.trees import Merge, containers, freeze
+from tracejit.frontend.undecided import Undecided
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, Region, walk
@@ -237,6 +241,13 @@ def _merge(
     stale = stale_after([side.changes for side in sides])
     lost = [place for place, _ in stale]
     kept = [p for p in places.values() if p not in dead and p not in lost]
+    either = [
+        (place, values)
+        for place in kept
+        if isinstance(place, Variable)
+        and _differ(values := [side.after(place) for side in sides])
+    ]
+    kept = [place for place in kept if all(place is not p for p, _ in either)]
     refer = source in session().advice.refer
     past = {
         p.key: [s.value if p is result else s.after(p) for s in sides] for p in kept
@@ -268,9 +279,20 @@ def _merge(
     freeze(merges, None)
     for place in dead:
         assign(place, UNDEFINED)
+    for place, values in either:
+        assign(place, Undecided(str(place), values))
     for place, value in stale:
         place.set(value)
     return result.value
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    """Whether they are unlike objects, none of which a program can hold."""
+    if any(v is None or v is UNDEFINED or isinstance(v, Maybe) for v in values):
+        return False
+    if any(leaf_type(v) or flatten(v)[1] != LEAF for v in values):
+        return False
+    return not all(same(values[0], v) for v in values[1:])
 
 
 def referred(places: Iterable[tuple[Place, Spec]]) -> dict[Any, Aval]:

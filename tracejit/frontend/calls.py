@@ -54,6 +54,7 @@ from tracejit.frontend.ragged_calls import MAKERS, PROGRAMS, is_bounded, program
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
+from tracejit.frontend.undecided import Undecided
 from tracejit.ops.numpy_names import unsupported
 
 #: References to what a function returned: of three lists and names, and of the call's.
@@ -67,8 +68,25 @@ _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
 
 def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`fn(*args, **kwargs)`."""
+    for value in (fn, *args, *kwargs.values()):
+        if type(value) is Undecided and not _only_shows(fn):
+            value.refuse()
     result = _call(fn, *args, **kwargs)
     return session().make(result) if isinstance(result, Iterator) else result
+
+
+def _only_shows(fn: Any) -> bool:
+    """Whether a function does no more with its arguments than show or hand them on."""
+    if isinstance(fn, MethodType):
+        return _only_shows(fn.__func__)
+    if isinstance(fn, FunctionType):
+        return is_lifted(fn) or has_source(fn)
+    if isinstance(fn, type):
+        return fn is str or issubclass(fn, BaseException)
+    owner = getattr(fn, "__self__", None)
+    return fn in (repr, format, print) or (
+        isinstance(owner, str) and fn.__name__ == "format"
+    )
 
 
 def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -37,6 +37,7 @@ from tracejit.frontend.places import (
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.references import same_form
 from tracejit.frontend.session import Count, session
+from tracejit.frontend.undecided import require_decided
 from tracejit.ir.aval import Extent
 
 _CONTAINERS = list | dict | set
@@ -46,6 +47,7 @@ _REFLECTED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": 
 
 def set_attr(value: Any, obj: Any, name: str, own: bool = False) -> None:
     """`obj.name = value`; `own`: as `object` does, whatever the class says."""
+    require_decided(value, obj)
     if isinstance(obj, Box):
         setattr(obj, name, value)
         return
@@ -99,6 +101,7 @@ def item_to_update(obj: Any, key: Any) -> Any:
 
 def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
     """`obj[key] = value`; `own`: as a list or dict does, whatever the class says."""
+    require_decided(value, obj, key)
     store = None if own else users_method(obj, "__setitem__")
     if store is not None:
         session().call(store, obj, key, value)
@@ -196,6 +199,7 @@ def formatted(pattern: str, values: Any) -> str:
 
 def identical(a: Any, b: Any) -> Any:
     """`a is b`; an error where a loop or branch made that uncertain."""
+    require_decided(a, b)
     if isinstance(a, Box) and isinstance(b, Box):
         session().compared += [a, b]
         if a is b or not (a.one_of or b.one_of):

@@ -131,12 +131,6 @@ powm1 = by_scipy(
     lambda z, x, y: (1 + z) * log(x),
     domain=(POSITIVE, (-2, 2)),
 )
-radian = by_scipy(
-    "radian",
-    lambda y, d, m, s: DEGREE,
-    lambda y, d, m, s: DEGREE / 60,
-    lambda y, d, m, s: DEGREE / 3600,
-)
 
 # Distributions ------------------------------------------------------------------------
 

@@ -153,6 +153,12 @@ def _voigt(x: Atom, sigma: Atom, gamma: Atom) -> Atom:
     return select(narrow, lorentz, gaussian)
 
 
+def _radian(degrees: Atom, minutes: Atom, seconds: Atom) -> Atom:
+    """An angle in degrees, minutes and seconds, in radians."""
+    minutes = minutes + div(seconds, 60)
+    return mul(degrees + div(minutes, 60), math.pi / 180)
+
+
 def _all(prims: Any) -> Callable[..., Any]:
     """The program of a ufunc, which may have several results."""
     if not isinstance(prims, list):
@@ -199,6 +205,7 @@ SPECIAL.update(
         "gdtr": lambda a, b, x: gammainc(b, mul(a, x)),
         "gdtrc": lambda a, b, x: gammaincc(b, mul(a, x)),
         "exp10": lambda x: exp(mul(x, math.log(10))),
+        "radian": _radian,
         "round": lambda x: emit("rint", x),
         **{name: partial(emit, name) for name in "exp2 expm1 log1p cbrt".split()},
     }
