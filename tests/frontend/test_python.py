@@ -9,7 +9,7 @@ import pytest
 
 from tests.frontend.running import inputs, result, run
 from tests.frontend.test_staging import X, primitives
-from tracejit import jit
+from tracejit import grad, jit
 from tracejit.base.errors import FenceError, TracedValueError
 from tracejit.frontend.branches import Branch
 from tracejit.frontend.stage import stage
@@ -212,3 +212,18 @@ def test_generators_in_loops_settle():
 
     assert primitives(stage(f, (X,))).count("for") == 2
     np.testing.assert_allclose(run(f, X), f(X))
+
+
+def test_functions_of_arrays_of_the_outside_may_have_any_length():
+    labels = np.array([0, 1, 0])
+
+    def f(x):
+        groups = [x[labels == k].mean() * (k + 1) for k in np.unique(labels)]
+        return sum(groups) + np.bincount(labels).size
+
+    slope, x = grad(f, backend="numpy"), X[:3]
+    np.testing.assert_allclose(slope(x), [0.5, 2.0, 0.5])
+    labels[2] = 1
+    np.testing.assert_allclose(slope(x), [1.0, 1.0, 1.0])
+    with pytest.raises(IndexError, match="boolean index did not match"):
+        slope(X)

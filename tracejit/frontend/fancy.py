@@ -67,10 +67,10 @@ def _dtype(entry: Any) -> Any:
     return entry.aval.dtype if type(entry) is Box else np.asarray(entry).dtype
 
 
-def _settle(entries: list[Any]) -> list[Any]:
+def _settle(entries: list[Any], shape: tuple[int, ...]) -> list[Any]:
     """Lists as arrays, known masks as arrays of integers, other arrays as they are."""
     settled: list[Any] = []
-    for entry in entries:
+    for k, entry in enumerate(entries):
         if isinstance(entry, list | tuple):
             entry = as_box(entry) if entry else np.zeros(0, INT)
         if not is_array(entry):
@@ -83,6 +83,7 @@ def _settle(entries: list[Any]) -> list[Any]:
                     "np.where(mask, x, 0), or A[mask] = v for a single v",
                 )
             mask = np.asarray(plain(entry))
+            require_fit(mask.shape, shape, sum(map(axes_taken, entries[:k])))
             settled.extend(mask.nonzero() if mask.ndim else [mask])
         else:
             settled.append(plain(entry) if is_static(entry) else entry)
@@ -145,7 +146,7 @@ def plan(box: Box, entries: list[Any]) -> Plan:
 
 def gather(box: Box, entries: list[Any]) -> Any:
     """`box[key]`, a copy."""
-    entries = _settle(entries)
+    entries = _settle(entries, box.aval.shape)
     if box.known and all(map(_static_entry, entries)):
         return from_plain(box.array[tuple(_plain_entry(e) for e in entries)])
     p = plan(box, entries)
@@ -166,7 +167,7 @@ def scatter(
     """`box[key] = value`; `scatter_add` adds instead, as often as a cell is named."""
     if isinstance(value, list | tuple):
         value = as_box(value)
-    entries = _settle(entries)
+    entries = _settle(entries, box.aval.shape)
     static = all(map(_static_entry, entries)) and is_static(value)
     if static and prim == "scatter_set" and box.stays_known():
         array = box.array.copy()
@@ -219,12 +220,11 @@ def write_masked(place: Masked, value: Any) -> None:
     box.write(where(place.spread(), fit(new, box.aval.shape), box.read()))
 
 
-def require_fit(mask: Box, box: Box, lead: int) -> None:
+def require_fit(mask: tuple[int, ...], shape: tuple[int, ...], lead: int) -> None:
     """A mask must have the extents of the axes that it picks along."""
-    shape = box.aval.shape
-    if mask.aval.shape != shape[lead : lead + mask.aval.ndim]:
+    if tuple(mask) != tuple(shape[lead : lead + len(mask)]):
         raise IndexRangeError(
             "boolean index did not match indexed array: its shape is "
-            f"{tuple(map(int, mask.aval.shape))}, the array's {tuple(map(int, shape))}",
+            f"{tuple(map(int, mask))}, the array's {tuple(map(int, shape))}",
             current_trace().builder.loc,
         )

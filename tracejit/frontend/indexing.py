@@ -114,7 +114,9 @@ def masked_part(box: Box, entries: list[Any]) -> Masked | None:
     if len(at) != 1 or arrays != 1:
         return None
     mask, (before, after) = entries[at[0]], (entries[: at[0]], entries[at[0] + 1 :])
-    fancy.require_fit(mask, box, sum(map(fancy.axes_taken, before)))
+    fancy.require_fit(
+        mask.aval.shape, box.aval.shape, sum(map(fancy.axes_taken, before))
+    )
     all_of_it = [slice(None)] * mask.aval.ndim
     view = view_of(box, *part_of([*before, *all_of_it, *after], box.aval.shape))
     lead = sum(e is None or isinstance(e, slice) for e in before)

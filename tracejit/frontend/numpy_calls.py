@@ -19,6 +19,7 @@ from tracejit.frontend.box import (
     HANDLERS,
     Box,
     as_box,
+    ask_for,
     box_of,
     copied,
     fresh,
@@ -294,6 +295,7 @@ def unknown_function(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """A NumPy function without a program: known arrays only."""
     if all(map(is_static, leaves([*args, *kwargs.values()]))):
         return on_plain(fn, args, kwargs)
+    ask_for(*args, *kwargs.values())
     raise unsupported(_name(fn))
 
 

@@ -13,6 +13,7 @@ from tracejit.frontend.box import (
     HANDLERS,
     Box,
     as_box,
+    ask_for,
     call,
     fresh,
     is_static,
@@ -145,6 +146,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
 
 def _refused(name: str) -> Any:
     def program(*args: Any, **options: Any) -> Any:
+        ask_for(*args)
         raise DataDependentShapeError(
             f"how many values {name} returns depends on data",
             _loc(),
@@ -333,6 +335,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Any:
     if is_static(box):
         count = max(minlength, int(plain(box).max(initial=-1)) + 1)
     elif minlength == 0:
+        ask_for(box)
         raise DataDependentShapeError(
             "how many numbers np.bincount returns depends on data",
             _loc(),
