@@ -559,13 +559,6 @@ def is_static(x: Any) -> bool:
     return type(x) is not Box or x.known or isinstance(x.value, Literal)
 
 
-def ask_for(*values: Any) -> None:
-    """Have staging begin again if that makes all of the values known."""
-    for x in leaves(values):
-        if not is_static(x) and x.concrete() is None:
-            return
-
-
 def plain(x: Any) -> Any:
     """The real array, NumPy scalar or Python number of something static."""
     return x.concretize() if type(x) is Box else x

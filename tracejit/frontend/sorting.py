@@ -13,7 +13,6 @@ from tracejit.frontend.box import (
     HANDLERS,
     Box,
     as_box,
-    ask_for,
     call,
     fresh,
     is_static,
@@ -22,7 +21,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.indexing import assign
-from tracejit.frontend.numpy_calls import asarray, astype, library
+from tracejit.frontend.numpy_calls import asarray, ask_for, astype, library
 from tracejit.frontend.picking import take_along_axis
 from tracejit.frontend.trace import current_trace
 from tracejit.frontend.views import expand_dims, moveaxis, ravel, reshape
