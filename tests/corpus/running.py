@@ -68,9 +68,15 @@ def judge_text(text: str, backend: str = "numpy", limit: float = 60.0) -> Verdic
 
 
 def branches(text: str) -> bool:
-    """Whether a program has more than one path."""
-    kinds = ast.If | ast.IfExp | ast.For | ast.While | ast.comprehension
-    return any(isinstance(n, kinds) for n in ast.walk(_function(ast.parse(text))))
+    """Whether a program has several paths: `max` picks one of its arguments, too."""
+    kinds = ast.If | ast.IfExp | ast.For | ast.While | ast.comprehension | ast.BoolOp
+    for node in ast.walk(_function(ast.parse(text))):
+        if isinstance(node, kinds):
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("max", "min", "sorted"):
+                return True
+    return False
 
 
 def shrink(text: str, backend: str = "numpy", trials: int = 1500) -> str:
