@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import is_
 from types import MethodType
@@ -119,6 +120,16 @@ def stage(
     raise StagingError("staging does not settle")
 
 
+@dataclass
+class _Given:
+    """The leaves of the arguments: described, as boxes, and the Program's inputs."""
+
+    described: list[Leaf] = field(default_factory=list)
+    boxed: list[Any] = field(default_factory=list)
+    params: list[Var] = field(default_factory=list)
+    pinned: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+
 def _attempt(
     fn: Any,
     args: Sequence[Any],
@@ -132,69 +143,31 @@ def _attempt(
 ) -> Staged:
     leaves, tree = flatten((tuple(args), dict(kwargs)))
     users = innermost(fn)
-    names = list(_leaf_names(users, args, kwargs))
-    with tracing(trace), trace.builder.open() as eqns:
-        try:
-            caller = Caller(memory)
-            trace.adopt = caller.box
-            described, boxed = [], []
-            params: list[Var] = []
-            pinned: dict[int, tuple[str, bytes]] = {}
-            for k, (leaf, label) in enumerate(zip(leaves, names, strict=True)):
-                kind = None if k in static else leaf_kind(leaf)
-                described.append(Leaf(label, kind, leaf))
-                if kind is None:
-                    boxed.append(_static(trace, leaf, label))
-                    continue
-                var = fresh(_aval(leaf, label), label.rpartition(".")[2])
-                box = box_of(var, kind, layout_of(leaf) if kind == "array" else C_ORDER)
-                if kind == "array":
-                    box = caller.box(len(params), var, box)
-                elif len(params) not in moving:
-                    key = trace.arguments[var] = "argument", k
-                    if trace.is_pinned(key):
-                        box = as_box(leaf)
-                        pinned[len(params)] = label, np.asarray(leaf).tobytes()
-                boxed.append(box)
-                params.append(var)
-            call_args, call_kwargs = unflatten(tree, boxed)
-            for container in containers(tree, (call_args, call_kwargs)):
-                trace.make(container)
-            if isinstance(users, MethodType):
-                _static(trace, users.__self__, "self")
-            value = call(fn, *call_args, **call_kwargs)
-            kinds, atoms, out_static, out_tree = results_of(value)
-            effects, stored = effects_of(trace)
-            if acting:
-                _nothing_left_in_containers(trace, boxed, (call_args, call_kwargs))
-            found = caller.finish(trace, flatten(value)[0], acting)
-            undo_outside()
-        except RecursionError as error:
-            trace.undo_to(0)
-            if isinstance(error, TracejitError):
-                raise
-            raise StagingError(
-                "the recursion does not end, whatever the traced data",
-                None,
-                "write a loop: a condition on traced data runs both of its branches",
-            ) from error
-        except BaseException:
-            trace.undo_to(0)
-            raise
+    named = list(zip(leaves, _leaf_names(users, args, kwargs), strict=True))
+    with tracing(trace), trace.builder.open() as eqns, _undoing(trace):
+        caller = Caller(memory)
+        trace.adopt = caller.box
+        given = _given(trace, caller, named, static, moving)
+        call_args, call_kwargs = unflatten(tree, given.boxed)
+        for container in containers(tree, (call_args, call_kwargs)):
+            trace.make(container)
+        if isinstance(users, MethodType):
+            _static(trace, users.__self__, "self")
+        value = call(fn, *call_args, **call_kwargs)
+        kinds, atoms, out_static, out_tree = results_of(value)
+        effects, stored = effects_of(trace)
+        if acting:
+            _nothing_left_in_containers(trace, given.boxed, (call_args, call_kwargs))
+        found = caller.finish(trace, flatten(value)[0], acting)
+        undo_outside()
     trace.draws[:] = ordered([e for e in trace.effects if isinstance(e, Stacked)])
-    wanted = [*atoms, *stored, *found.finals.values()]
-    region = new_region(params, eqns, wanted)
+    params = given.params
+    region = new_region(params, eqns, [*atoms, *stored, *found.finals.values()])
     _drop_unused(trace, region, found.needed)
     params += [c.var for c in trace.captured.values()]
     params += [draw.var for draw in trace.draws]
     params += caller.inputs
-    if region.free_vars():
-        raise StagingError(
-            "a value computed in a staged loop or branch is used after it, in a way "
-            "that staging did not see",
-            None,
-            "assign it to a variable, an item or an attribute",
-        )
+    _require_closed(region)
     name = name or _name(users)
     program = checked(Program(name, new_region(params, eqns, atoms)))
     stores = Program(name, new_region(params, eqns, stored)) if stored else None
@@ -202,10 +175,69 @@ def _attempt(
         if not isinstance(effect, Stacked):
             effect()
     return Staged(
-        *(program, out_tree, kinds, out_static, trace, described, tree),
+        *(program, out_tree, kinds, out_static, trace, given.described, tree),
         *(effects, stores and checked(stores), found.writes(caller, region, acting)),
-        pinned=pinned,
+        pinned=given.pinned,
     )
+
+
+def _given(
+    trace: Session,
+    caller: Caller,
+    named: Sequence[tuple[Any, str]],
+    static: Sequence[int],
+    moving: Collection[int],
+) -> _Given:
+    """What the function is called with, leaf by leaf."""
+    given = _Given()
+    for k, (leaf, label) in enumerate(named):
+        kind = None if k in static else leaf_kind(leaf)
+        given.described.append(Leaf(label, kind, leaf))
+        if kind is None:
+            given.boxed.append(_static(trace, leaf, label))
+            continue
+        number = len(given.params)
+        var = fresh(_aval(leaf, label), label.rpartition(".")[2])
+        box = box_of(var, kind, layout_of(leaf) if kind == "array" else C_ORDER)
+        if kind == "array":
+            box = caller.box(number, var, box)
+        elif number not in moving:
+            key = trace.arguments[var] = "argument", k
+            if trace.is_pinned(key):
+                box = as_box(leaf)
+                given.pinned[number] = label, np.asarray(leaf).tobytes()
+        given.boxed.append(box)
+        given.params.append(var)
+    return given
+
+
+@contextmanager
+def _undoing(trace: Session) -> Iterator[None]:
+    """Nothing has changed when the block fails."""
+    try:
+        yield
+    except RecursionError as error:
+        trace.undo_to(0)
+        if isinstance(error, TracejitError):
+            raise
+        raise StagingError(
+            "the recursion does not end, whatever the traced data",
+            None,
+            "write a loop: a condition on traced data runs both of its branches",
+        ) from error
+    except BaseException:
+        trace.undo_to(0)
+        raise
+
+
+def _require_closed(region: Region) -> None:
+    if region.free_vars():
+        raise StagingError(
+            "a value computed in a staged loop or branch is used after it, in a way "
+            "that staging did not see",
+            None,
+            "assign it to a variable, an item or an attribute",
+        )
 
 
 def innermost(fn: Any) -> Any:
