@@ -227,3 +227,14 @@ def test_functions_of_arrays_of_the_outside_may_have_any_length():
     np.testing.assert_allclose(slope(x), [1.0, 1.0, 1.0])
     with pytest.raises(IndexError, match="boolean index did not match"):
         slope(X)
+
+
+def test_a_ufunc_makes_numpys_numbers_of_pythons():
+    def f(A, s):
+        return A * np.abs(s), A * abs(s), A + np.add(s, 1.0), A + (s + 1.0)
+
+    A = np.ones((2, 2), np.float32)
+    found = jit(f, backend="numpy")(A, 0.25)
+    expected = f(A, 0.25)
+    assert [y.dtype for y in found] == [y.dtype for y in expected]
+    assert found[0].dtype == np.float64 and found[1].dtype == np.float32

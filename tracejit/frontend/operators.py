@@ -231,10 +231,21 @@ def ufunc_handler(ufunc: np.ufunc, method: str) -> Callable[..., Any]:
 
     def handler(*args: Any, **kwargs: Any) -> Any:
         if has_box(*args, *kwargs.values()):
-            return call_ufunc(ufunc, method, *args, **kwargs)
+            return _as_numpys(call_ufunc(ufunc, method, *args, **kwargs))
         return plainly(*args, **kwargs)
 
     return handler
+
+
+def _as_numpys(result: Any) -> Any:
+    """Of Python's numbers, too, a ufunc makes NumPy's, whose dtype counts."""
+    if isinstance(result, tuple):
+        return tuple(map(_as_numpys, result))
+    if type(result) is not Box or result.kind != "python":
+        return result
+    box = box_of(result.read(), "scalar")
+    box.linear = result.linear
+    return box
 
 
 # Python's operators -------------------------------------------------------------------
