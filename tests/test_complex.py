@@ -229,3 +229,9 @@ def test_a_complex_cotangent_of_a_real_value_is_refused():
     _, pull = vjp(lambda z: np.abs(z), Z, backend="numpy")
     with pytest.raises(TreeMismatchError):
         pull(Z)
+
+
+def test_the_slope_of_a_size_that_is_subnormal():
+    tiny = np.float32(1e-40)
+    slope = grad(lambda r: abs(1j * r), backend="numpy")
+    assert slope(tiny) == 1.0

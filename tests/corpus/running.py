@@ -70,13 +70,23 @@ def judge_text(text: str, backend: str = "numpy", limit: float = 60.0) -> Verdic
 def branches(text: str) -> bool:
     """Whether a program has several paths: `max` picks one of its arguments, too."""
     kinds = ast.If | ast.IfExp | ast.For | ast.While | ast.comprehension | ast.BoolOp
-    for node in ast.walk(_function(ast.parse(text))):
-        if isinstance(node, kinds):
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in ("max", "min", "sorted"):
-                return True
-    return False
+    picks = ("max", "min", "sorted")
+    return any(
+        isinstance(node, kinds) or (isinstance(node, ast.Name) and node.id in picks)
+        for part in _reached(ast.parse(text))
+        for node in ast.walk(part)
+    )
+
+
+def _reached(tree: ast.Module) -> list[ast.AST]:
+    """`f`, and the functions and classes that it names, and those that they name."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    known = {part.name: part for part in tree.body if isinstance(part, kinds)}
+    found = ["f"]
+    for name in found:
+        names = {n.id for n in ast.walk(known[name]) if isinstance(n, ast.Name)}
+        found += [n for n in names if n in known and n not in found]
+    return [known[name] for name in found]
 
 
 def shrink(text: str, backend: str = "numpy", trials: int = 1500) -> str:

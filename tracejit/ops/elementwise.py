@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.builder import as_atom
-from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, cast_to, elementwise
+from tracejit.ir.primitive import REGISTRY, Elementwise, Mask, elementwise
 from tracejit.ir.program import Arithmetic
 
 POSITIVE = (0.1, 3.0)
@@ -397,8 +397,10 @@ def _abs_partial(y: Any, x: Any) -> Any:
     if x.aval.dtype.kind != "c":
         return sign(x)
     # The projection on the direction of x; at the origin the slope is 0.
-    size = cast_to(select(eq(y, 0), 1, y), x.aval.dtype)
-    direction = REGISTRY["conj"](x) / size
+    # By parts: a complex quotient overflows where the numbers are subnormal.
+    size = select(eq(y, 0), 1, y)
+    across, up = REGISTRY["real"](x) / size, REGISTRY["imag"](x) / size
+    direction = REGISTRY["complex"](across, neg(up))
     return lambda tangent: REGISTRY["real"](tangent * direction)
 
 

@@ -45,7 +45,8 @@ def _quotient(eqn: Eqn, same: list[Eqn], reciprocals: dict[Atom, Atom]) -> list[
         return [eqn]
     derived = [e for e in same if e.origin is not None]
     worth_it = below in reciprocals or len(derived) > 1 or _has_reciprocal(derived)
-    if eqn.origin is None or not worth_it:
+    # In single precision numbers are so small soon that their reciprocals overflow.
+    if eqn.origin is None or not worth_it or below.aval.dtype.char in "fF":
         return [eqn]
     with building() as builder, builder.open() as made:
         builder.loc, builder.origin = eqn.loc, eqn.origin
