@@ -19,6 +19,7 @@ from tests.transform.programs import (
     total,
     while_loop,
 )
+from tracejit import vjp
 from tracejit.backend import numba_build
 from tracejit.backend.numba_build import compile_program
 from tracejit.backend.numba_source import write
@@ -388,3 +389,16 @@ def test_a_loop_that_ends_on_its_data():
 
     program = build(f, (9,))
     assert compile_program(program)([np.full(9, 7.0)])[0] == 105.0
+
+
+def test_lines_of_a_buffer_seen_in_two_shapes():
+    def f(A):
+        A = A.copy()
+        for i in range(0, -1, -1):
+            A += np.tile(A[i], (1, 1))
+        return A
+
+    A = np.arange(4.0).reshape(1, 4)
+    value, pull = vjp(f, A)
+    np.testing.assert_array_equal(value, 2 * A)
+    np.testing.assert_array_equal(pull(A)[0], 2 * A)

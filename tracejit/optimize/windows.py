@@ -51,6 +51,8 @@ class Window:
 
     def apart(self, other: Window) -> bool:
         """Whether two lines have no cell in common."""
+        if self.shape != other.shape:
+            return False  # one of them looks at the buffer through a reshape
         pairs = zip(self.line, other.line, strict=True)
         distances = [
             (a - b).constant for k, (a, b) in enumerate(pairs) if k != self.axis
