@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
+from statistics import geometric_mean
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +17,20 @@ from benchmarks.contestants import contestants
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
 
-SUITES = ("arrays", "learning", "loops")
+#: The modules whose workloads a suite runs.
+SUITES = {
+    "arrays": ("arrays",),
+    "learning": ("learning",),
+    "loops": ("loops", "stencils", "integrators", "eliminations"),
+}
 FRAMEWORKS = ("tracejit", "interpreted", "jax", "autograd")
 TOLERANCE = 1e-8
+
+
+def workloads(suite: str) -> list[Workload]:
+    """Every workload of a suite, in the order they are run in."""
+    modules = (import_module(f"benchmarks.{name}") for name in SUITES[suite])
+    return [work for module in modules for work in module.WORKLOADS]
 
 
 def compilations() -> int:
@@ -58,27 +70,45 @@ def measure(work: Workload, size: int, rounds: int) -> dict[str, Any]:
 
 HEADER = (
     f"{'workload':<14}{'n':>9}{'hand (µs)':>12}{'/ primal':>10}"
-    f"{'tracejit':>11}{'interpreted':>13}{'jax':>9}{'autograd':>10}"
+    f"{'tracejit':>11}{'/ primal':>10}{'interpreted':>13}{'jax':>9}{'autograd':>10}"
     f"{'first (s)':>11}{'compiled':>10}"
 )
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of the table: times of the hand-written gradient, ratios to it."""
+    """A row of the table: times of the hand-written gradient and ratios to it; of
+    it and of ours, ratios to the primal."""
     seconds = row["seconds"]
     hand = seconds["hand"]
 
-    def ratio(name: str) -> str:
+    def ratio(name: str, to: str = "hand") -> str:
         if name in row["errors"]:
             return "failed"
-        return f"{seconds[name] / hand:.4g}" if name in seconds else "-"
+        return f"{seconds[name] / seconds[to]:.4g}" if name in seconds else "-"
 
     first = f"{row['first_call']:.2f}" if "first_call" in row else "-"
     return (
         f"{row['name']:<14}{row['size']:>9}{hand * 1e6:>12.4g}"
-        f"{hand / seconds['primal']:>10.3g}"
-        f"{ratio('tracejit'):>11}{ratio('interpreted'):>13}{ratio('jax'):>9}"
+        f"{ratio('hand', 'primal'):>10}"
+        f"{ratio('tracejit'):>11}{ratio('tracejit', 'primal'):>10}"
+        f"{ratio('interpreted'):>13}{ratio('jax'):>9}"
         f"{ratio('autograd'):>10}{first:>11}{row.get('compilations', '-'):>10}"
+    )
+
+
+def summary(suite: str, rows: Sequence[dict[str, Any]]) -> str:
+    """What a suite comes to: geometric means, and the slowest against the hand."""
+    done = [row["seconds"] for row in rows if "tracejit" in row["seconds"]]
+    if not done:
+        return f"{suite}: no gradient of ours was right"
+    to_hand = [s["tracejit"] / s["hand"] for s in done]
+    to_primal = [s["tracejit"] / s["primal"] for s in done]
+    by_hand = [s["hand"] / s["primal"] for s in done]
+    return (
+        f"{suite}: {len(done)} of {len(rows)} gradients right; geometric means: "
+        f"tracejit / hand {geometric_mean(to_hand):.3g} (at most {max(to_hand):.3g}), "
+        f"tracejit / primal {geometric_mean(to_primal):.3g}, "
+        f"hand / primal {geometric_mean(by_hand):.3g}"
     )
 
 
@@ -111,15 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         staging.main(["--repeat", str(options.repeat)])
         if not suites:
             return 0
-    rows = []
+    rows: list[dict[str, Any]] = []
     print(HEADER)
     for suite in suites:
-        for work in import_module(f"benchmarks.{suite}").WORKLOADS:
+        for work in workloads(suite):
             if options.only and work.name not in options.only:
                 continue
             for size in work.sizes:
                 rows.append({"suite": suite, **measure(work, size, options.repeat)})
                 print(line(rows[-1]), flush=True)
+    for suite in suites:
+        if of_suite := [row for row in rows if row["suite"] == suite]:
+            print(summary(suite, of_suite))
     report = {"machine": machine(), "workloads": rows}
     options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for row in rows:

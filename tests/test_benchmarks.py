@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import staging
+from benchmarks import run, staging
 from benchmarks.workload import disagreement, leaves
 
-GROUPS = ("arrays", "learning", "loops")
-WORKLOADS = [w for g in GROUPS for w in import_module(f"benchmarks.{g}").WORKLOADS]
+WORKLOADS = [work for suite in run.SUITES for work in run.workloads(suite)]
 
 
 @pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
@@ -54,15 +52,15 @@ def test_the_benchmarks_run(tmp_path):
     path = tmp_path / "results.json"
     options = ["--only", "newton", "--repeat", "1", "--json", str(path)]
     root = Path(__file__).resolve().parent.parent
-    run = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *options],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "newton" in run.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "newton" in done.stdout
     (row,) = json.loads(path.read_text(encoding="utf-8"))["workloads"]
     assert not row["errors"]
     assert row["seconds"].keys() >= {"hand", "primal", "tracejit", "interpreted"}
