@@ -21,7 +21,15 @@ from benchmarks.workload import Workload, disagreement
 SUITES = {
     "arrays": ("arrays",),
     "learning": ("learning",),
-    "loops": ("loops", "stencils", "integrators", "eliminations"),
+    "loops": (
+        "loops",
+        "stencils",
+        "integrators",
+        "eliminations",
+        "recursions",
+        "likelihoods",
+        "particles",
+    ),
 }
 FRAMEWORKS = ("tracejit", "interpreted", "jax", "autograd")
 TOLERANCE = 1e-8
