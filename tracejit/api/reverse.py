@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
+from tracejit.api.budget import bytes_of
 from tracejit.api.shared import (
     Argnums,
     Function,
@@ -30,6 +32,8 @@ from tracejit.runtime.dispatch import (
     unflatten_results,
 )
 from tracejit.runtime.inline import name_of
+from tracejit.runtime.split import Splitting
+from tracejit.transform.modes import Saving
 from tracejit.transform.split import pulled_back
 from tracejit.transform.vjp import vjp as vjp_program
 
@@ -47,7 +51,8 @@ class Grad(Transformed):
     ):
         numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         transform = _value_and_vjp if with_value or has_aux else _vjp_alone
-        super().__init__(fn, transform, options, numbers)
+        saving = Saving(memory=options.memory)
+        super().__init__(fn, partial(transform, saving=saving), options, numbers)
         self.single = isinstance(argnums, int)
         self.has_aux = has_aux
         self.with_value = with_value
@@ -114,12 +119,12 @@ class Grad(Transformed):
             )
 
 
-def _value_and_vjp(program: Program, wrt: Sequence[int]) -> Program:
-    return vjp_program(program, wrt, seed=True)
+def _value_and_vjp(program: Program, wrt: Sequence[int], saving: Saving) -> Program:
+    return vjp_program(program, wrt, seed=True, saving=saving)
 
 
-def _vjp_alone(program: Program, wrt: Sequence[int]) -> Program:
-    return without_value(vjp_program(program, wrt, seed=True), len(program.results))
+def _vjp_alone(program: Program, wrt: Sequence[int], saving: Saving) -> Program:
+    return without_value(_value_and_vjp(program, wrt, saving), len(program.results))
 
 
 def grad(
@@ -130,18 +135,29 @@ def grad(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    memory: int | str | None = None,
 ) -> Any:
     """The gradient of a function that returns a scalar.
 
     Arguments: `fn`, a function of arrays and numbers; `argnums`, the argument or
     arguments to differentiate (`self` of a method is not counted); `has_aux`, whether
-    `fn` returns `(loss, aux)`; for the others see `jit`.
+    `fn` returns `(loss, aux)`; `memory`, a limit to what loops may save for the way
+    back (see below); for the others see `jit`.
 
     Returns a function of the same arguments that returns the gradient: for one argnum
     an array (or pytree) like that argument, for several a tuple of them, with
     `has_aux` a pair `(gradient, aux)`. Dtypes are those of the arguments.
 
-    Raises `NonScalarOutputError` and `NonDifferentiableError`, both `TypeError`s.
+    Without a limit loops save all that the way back reads and that costs more than a
+    few operations to compute: mostly a few numbers a round, which `cost` tells. With
+    `memory`, in bytes or as text ("64 MB"), loops whose tapes do not fit save some of
+    their states instead, and run on from there going backwards: from s states, T rounds
+    run r T times at most, where r is the least with (s + r)! ≥ s! r! T (the binomial
+    schedule of Griewank and Walther, 2000). So a thousandth of the states seldom takes
+    more than three times as long.
+
+    Raises `NonScalarOutputError` and `NonDifferentiableError`, both `TypeError`s;
+    `MemoryBudgetError`, a `MemoryError`, where a loop needs more than `memory`.
 
     >>> import numpy as np
     >>> @grad(backend="numpy")
@@ -152,7 +168,7 @@ def grad(
     >>> f(np.array([1.0, 2.0, 3.0]))
     array([12.,  6.,  1.])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, memory=bytes_of(memory))
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
 
 
@@ -164,6 +180,7 @@ def value_and_grad(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    memory: int | str | None = None,
 ) -> Any:
     """The value of a scalar function together with its gradient; see `grad`.
 
@@ -173,13 +190,17 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x * x, backend="numpy")(3.0)
     (9.0, 6.0)
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, memory=bytes_of(memory))
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 
 
 @outermost
 def vjp(
-    fn: Function, *primals: Any, has_aux: bool = False, backend: str | None = None
+    fn: Function,
+    *primals: Any,
+    has_aux: bool = False,
+    backend: str | None = None,
+    memory: int | str | None = None,
 ) -> Any:
     """The value of `fn(*primals)` and the function that pulls cotangents back.
 
@@ -188,16 +209,21 @@ def vjp(
     `has_aux`, `fn` returns `(value, aux)`, and the result is `(value, vjp_fn, aux)`.
 
     The function is computed once, with what its derivative needs; every call of
-    `vjp_fn` runs the reverse sweep alone. (Loops whose length follows from the data
-    are run again in every sweep.)
+    `vjp_fn` runs the reverse sweep alone. (Loops whose length follows from the data are
+    run again in every sweep.) `memory` is as for `grad`.
 
     >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0, backend="numpy")
     >>> value, pull(1.0)
     (6.0, (2.0, 3.0))
     """
-    begun = begin(fn, pulled_back, primals, has_aux, Options(backend))
+    begun = begin(fn, _pulling(bytes_of(memory)), primals, has_aux, Options(backend))
     whole = (begun.value, begun.pull)
     return (*whole, begun.aux) if has_aux else whole
+
+
+@cache
+def _pulling(memory: int | None) -> Splitting:
+    return partial(pulled_back, saving=Saving(memory=memory))
 
 
 HANDLERS[vjp] = vjp

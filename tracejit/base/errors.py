@@ -211,6 +211,14 @@ class NonDifferentiableError(TracejitError, TypeError):
     """
 
 
+class MemoryBudgetError(TracejitError, MemoryError):
+    """A loop that cannot be reversed in the memory that it is given.
+
+    grad(f, memory="1 kB")(np.ones(1000))       # MemoryBudgetError: less than a state
+    grad(f, memory="100 kB")(np.ones(1000))     # write this
+    """
+
+
 class TreeMismatchError(TracejitError, ValueError):
     """Tangents or cotangents that do not match the values they belong to.
 

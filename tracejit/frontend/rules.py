@@ -32,7 +32,9 @@ from tracejit.ops.promote import convert
 Function = Callable[..., Any]
 
 
-def checkpointed(fn: Function, name: str, args: Any, kwargs: Any) -> Any:
+def checkpointed(
+    fn: Function, name: str, args: Any, kwargs: Any, snapshots: int | None
+) -> Any:
     """Stage `fn(*args, **kwargs)` as a checkpoint; it may do what any function may."""
 
     def emit(region: Region) -> list[Atom]:
@@ -40,7 +42,10 @@ def checkpointed(fn: Function, name: str, args: Any, kwargs: Any) -> Any:
             return region.results
         captured = region.free_vars()
         (body,) = _closed([region], captured)
-        return control.checkpoint(*captured, regions=[body], name=name, apart=False)
+        options = {} if snapshots is None else {"snapshots": snapshots}
+        return control.checkpoint(
+            *captured, regions=[body], name=name, apart=False, **options
+        )
 
     return alone(lambda: call(fn, *args, **kwargs), emit)
 

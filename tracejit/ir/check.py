@@ -172,4 +172,4 @@ def _call(eqn: Eqn) -> str:
 
 
 _REGIONS = {"for": _for, "while": _while, "cond": _cond}
-_REGIONS |= dict.fromkeys(("checkpoint", "custom_jvp", "custom_vjp"), _call)
+_REGIONS |= dict.fromkeys(("checkpoint", "march", "custom_jvp", "custom_vjp"), _call)

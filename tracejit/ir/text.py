@@ -203,7 +203,7 @@ class _Writer:
             code = f"{_tuple([self.names.bind(v) for v in eqn.outputs])} = {code}"
         self.line(depth, code, eqn.outputs)
 
-    _checkpoint = _custom_jvp = _custom_vjp = _call
+    _checkpoint = _march = _custom_jvp = _custom_vjp = _call
 
     def _block(self, region: Region, names: list[str], depth: int) -> None:
         start = len(self.lines)
@@ -216,6 +216,7 @@ class _Writer:
 #: What the functions of a call are called, after its name.
 _PARTS = {
     "checkpoint": ("",),
+    "march": ("",),
     "custom_jvp": ("", "_jvp"),
     "custom_vjp": ("", "_fwd", "_bwd"),
 }

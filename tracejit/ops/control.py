@@ -4,7 +4,8 @@
     finals  = while_(*inits; test(*carried) -> bool, body(*carried) -> carried)
     results = cond(pred; then() -> results, otherwise() -> results)
     check(ok, *values; error=...)            stops the run where `ok` is False
-    results = checkpoint(*inputs; body(*inputs) -> results)             [apart]
+    results = checkpoint(*inputs; body(*inputs) -> results)  [apart, snapshots]
+    results = march(*inputs; body(*inputs) -> results)       [turn]
     results = custom_jvp(*inputs; body, rule(*inputs, *tangents, *consts))
     results = custom_vjp(*inputs; body, fwd(*inputs), bwd(*residuals, *cts, *consts))
     y       = stop_gradient(x)
@@ -15,7 +16,9 @@ opposite order. Their derivatives live in `transform`: they are about regions.
 The regions of calls are closed: they read nothing but their parameters. A call means
 its body, which is written out once no transform asks for anything else; `apart=True`
 keeps a checkpoint's body by itself until then, so that what is computed again is not
-found to be computed already. Of the inputs of a custom call, the first `args` are its
+found to be computed already. `snapshots` is from how many states reverse mode goes
+through its loops. A march is a call, too: `turn` says how reverse mode goes through it
+(see `transform.snapshots`). Of the inputs of a custom call, the first `args` are its
 arguments and the rest, `consts`, is what the function and its rules have captured.
 """
 
@@ -153,10 +156,11 @@ while_ = Control("while", _no_impl, evaluate=_while, single=False)
 cond = Control("cond", _no_impl, evaluate=_cond, single=False)
 check = Control("check", _no_impl, evaluate=_check, single=False, effect=True)
 checkpoint = Call("checkpoint", _no_impl, evaluate=_call, single=False)
+march = Call("march", _no_impl, evaluate=_call, single=False)
 custom_jvp = Call("custom_jvp", _no_impl, evaluate=_call, single=False)
 custom_vjp = Call("custom_vjp", _no_impl, evaluate=_call, single=False)
 stop_gradient = Identity("stop_gradient", _no_impl, evaluate=_identity)
-CALLS = (checkpoint, custom_jvp, custom_vjp)
+CALLS = (checkpoint, march, custom_jvp, custom_vjp)
 
 
 def emit_for(

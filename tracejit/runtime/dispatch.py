@@ -61,6 +61,7 @@ class Options:
     boundscheck: bool = True
     fastmath: bool = False
     static_argnames: tuple[str, ...] = ()
+    memory: int | None = None
 
 
 @dataclass

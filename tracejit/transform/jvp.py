@@ -8,7 +8,7 @@ from dataclasses import replace
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Eqn, Program, Region, Var
-from tracejit.ops.control import checkpoint, cond, for_, while_
+from tracejit.ops.control import checkpoint, cond, for_, march, while_
 from tracejit.transform.custom import (
     closed,
     opened,
@@ -83,6 +83,7 @@ def weave(primal: Sequence[Eqn], linear: Sequence[Eqn]) -> list[Eqn]:
 
 def _join(eqn: Eqn, twin: Eqn) -> Eqn:
     """One loop or branch that does the work of both."""
+    prim = eqn.prim
     if eqn.prim is cond:
         regions = [
             Region([], weave(a.eqns, b.eqns), [*a.results, *b.results])
@@ -92,9 +93,11 @@ def _join(eqn: Eqn, twin: Eqn) -> Eqn:
     elif eqn.prim is for_:
         regions = [_join_body(eqn.regions[0], twin.regions[0])]
         inputs = [*eqn.inputs, *twin.inputs[3:]]
-    elif eqn.prim is checkpoint:
-        inputs = [*eqn.inputs, *twin.inputs[len(eqn.inputs) :]]
+    elif eqn.prim in (checkpoint, march):
+        dots = twin.inputs[len(twin.inputs) - len(twin.params["wrt"]) :]
+        inputs = [*eqn.inputs, *dots]
         regions = [_with_tangents(eqn, twin)]
+        prim = checkpoint
     else:
         assert eqn.prim is while_
         test, body = eqn.regions
@@ -109,8 +112,11 @@ def _join(eqn: Eqn, twin: Eqn) -> Eqn:
         inputs = [*eqn.inputs, *twin.inputs[3:]]
     outputs = [*eqn.outputs, *twin.outputs]
     # A counted `while` counts in its last slot no longer.
-    params = {k: v for k, v in eqn.params.items() if k != "counted"}
-    return replace(eqn, inputs=inputs, outputs=outputs, params=params, regions=regions)
+    # Nor do the tangents turn back where a march does.
+    params = {k: v for k, v in eqn.params.items() if k not in ("counted", "turn")}
+    new = replace(eqn, inputs=inputs, outputs=outputs, params=params, regions=regions)
+    new.prim = prim
+    return new
 
 
 def _join_body(body: Region, twin: Region) -> Region:

@@ -24,7 +24,7 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ops import elementwise as ew
-from tracejit.ops.control import Call, checkpoint, cond, emit_for, for_, while_
+from tracejit.ops.control import Call, checkpoint, cond, emit_for, for_, march, while_
 
 Tangents = dict[Var, Atom]
 
@@ -80,7 +80,7 @@ def _linear_eqn(eqn: Eqn, tangents: Tangents) -> Sequence[Atom | None]:
         return _linear_while(eqn, tangents)
     if eqn.prim is cond:
         return _linear_cond(eqn, tangents)
-    if eqn.prim is checkpoint:
+    if eqn.prim in (checkpoint, march):
         return _linear_checkpoint(eqn, tangents)
     dots = [tangent_of(a, tangents) for a in eqn.inputs]
     if all(dot is None for dot in dots):
@@ -147,7 +147,10 @@ def _linear_cond(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
 
 
 def _linear_checkpoint(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
-    """The call as one linear equation; what it becomes depends on the mode."""
+    """The call as one linear equation; what it becomes depends on the mode.
+
+    It reads the inputs and what a march keeps for its way back: its last outputs.
+    """
     dots = [tangent_of(a, tangents) for a in eqn.inputs]
     wrt = [k for k, dot in enumerate(dots) if dot is not None]
     (body,) = eqn.regions
@@ -156,13 +159,16 @@ def _linear_checkpoint(eqn: Eqn, tangents: Tangents) -> list[Atom | None]:
     outs = [k for k, r in enumerate(body.results) if r.aval.inexact and r in reached]
     if not outs:
         return [None] * len(eqn.outputs)
+    options = {k: v for k, v in eqn.params.items() if k != "apart"}
+    turn = options.get("turn")
     slopes = linear_checkpoint(
         *eqn.inputs,
+        *(eqn.outputs[len(eqn.outputs) - turn.keeps :] if turn else ()),
         *(dots[k] for k in wrt),
         body=body,
         wrt=tuple(wrt),
         outs=tuple(outs),
-        name=eqn.params["name"],
+        **options,
     )
     return _scatter(len(eqn.outputs), outs, slopes)
 

@@ -7,7 +7,22 @@ themselves here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from tracejit.ir.program import Program
+MODES: dict[str, Callable[..., Any]] = {}
 
-MODES: dict[str, Callable[..., Program]] = {}
+
+@dataclass(frozen=True)
+class Saving:
+    """What the outermost loops save for reverse mode; without a limit, all it reads.
+
+    `snapshots`: each as many of its states; `memory`: all of them as many bytes.
+    """
+
+    snapshots: int | None = None
+    memory: int | None = None
+
+
+#: No limit.
+TAPE = Saving()

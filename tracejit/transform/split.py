@@ -16,6 +16,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var, clone_eqn
 from tracejit.transform.custom import closed
+from tracejit.transform.modes import TAPE, Saving
 from tracejit.transform.residuals import plan, substitute_in
 from tracejit.transform.sweeps import Sweeps, dot
 
@@ -37,14 +38,14 @@ def linearized(
 
 
 def pulled_back(
-    program: Program, wrt: Sequence[int], count: int
+    program: Program, wrt: Sequence[int], count: int, saving: Saving = TAPE
 ) -> tuple[Program, Program]:
     """The primal, and the sweep that takes cotangents of inexact results.
 
     They are among the first `count`. It returns those of the inputs in `wrt`.
     """
     inputs = [program.inputs[k] for k in wrt]
-    sweeps = Sweeps(program, inputs)
+    sweeps = Sweeps(program, inputs, saving=saving)
     region = sweeps.region
     seeds = {
         k: Var(r.aval, "out_bar")

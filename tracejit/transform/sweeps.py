@@ -12,12 +12,14 @@ with it the factors that do not depend on the direction: they stand in its loops
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from tracejit.ir.builder import current
+from tracejit.ir.builder import building, current
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var
 from tracejit.ops.control import cond, for_
+from tracejit.transform.alive import alive
 from tracejit.transform.checkpoint import push_checkpoint
 from tracejit.transform.custom import (
     Push,
@@ -34,7 +36,9 @@ from tracejit.transform.linearize import (
     linearize,
     tangent_of,
 )
+from tracejit.transform.modes import MODES, TAPE, Saving
 from tracejit.transform.residuals import Supplier, substitute_in
+from tracejit.transform.snapshots import marched, parted
 from tracejit.transform.threads import thread_through
 from tracejit.transform.transpose import Cotangents, Transposer, add_ct
 
@@ -46,12 +50,21 @@ class Sweeps:
     """Sweeps of `program`, emitted into the current builder.
 
     `wrt` are the inputs that may be differentiated by; `shared`: factors are computed
-    in the primal, not in every sweep. The Program made of it all is to be `closed`.
+    in the primal, not in every sweep; `saving`: what loops save for reverse sweeps. The
+    Program made of it all is to be `closed`.
     """
 
-    def __init__(self, program: Program, wrt: Sequence[Var], shared: bool = True):
+    def __init__(
+        self,
+        program: Program,
+        wrt: Sequence[Var],
+        shared: bool = True,
+        saving: Saving = TAPE,
+    ):
         self.name = program.name
-        self.region = count_trips(opened(program.region, wrt))
+        around, self.inside = parted(program.region, saving)
+        region = marched(program.region, wrt, around)
+        self.region = count_trips(opened(region, wrt))
         self.shared = shared
         self.supplier = Supplier({})
 
@@ -71,17 +84,26 @@ class Sweeps:
         return [starts.get(d, d) if isinstance(d, Var) else d for d in dots]
 
     def reverse(
-        self, wrt: Sequence[Var], seeds: Mapping[int, Atom]
+        self,
+        wrt: Sequence[Var],
+        seeds: Mapping[int, Atom],
+        onto: Mapping[Var, Atom] | None = None,
     ) -> list[Atom | None]:
-        """Cotangents of the inputs `wrt`; `seeds` are those of results by position."""
+        """Cotangents of the inputs `wrt`; `seeds` are those of results by position.
+
+        `onto`: what those of some inputs are added to.
+        """
         starts = [dot(var) for var in wrt]
         tangents: Tangents = dict(zip(wrt, starts, strict=True))
         linear = self._linear(tangents)
         ends = {k: tangent_of(self.region.results[k], tangents) for k in seeds}
         linear = alive(linear, [end for end in ends.values() if end is not None])
         linear = self._settled(linear, set(starts))
-        cts: Cotangents = {}
-        transposer = Transposer(set(starts))
+        before = onto or {}
+        cts: Cotangents = {
+            d: before[x] for x, d in zip(wrt, starts, strict=True) if x in before
+        }
+        transposer = Transposer(set(starts), self.inside)
         with current().open() as transposed:
             for k, end in ends.items():
                 if isinstance(end, Var):
@@ -147,18 +169,26 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
     return stays
 
 
-def alive(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
-    """The equations that the results depend on, in regions too.
+def tapes(region: Region, wrt: Sequence[Var]) -> dict[Var, float]:
+    """Bytes of tapes by the loop that they are for, which its first output names.
 
-    Only with them gone do the free variables of a region tell what it needs.
+    These are the outermost loops; a tape whose length follows from the data counts as
+    infinite. Cotangents are those of all results.
     """
-    live = {a for a in results if isinstance(a, Var)}
-    kept: list[Eqn] = []
-    for eqn in reversed(eqns):
-        if not eqn.prim.effect and not any(v in live for v in eqn.outputs):
-            continue
-        for region in eqn.regions:
-            region.eqns = alive(region.eqns, region.results)
-        live.update(eqn.uses())
-        kept.append(eqn)
-    return kept[::-1]
+    sweeps = Sweeps(Program("tapes", region), wrt, shared=False)
+    results = enumerate(sweeps.region.results)
+    seeds = {k: Var(r.aval) for k, r in results if r.aval.inexact}
+    with building() as builder, builder.open():
+        sweeps.reverse(wrt, seeds)
+    found: dict[Var, float] = {}
+    for thread in sweeps.supplier.threads:
+        loops = [eqn for eqn, _ in thread.path if eqn.prim is not cond]
+        if loops and thread.saved is not None:
+            aval = thread.aval
+            size = math.inf if aval.grows else aval.nbytes
+            first = loops[0].outputs[0]
+            found[first] = found.get(first, 0) + size
+    return found
+
+
+MODES["tapes"] = tapes

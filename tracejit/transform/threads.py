@@ -157,7 +157,7 @@ def _thread_eqns(eqns: Sequence[Eqn], values: dict[Thread, Atom], depth: int) ->
             current().append(eqn)
         for t in values:
             if t.counts is eqn and len(t.path) == depth:
-                values[t] = ew.add(values[t], _trips(eqn))
+                values[t] = ew.add(values[t], trips_of(eqn))
         for var in eqn.outputs:
             if var in ends:
                 _save(ends[var], values)
@@ -232,7 +232,7 @@ def _insert(items: Sequence[Any], more: Sequence[Any], before_last: bool) -> lis
     return [*items[:at], *more, *items[at:]]
 
 
-def _trips(eqn: Eqn) -> Atom:
+def trips_of(eqn: Eqn) -> Atom:
     """How often a loop ran, read after it."""
     if eqn.prim is while_:
         return eqn.outputs[-1]

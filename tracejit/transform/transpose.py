@@ -23,9 +23,10 @@ from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
 from tracejit.ops.elementwise import logical_and, logical_not, logical_or, select
-from tracejit.transform.checkpoint import run_again
+from tracejit.transform.checkpoint import turned
 from tracejit.transform.custom import pull, pulled
 from tracejit.transform.linearize import linear_checkpoint
+from tracejit.transform.modes import TAPE, Saving
 
 Cotangents = dict[Var, Atom]
 #: Predicates that hold, or do not, wherever a cotangent is not 0.
@@ -36,11 +37,11 @@ class Transposer:
     """Transposes the linear equations that depend on `linear` variables.
 
     `pairs` maps each transposed loop or branch to the primal one whose local
-    variables it may read.
+    variables it may read. `saving` is what loops in checkpoints may save.
     """
 
-    def __init__(self, linear: set[Var]):
-        self.linear = linear
+    def __init__(self, linear: set[Var], saving: Saving = TAPE):
+        self.linear, self.saving = linear, saving
         #: Of the outermost equations, in the stack of open regions.
         self.depth = 0
         self.pairs: dict[Eqn, Eqn] = {}
@@ -82,7 +83,7 @@ class Transposer:
             self.call(eqn, pulled(eqn, out_cts), cts)
         elif eqn.prim is linear_checkpoint:
             beside = len(current().stack) == self.depth
-            self.call(eqn, run_again(eqn, out_cts, apart=beside), cts)
+            self.call(eqn, turned(eqn, out_cts, beside, self.saving), cts)
         else:
             self.plain(eqn, out_cts[0], cts)
 
@@ -129,11 +130,11 @@ class Transposer:
             self.chosen[out] = raw, choices
         return out
 
-    def call(self, eqn: Eqn, found: Sequence[Atom], cts: Cotangents) -> None:
+    def call(self, eqn: Eqn, found: Sequence[Atom | None], cts: Cotangents) -> None:
         """A linear equation whose last operands have these cotangents."""
         dots = eqn.inputs[len(eqn.inputs) - len(found) :]
         for dot, ct in zip(dots, found, strict=True):
-            if self.is_linear(dot):
+            if ct is not None and self.is_linear(dot):
                 self.add(cts, dot, ct)  # type: ignore[arg-type]
 
     def add(self, cts: Cotangents, var: Var, ct: Atom) -> None:

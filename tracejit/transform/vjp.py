@@ -7,20 +7,27 @@ from collections.abc import Sequence
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Literal, Program, Region, Var
+from tracejit.transform.alive import alive
 from tracejit.transform.custom import closed
-from tracejit.transform.modes import MODES
+from tracejit.transform.modes import MODES, TAPE, Saving
 from tracejit.transform.sweeps import Sweeps
 
 
-def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
+def vjp(
+    program: Program,
+    wrt: Sequence[int],
+    *,
+    seed: bool = False,
+    saving: Saving = TAPE,
+) -> Program:
     """`program` and its adjoint in one.
 
     Inputs are `(*inputs, *cotangents of the inexact results)`; with `seed` the first
     result, a scalar, has the cotangent 1 and the others have none. Results are
-    `(*results, *cotangents of the inputs in wrt)`.
+    `(*results, *cotangents of the inputs in wrt)`. `saving`: what loops may save.
     """
     inputs = [program.inputs[k] for k in wrt]
-    sweeps = Sweeps(program, inputs, shared=False)
+    sweeps = Sweeps(program, inputs, shared=False, saving=saving)
     region = sweeps.region
     params: list[Var] = []
     seeds: dict[int, Atom] = {}
@@ -45,4 +52,30 @@ def vjp(program: Program, wrt: Sequence[int], *, seed: bool = False) -> Program:
     return closed(Program(f"{program.name}_adjoint", derived, "adjoint"))
 
 
+def onto(program: Program, wrt: Sequence[int], count: int, saving: Saving) -> Program:
+    """The adjoint alone, for rounds of a loop: the last `count` of `wrt` accumulate.
+
+    Inputs are `(*inputs, *cotangents of the results, *what these are added to)`,
+    results are the cotangents of the inputs in `wrt`.
+    """
+    inputs = [program.inputs[k] for k in wrt]
+    sweeps = Sweeps(program, inputs, shared=False, saving=saving)
+    region = sweeps.region
+    seeds = [Var(r.aval, "bar") for r in region.results]
+    accs = [Var(v.aval, f"{v.hint}_bar") for v in inputs[len(inputs) - count :]]
+    with building() as builder, builder.open() as reverse:
+        before = dict(zip(inputs[len(inputs) - count :], accs, strict=True))
+        found = sweeps.reverse(inputs, dict(enumerate(seeds)), before)
+        grads = [
+            zeros(v.aval) if ct is None else ct
+            for v, ct in zip(inputs, found, strict=True)
+        ]
+    params = [*region.params, *seeds, *accs]
+    derived = Region(params, [*sweeps.primal(), *reverse], grads)
+    program = closed(Program(f"{program.name}_adjoint", derived, "adjoint"))
+    program.region.eqns = alive(program.eqns, program.results)
+    return program
+
+
 MODES["vjp"] = vjp
+MODES["onto"] = onto
