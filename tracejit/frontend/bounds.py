@@ -16,7 +16,6 @@ from tracejit.base.errors import (
     OperandTypeError,
     ShapeMismatchError,
 )
-from tracejit.frontend import affine
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
@@ -29,6 +28,7 @@ from tracejit.frontend.box import (
 from tracejit.frontend.lens import start_atom
 from tracejit.frontend.ragged import Span
 from tracejit.frontend.trace import current_trace
+from tracejit.ir import affine
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops.control import Failure, check
 from tracejit.ops.numpy_names import emit

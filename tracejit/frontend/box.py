@@ -25,7 +25,6 @@ from tracejit.base.errors import (
     ReadOnlyError,
     TracedValueError,
 )
-from tracejit.frontend import affine
 from tracejit.frontend.lens import (
     Broadcasted,
     Component,
@@ -42,6 +41,7 @@ from tracejit.frontend.lens import (
 )
 from tracejit.frontend.stand_in import Stale, StandIn
 from tracejit.frontend.trace import Write, current_trace
+from tracejit.ir import affine
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops.promote import Weak, broadcast_to, is_supported, supported

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import CastingError, ShapeMismatchError
-from tracejit.frontend import affine
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
@@ -26,6 +25,7 @@ from tracejit.frontend.box import (
 from tracejit.frontend.masked import Masked, elementwise
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.trace import current_trace
+from tracejit.ir import affine
 from tracejit.ir.program import Atom, Literal
 from tracejit.ops import numpy_names
 from tracejit.ops.promote import (

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError, ShapeMismatchError
-from tracejit.frontend import affine
 from tracejit.frontend.box import C_ORDER, Box, box_of, call, integer_form
 from tracejit.frontend.lens import Part, Reshaped, shifted
 from tracejit.frontend.trace import current_trace
+from tracejit.ir import affine
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.program import Atom, Var

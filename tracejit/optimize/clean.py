@@ -179,6 +179,8 @@ class _Cleaner:
             else:
                 kept.append(k)
         new = loop_without(eqn, kept)
+        if new.prim is control.for_:
+            self.view.ranges.enter(new)
         new.regions = [self.region(r) for r in new.regions]
         self.keep(new)
 

@@ -182,40 +182,8 @@ def _same_part(a: Eqn, b: Eqn, view: View) -> bool:
 
 def _apart(a: Eqn, b: Eqn, view: View) -> bool:
     """Whether two parts of one array have provably nothing in common."""
-    parts = []
-    for eqn in (a, b):
-        axes = zip(_starts(eqn), eqn.params["sizes"], eqn.params["steps"], strict=True)
-        parts.append([_bounds(s, n, step, view) for s, n, step in axes])
-    return any(
-        base == other and (hi < first or last < lo)
-        for (base, lo, hi), (other, first, last) in zip(*parts, strict=True)
-    )
-
-
-def _bounds(
-    start: Atom, size: int | None, step: int, view: View
-) -> tuple[Var | None, int, int]:
-    """The indices of a part on one axis: from a Var (or 0) plus lo, up to plus hi."""
-    base, offset = affine(start, view)
-    ends = (offset, offset if size is None else offset + (size - 1) * step)
-    return base, int(min(ends)), int(max(ends))
-
-
-def affine(index: Atom, view: View) -> tuple[Var | None, int]:
-    """An index as a Var plus a number; no Var where it is a number."""
-    offset = 0
-    while isinstance(index, Var):
-        eqn = view.defs.get(index)
-        if eqn is None or eqn.prim not in (ew.add, ew.sub):
-            return index, offset
-        a, b = eqn.inputs
-        if eqn.prim is ew.add and isinstance(a, Literal):
-            a, b = b, a
-        if not isinstance(b, Literal):
-            return index, offset
-        offset += b.value if eqn.prim is ew.add else -b.value
-        index = a
-    return None, offset + index.value
+    parts = (view.ranges.part(_starts(eqn), eqn) for eqn in (a, b))
+    return view.ranges.apart(*parts)
 
 
 def read(eqn: Eqn, view: View) -> Any:
@@ -254,10 +222,13 @@ def _read_broadcast(eqn: Eqn, inner: Eqn) -> Any:
 
 
 def write(eqn: Eqn, view: View) -> Any:
-    """`setitem` of all; over another one of the same part."""
+    """`setitem` of all; over another one of the same part; of what is there."""
     x, v = eqn.inputs[:2]
     if _whole(eqn):
         return fitted(v, eqn.out.aval)
+    source = view.definition(v, "getitem")
+    if source is not None and source.inputs[0] is x and _same_part(eqn, source, view):
+        return x
     inner = view.definition(x, "setitem")
     if inner is not None and view.once(inner.out) and _same_part(eqn, inner, view):
         return setitem(inner.inputs[0], v, *_starts(eqn), **eqn.params)
@@ -328,4 +299,4 @@ def forward(eqn: Eqn, view: View) -> Any:
     return None if rule is None else rule(eqn, view)
 
 
-__all__ = ["STRUCTURE", "affine", "forward", "may_forward"]
+__all__ = ["STRUCTURE", "forward", "may_forward"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
+from tracejit.ir.ranges import Ranges
 from tracejit.ops.shape import broadcast
 
 
@@ -23,6 +24,10 @@ class View:
     defs: dict[Var, Eqn] = field(default_factory=dict)
     uses: Counter[Var] = field(default_factory=Counter)
     overwritten: set[Var] = field(default_factory=set)
+    ranges: Ranges = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ranges = Ranges(self.defs)
 
     @classmethod
     def of(cls, region: Region) -> View:
