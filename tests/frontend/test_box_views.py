@@ -349,7 +349,6 @@ def test_traced_masks(name):
         (lambda x, i: x[x > 1] + x, errors.DataDependentShapeError),
         (lambda x, i: list(x[x > 1]), errors.DataDependentShapeError),
         (lambda x, i: x[x > 1], errors.DataDependentShapeError),
-        (lambda x, i: x.__setitem__(x > 1, x[:2]), errors.DataDependentShapeError),
         (lambda x, i: x[x[:2] > 1], errors.IndexRangeError),
         (lambda x, i: i.__setitem__(0, 1), errors.OperandTypeError),
         (lambda x, i: x[:i], errors.DataDependentShapeError),

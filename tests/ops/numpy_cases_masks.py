@@ -46,6 +46,7 @@ MASKS = {
         "x[:3][x[:3] > 0] @ A[x[:3] > 0]",
         "np.linalg.norm(x[x > 0])",
         "np.sum(np.linalg.norm(A[A[:, 0] > 0], axis=1))",
+        "np.sum((A[x[:3] > 0] @ A[x[:3] > 0].T) ** 2)",
         refused={"A[x[:3] > 0] @ A[x[:3] > 0].T": _DATA},
     ),
     "A[mask][i]": smooth(
@@ -68,9 +69,21 @@ MASKS = {
         "np.sum(A[np.nonzero(A > 0)])",
         "z = x.copy(); z[np.where(x > 0)[0]] *= 2; return z",
         "k = np.where(x[:-1] > 0)[0]; return np.sum(x[:-1][k] * x[k + 1])",
-        refused={
-            "z = x.copy(); z[np.where(x[:-1] > 0)[0] + 1] = 0; return z": _DATA,
-        },
+        "z = x.copy(); z[np.where(x[:-1] > 0)[0] + 1] = 0; return z",
+        "np.sum(np.delete(x, np.where(x > 0)[0]) * np.compress(x < 0, y))",
+    ),
+    "A[mask] with others": smooth(
+        "np.sum(x[x > 0] * y[y > 0])",
+        "np.sum(x[x > 0] ** np.arange(np.sum(x > 0)))",
+        "np.sum(np.concatenate([x[x > 0], y]) * np.arange(8))",
+        "np.trapezoid(y[x > 0], x[x > 0])",
+        "np.sum(np.sort(x[x > 0])[::-1] * np.linspace(1, 2, len(x[x > 0])))",
+        "np.interp(a, np.sort(x[x > 0]), y[y > 0])",
+        "z = np.zeros(5); z[x > 0] = y[y > 0]; return z",
+        "np.sum(np.linalg.solve((S @ S.T)[S[0] > 0][:, S[0] > 0], S[1][S[0] > 0]))",
+        "np.polyfit(x[x > 0], y[y > 0], 1)",
+        "np.cov(x[x > 0], y[y > 0]) + np.corrcoef(x[x > 0], y[y > 0])",
+        "np.sum(np.column_stack([x[x > 0], y[y > 0]])[1:] ** 2)",
     ),
     "np.nonzero(mask)[0][i]": constant(
         "np.where(x > 0)[0][0]",

@@ -50,7 +50,7 @@ from tracejit.frontend.outside import (
 )
 from tracejit.frontend.places import Contents, new_frame
 from tracejit.frontend.ragged import Ragged
-from tracejit.frontend.ragged_calls import MAKERS, PROGRAMS, is_bounded, program_of
+from tracejit.frontend.ragged_calls import PROGRAMS, maker_of, program_of
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
@@ -156,9 +156,9 @@ def _made(result: Any) -> Any:
 
 def _of_traced_length(fn: Any, args: Any, kwargs: Any) -> Callable[..., Any] | None:
     """What `fn` does to make an array of traced length, or with one; None: as ever."""
-    if fn in MAKERS and args:
-        extents = args[0] if isinstance(args[0], tuple | list) else args[:1]
-        return MAKERS[fn] if any(map(is_bounded, extents)) else None
+    maker = maker_of(fn, args)
+    if maker is not None:
+        return maker
     if not any(type(x) is Ragged for x in leaves([*args, *kwargs.values()])):
         return None
     known = fn in PROGRAMS or dispatch(fn) is not None

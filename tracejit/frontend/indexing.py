@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tracejit.base.errors import IndexRangeError, OperandTypeError
 from tracejit.frontend import fancy
 from tracejit.frontend.bounds import normal_index, normal_slice
@@ -23,7 +25,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.lens import Part, Reshaped
-from tracejit.frontend.masked import Masked, is_picked, mask_of
+from tracejit.frontend.masked import Masked, is_picked, mask_of, picked
 from tracejit.frontend.ragged import NEW, WHOLE, Ragged, Span
 from tracejit.frontend.trace import current_trace
 from tracejit.ops.promote import convert, fit
@@ -108,7 +110,10 @@ def _ragged_view(box: Box, part: Part, new: list[int]) -> Ragged:
 
 
 def masked_part(box: Box, entries: list[Any]) -> Masked | None:
-    """What a key picks by one traced mask beside basic indices; values are a view."""
+    """What a key picks by one traced mask beside basic indices.
+
+    The values are a view: a box, or a Ragged.
+    """
     at = [k for k, e in enumerate(entries) if fancy.is_traced_mask(e)]
     arrays = sum(map(fancy.is_array, entries))
     if len(at) != 1 or arrays != 1:
@@ -118,11 +123,13 @@ def masked_part(box: Box, entries: list[Any]) -> Masked | None:
         mask.aval.shape, box.aval.shape, sum(map(fancy.axes_taken, before))
     )
     all_of_it = [slice(None)] * mask.aval.ndim
-    view = view_of(box, *part_of([*before, *all_of_it, *after], box.aval.shape))
+    view: Any = view_of(box, *part_of([*before, *all_of_it, *after], box.aval.shape))
     lead = sum(e is None or isinstance(e, slice) for e in before)
     advanced = [k for k, e in enumerate(entries) if not _is_basic(e)]
     if lead and advanced[-1] - advanced[0] != len(advanced) - 1:
         # An integer apart from the mask: NumPy puts what is picked first.
+        if type(view) is not Box:
+            view.refuse("an index by an integer apart from a mask")
         m, ndim = mask.aval.ndim, view.aval.ndim
         picked = tuple(range(lead, lead + m))
         view = view.transposed((*picked, *(k for k in range(ndim) if k not in picked)))
@@ -147,14 +154,14 @@ def _at_picked(box: Box, key: Any) -> Masked:
         first.refuse("an index needs to know")
     indices = tuple([first.whole(e) for e in entries])
     values = fancy.gather(box, expand(indices, box.aval.ndim))
-    return Masked(values, first.mask, 0, True)
+    return first.of(values, safe=True)
 
 
 def getitem(box: Box, key: Any) -> Any:
     """`box[key]`."""
     _require_array(box, box.kind == "python", "is not subscriptable")
     if is_picked(key):
-        mask = mask_of(key)
+        mask = mask_of(key, box.aval.shape)
         if mask is None:
             return _at_picked(box, key)
         key = mask
@@ -165,7 +172,10 @@ def getitem(box: Box, key: Any) -> Any:
         found = masked_part(box, entries)
         if found is None:
             return fancy.gather(box, entries)
-        return Masked(copied(found.values), copied(found.mask), found.lead)
+        view: Any = found.values
+        if type(view) is Ragged:
+            return view[(*(slice(None),) * found.lead, found.mask)]
+        return picked(found.values, found.mask, found.lead)
     part, new = part_of(entries, box.aval.shape)
     if _is_ragged(part):
         return view_of(box, part, new)
@@ -199,7 +209,7 @@ def setitem(box: Box, key: Any, value: Any) -> None:
     box.require_writable()
     if is_picked(key):
         first = key[0] if isinstance(key, tuple) else key
-        key = mask_of(key)
+        key = mask_of(key, box.aval.shape)
         if key is None:
             first.refuse("a write at computed indices needs to know")
     if _is_at_ragged(key):
@@ -208,8 +218,13 @@ def setitem(box: Box, key: Any, value: Any) -> None:
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
         place = masked_part(box, entries)
+        part: Any = None if place is None else place.values
         if place is None:
             fancy.scatter(box, entries, value)
+        elif type(part) is Ragged:
+            part[(*(slice(None),) * place.lead, place.mask)] = value
+        elif type(value) is Ragged or not _is_for_each(place, value):
+            HANDLERS["unpack"](place, value)
         else:
             fancy.write_masked(place, value)
         return
@@ -221,6 +236,12 @@ def setitem(box: Box, key: Any, value: Any) -> None:
     if type(value) is Box and same_view(view, value):
         return  # the second half of `A[key] += v`, which has written already
     assign(view, value)
+
+
+def _is_for_each(place: Masked, value: Any) -> bool:
+    """Whether it is a value for all that a mask picks, or picked by one, too."""
+    is_array = isinstance(value, Box | np.ndarray | list | tuple)
+    return not is_array or place.spans(as_box(value))
 
 
 def same_view(a: Box, b: Box) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError, IndexRangeError
+from tracejit.base.source import SrcLoc
 from tracejit.frontend.box import (
     HANDLERS,
     Box,
@@ -25,6 +26,7 @@ from tracejit.frontend.box import (
     call,
     copied,
     known_box,
+    leaves,
 )
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Atom, Eqn, Literal
@@ -43,15 +45,25 @@ class Masked:
     in their place. `safe` says that the others are values that a picked element could
     have, too: no function of them is infinite or NaN where those of the picked ones
     are not. `axis`: they are the indices along this axis of what the mask picks.
+    `sites` are the places in the source where they were picked.
     """
 
-    __slots__ = ("axis", "lead", "mask", "safe", "values")
+    __slots__ = ("axis", "lead", "mask", "safe", "sites", "values")
     __array_priority__ = 1001.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, values: Box, mask: Box, lead: int = 0, safe: bool = False):
         self.values, self.mask, self.lead, self.safe = values, mask, lead, safe
         self.axis: int | None = None
+        self.sites: frozenset[SrcLoc] = frozenset()
+
+    def of(
+        self, values: Box, lead: int = 0, mask: Box | None = None, safe: bool = False
+    ) -> Masked:
+        """Others that were made of these, picked in the same place of the source."""
+        made = Masked(values, self.mask if mask is None else mask, lead, safe)
+        made.sites = self.sites
+        return made
 
     # What there is --------------------------------------------------------------------
 
@@ -95,7 +107,7 @@ class Masked:
         They were computed from values that are safe.
         """
         lead = values.aval.ndim - self.mask.aval.ndim - self.rest
-        return Masked(values, self.mask, lead, True)
+        return self.of(values, lead, safe=True)
 
     # Whole arrays ---------------------------------------------------------------------
 
@@ -103,21 +115,26 @@ class Masked:
         """Another operand, to be computed with the whole array."""
         if type(other) is Masked:
             if not same_value(other.mask.read(), self.mask.read()):
-                self.refuse("elements picked by two masks cannot be paired")
+                self.refuse("elements picked by two masks cannot be paired", other)
             if other.rest != self.rest:
-                self.refuse("they are paired with elements of other shapes")
+                self.refuse("they are paired with elements of other shapes", other)
             return other.everywhere()
         if not isinstance(other, Box | np.ndarray):
             return other
         other = as_box(other)
+        if not self.spans(other):
+            self.refuse("a whole array is paired with them")
         shape = other.aval.shape
         place = len(shape) - self.rest - 1
         if place < 0:
             return other
-        if shape[place] != 1:
-            self.refuse("an array cannot be paired with elements picked by a mask")
         ones = (1,) * self.mask.aval.ndim
         return other.reshape((*shape[:place], *ones, *shape[place + 1 :]))
+
+    def spans(self, other: Box) -> bool:
+        """Whether each part of an array is meant for all that is picked."""
+        place = other.aval.ndim - self.rest - 1
+        return place < 0 or other.aval.shape[place] == 1
 
     def everywhere(self) -> Box:
         """The whole array, with a picked element in place of those that are not.
@@ -166,11 +183,11 @@ class Masked:
     def astype(self, dtype: Any, **options: Any) -> Masked:
         """A cast of every element."""
         values = self.values.astype(dtype, **options)
-        return Masked(values, self.mask, self.lead, self.safe)
+        return self.of(values, self.lead, safe=self.safe)
 
     def copy(self) -> Masked:
         """The same elements, of which there is no alias."""
-        return Masked(copied(self.values), self.mask, self.lead, self.safe)
+        return self.of(copied(self.values), self.lead, safe=self.safe)
 
     def flatten(self, order: str = "C") -> Masked:
         """A copy with one axis."""
@@ -182,7 +199,7 @@ class Masked:
             return self
         if order != "C":
             self.refuse("their order in memory needs to know")
-        return Masked(self.values, box_of(self.spread()), 0, self.safe)
+        return self.of(self.values, 0, box_of(self.spread()), self.safe)
 
     def reshape(self, *shape: Any) -> Masked:
         """`reshape(-1)`; no other shape is known to fit."""
@@ -200,16 +217,21 @@ class Masked:
         ndim, m = self.values.aval.ndim, self.mask.aval.ndim
         perm = (*range(m, ndim), *range(m)) if self.rest else (*range(1, ndim), 0)
         values = self.values.transposed(perm)
-        return Masked(values, self.mask, 1 - self.lead, self.safe)
+        return self.of(values, 1 - self.lead, safe=self.safe)
 
-    def refuse(self, why: str) -> NoReturn:
-        """The number of elements is needed: staging begins again, or gives up."""
+    def refuse(self, why: str, other: Masked | None = None) -> NoReturn:
+        """The number of elements is needed: staging begins again, or gives up.
+
+        Then they are packed, and the `other` ones that they meet.
+        """
         self.mask.concrete()
-        raise DataDependentShapeError(
+        error = DataDependentShapeError(
             f"how many elements a traced mask picks depends on data: {why}",
             current_trace().builder.loc,
             "np.where(mask, x, 0) in place of x[mask], with one name for one mask",
         )
+        sites = self.sites if other is None else self.sites | other.sites
+        raise current_trace().packed_at(error, sites)
 
     # Protocols ------------------------------------------------------------------------
 
@@ -261,11 +283,15 @@ class Masked:
             self.refuse("an index needs to know")
         if isinstance(first, slice) and first == slice(None):
             key = (*(slice(None),) * self.mask.aval.ndim, *more)
-            return Masked(self.values[key], self.mask, 0, self.safe)
+            part = self.values[key]
+            if type(part) is not Box:
+                other = part if type(part) is Masked else None
+                self.refuse("two axes of unknown length are in the result", other)
+            return self.of(part, safe=self.safe)
         if type(first) is Masked and first.dtype == BOOL and first.ndim == 1:
             values = self.whole_rows(first)
             mask = call(np.logical_and, self.mask, first.everywhere())
-            picked = Masked(values, mask)
+            picked = self.of(values, 0, mask)
             return picked[(slice(None), *more)] if more else picked
         if not (isinstance(first, int | np.integer) or is_scalar_index(first)):
             self.refuse("an index needs to know")
@@ -274,7 +300,7 @@ class Masked:
     def whole_rows(self, mask: Masked) -> Box:
         """The values, to be picked from by a mask that was picked by the same one."""
         if not same_value(mask.mask.read(), self.mask.read()):
-            self.refuse("elements picked by two masks cannot be paired")
+            self.refuse("elements picked by two masks cannot be paired", mask)
         return self.values
 
     def order(self) -> Box:
@@ -298,6 +324,16 @@ class Masked:
         return self.order()[call(np.clip, place, 0, self.mask.aval.size - 1)]
 
 
+def picked(values: Box, mask: Box, lead: int = 0) -> Any:
+    """What a mask picks here: a Masked, or where that did not do, packed."""
+    trace = current_trace()
+    if trace.builder.loc in trace.packing:
+        return HANDLERS["pack"](values, mask, lead)
+    found = Masked(copied(values), copied(mask), lead)
+    found.sites = frozenset([trace.builder.loc])
+    return found
+
+
 def is_scalar_index(x: Any) -> bool:
     """Whether it is a traced integer."""
     return type(x) is Box and not x.aval.shape and x.aval.dtype.kind in "iu"
@@ -307,7 +343,7 @@ def run(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """A NumPy function, with elements picked by a mask among its arguments."""
     program = PROGRAMS.get(fn)
     if program is None:
-        found = next(a for a in (*args, *kwargs.values()) if type(a) is Masked)
+        found = next(a for a in leaves([*args, *kwargs.values()]) if type(a) is Masked)
         found.refuse(f"np.{getattr(fn, '__name__', fn)} needs to know")
     return program(*args, **kwargs)
 
@@ -322,15 +358,16 @@ def elementwise(fn: Callable[..., Any], *args: Any) -> Any:
 # Indices of elements ------------------------------------------------------------------
 
 
-def nonzero(mask: Box) -> tuple[Masked, ...]:
+def nonzero(mask: Box) -> tuple[Any, ...]:
     """`np.nonzero(mask)`: the indices along each axis of what a traced mask picks."""
-    shape = mask.aval.shape
+    shape, mask = mask.aval.shape, copied(mask)
     found = []
     for k, n in enumerate(shape):
         ones = tuple([n if k == j else 1 for j in range(len(shape))])
         grid = known_box(np.arange(int(n)).reshape(ones))
-        indices = Masked(call(np.broadcast_to, grid, shape), mask)
-        indices.axis = k
+        indices = picked(call(np.broadcast_to, grid, shape), mask)
+        if type(indices) is Masked:
+            indices.axis, indices.mask = k, mask
         found.append(indices)
     return tuple(found)
 
@@ -341,12 +378,13 @@ def is_picked(key: Any) -> bool:
     return bool(entries) and all(type(e) is Masked for e in entries)
 
 
-def mask_of(key: Any) -> Box | None:
-    """The mask, if a key consists of the indices of all that it picks."""
+def mask_of(key: Any, shape: tuple[int, ...]) -> Box | None:
+    """The mask, if a key is the indices of all that it picks of an array's elements."""
     entries = key if isinstance(key, tuple) else (key,)
     mask = entries[0].mask
     axes = [e.axis if e.mask is mask else None for e in entries]
-    return mask if axes == list(range(mask.aval.ndim)) else None
+    fits = mask.aval.shape == shape[: mask.aval.ndim]
+    return mask if fits and axes == list(range(mask.aval.ndim)) else None
 
 
 # Masks that are computed twice --------------------------------------------------------

@@ -59,7 +59,7 @@ def _reduction(fn: Any) -> Callable[..., Any]:
             values = call(fn, x.everywhere(), axes, *args, **options)
             after = sum(k > x.places[-1] for k in axes)
             lead = x.lead - (len(axes) - after)
-            return Masked(values, x.mask, lead, True)
+            return x.of(values, lead, safe=True)
         if fn in _EXTREMA:
             options.setdefault("initial", _EXTREMA[fn](x))
         where = box_of(x.spread())
@@ -155,7 +155,7 @@ def norm(x: Masked, ord: Any = None, axis: Any = None) -> Any:
     axes, all_picked = axes_of(x, axis)
     if not all_picked:
         values = call(np.linalg.norm, x.everywhere(), ord, axes[0])
-        return Masked(values, x.mask, x.lead - (axes[0] < x.lead), True)
+        return x.of(values, x.lead - (axes[0] < x.lead), safe=True)
     flat = x.flattened(x.chosen(x.values, 0))
     return call(np.linalg.norm, flat, ord, x.lead)
 
@@ -175,7 +175,7 @@ def matmul(a: Any, b: Any) -> Any:
         one.refuse("it cannot be told whether their number fits the other operand")
     if not inner_a:
         return _outer_product(a, b)
-    a.whole_rows(Masked(b.mask, b.mask))
+    a.whole_rows(b)
     left, right = [x.flattened(x.chosen(x.values, 0)) for x in (a, b)]
     return call(np.matmul, left, right)
 
@@ -183,10 +183,10 @@ def matmul(a: Any, b: Any) -> Any:
 def _outer_product(a: Any, b: Any) -> Any:
     """The axis that is picked is not the one that is summed over."""
     if type(a) is Masked and type(b) is Masked:
-        a.refuse("two axes of unknown length are in the result")
+        a.refuse("two axes of unknown length are in the result", b)
     if type(a) is Masked:
         values = call(np.matmul, a.everywhere(), b)
-        return Masked(values, a.mask, 0, True)
+        return a.of(values, safe=True)
     # (a @ b) is (b.T @ a.T).T, whose picked axes come first.
     return matmul(b.T, as_box(a).T).T
 

@@ -21,7 +21,7 @@ from tracejit.frontend.box import (
     plain,
 )
 from tracejit.frontend.indexing import assign
-from tracejit.frontend.masked import Masked
+from tracejit.frontend.masked import Masked, is_picked
 from tracejit.frontend.numpy_calls import array, asarray, astype, library
 from tracejit.frontend.operators import outside
 from tracejit.frontend.picking import grid, take
@@ -69,6 +69,10 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     box = asarray(arr)
     box, axis = (ravel(box), 0) if axis is None else (box, axis)
     axis = normal_axis(axis, box.aval.ndim)
+    if is_picked(obj):
+        kept = call(np.ones, box.aval.shape[axis], bool)
+        kept[obj] = False
+        return box[(*(slice(None),) * axis, kept)]
     kept = np.delete(np.arange(int(box.aval.shape[axis])), _static(obj, "np.delete"))
     return take(box, known_box(kept), axis)
 
@@ -141,8 +145,13 @@ def block(arrays: Any) -> Any:
 @library(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None) -> Any:
     """`np.compress`."""
-    box, mask = asarray(a), np.asarray(_static(condition, "np.compress"))
-    return take(box, known_box(np.flatnonzero(mask)), axis)
+    box, mask = asarray(a), asarray(condition)
+    if axis is None:
+        box, axis = ravel(box), 0
+    if is_static(mask) or mask.concrete() is not None:
+        return take(box, known_box(np.flatnonzero(plain(mask))), axis)
+    lead = (slice(None),) * normal_axis(axis, box.aval.ndim)
+    return box[(*lead, astype(mask, bool))]
 
 
 def extract(condition: Any, arr: Any) -> Any:
@@ -151,9 +160,7 @@ def extract(condition: Any, arr: Any) -> Any:
         return np.extract(condition, arr)
     mask = ravel(astype(asarray(condition), bool))
     values = ravel(asarray(arr))
-    if is_static(mask) or mask.aval.size != values.aval.size:
-        return compress(mask, values)
-    return values[mask]
+    return compress(mask, values)
 
 
 HANDLERS[np.extract] = extract

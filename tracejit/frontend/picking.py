@@ -126,7 +126,7 @@ def argwhere(x: Any) -> Any:
     if type(found[0]) is not masked.Masked:
         return call(np.transpose, call(np.asarray, found))
     rows = call(np.stack, [indices.values for indices in found], axis=-1)
-    return masked.Masked(rows, found[0].mask)
+    return found[0].of(rows)
 
 
 def where(condition: Any, *sides: Any) -> Any:

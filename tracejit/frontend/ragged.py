@@ -105,6 +105,7 @@ class Ragged:
     if TYPE_CHECKING:  # filled in by `ragged_calls`
 
         def __getitem__(self, key: Any) -> Any: ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
 
     @property
     def dtype(self) -> np.dtype[Any]:

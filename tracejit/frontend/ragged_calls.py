@@ -19,7 +19,9 @@ from tracejit.frontend.box import (
 )
 from tracejit.frontend.indexing import assign as assign_box
 from tracejit.frontend.indexing import expand, getitem
+from tracejit.frontend.indexing import setitem as set_box
 from tracejit.frontend.operators import BINARY, COMPARISONS, UNARY
+from tracejit.frontend.packing import along, is_array
 from tracejit.frontend.ragged import (
     NEW,
     WHOLE,
@@ -67,7 +69,7 @@ def part_of(r: Ragged, key: Any) -> Any:
             box, new = _sliced(box, at, axis, extent, entry)
             kept.append(new)
             at += 1
-        elif axis is not NEW and _is_integer(entry):
+        elif axis is not NEW and is_integer(entry):
             box = _picked(box, at, axis, extent, entry)
         elif axis is NEW and is_static(entry):
             normal_index(entry, 1, at)
@@ -82,13 +84,35 @@ def part_of(r: Ragged, key: Any) -> Any:
     return box
 
 
+def _at_array(r: Ragged, key: Any) -> tuple[Ragged, Any] | None:
+    """A view of a Ragged and a key of its box, where an array is among the indices."""
+    entries = expand(key, r.ndim)
+    at = [k for k, e in enumerate(entries) if is_array(e)]
+    if not at:
+        return None
+    rest = [e for k, e in enumerate(entries) if k not in at]
+    if len(at) > 1 or NEW in r.axes or any(not isinstance(e, slice) for e in rest):
+        r.refuse("this index by an array")
+    view = part_of(r, tuple([*entries[: at[0]], slice(None), *entries[at[0] + 1 :]]))
+    index = along(view.axes[at[0]], view.shape[at[0]], entries[at[0]])
+    return view, (*(slice(None),) * at[0], index)
+
+
 def getitem_(r: Ragged, key: Any) -> Any:
     """`r[key]`."""
+    found = _at_array(r, key)
+    if found is not None:
+        view, index = found
+        picked = ragged(getitem(view.box, index))
+        at, axes = len(index) - 1, list(view.axes)
+        axes[at] = picked.axes[at]
+        spans = any(isinstance(axis, Span) for axis in axes)
+        return Ragged(picked.box, axes) if spans else picked.box
     view = part_of(r, key)
     return view if view.ndim else box_of(view.read(), "scalar")
 
 
-def _is_integer(entry: Any) -> bool:
+def is_integer(entry: Any) -> bool:
     if type(entry) is Box:
         return not entry.aval.shape and entry.aval.dtype.kind in "iu"
     return isinstance(entry, int | np.integer) and not isinstance(entry, bool)
@@ -131,6 +155,13 @@ def _sliced(box: Box, at: int, axis: Any, extent: Any, key: slice) -> tuple[Box,
 
 def setitem(r: Ragged, key: Any, value: Any) -> None:
     """`r[key] = value`."""
+    found = _at_array(r, key)
+    if found is not None:
+        view, index = found
+        if len(view.spans) > (type(view.axes[len(index) - 1]) is Span):
+            r.refuse("a write at an array of indices")
+        set_box(view.box, index, value)
+        return
     view = part_of(r, key)
     if type(view) is Ragged or type(value) is Ragged:
         store(view, value)
@@ -218,7 +249,39 @@ def made(maker: Any) -> Callable[..., Any]:
     return program
 
 
+def arange(*args: Any, dtype: Any = None) -> Any:
+    """`np.arange(n)`, `np.arange(a, b)` of integers."""
+    lo, hi = args if len(args) == 2 else (0, *args)
+    length = call(np.maximum, hi - lo, 0)
+    bound = max(interval_of(length.read())[1], 0)  # type: ignore[index]
+    numbers = Ragged(call(np.arange, bound), [Span(0, 1, length, bound)])
+    found = numbers if len(args) == 1 else numbers + lo
+    return found if dtype is None else astype(found, dtype)
+
+
+def linspace(start: Any, stop: Any, num: Any, endpoint: bool = True) -> Any:
+    """`np.linspace` of a traced number of points."""
+    gaps = call(np.maximum, num - 1 if endpoint else num, 1)
+    counts = arange(num, dtype=float)
+    points = counts * ((stop - start) / gaps) + start
+    return call(np.where, counts == gaps, stop, points) if endpoint else points
+
+
 MAKERS = {fn: made(fn) for fn in (np.zeros, np.ones, np.empty, np.full)}
+
+
+def maker_of(fn: Any, args: Any) -> Callable[..., Any] | None:
+    """What makes an array of traced length, if these arguments are for one."""
+    if fn is np.arange:
+        integers = all(is_bounded(a) or is_integer(a) for a in args[:2])
+        fits = 0 < len(args) <= 2 and integers
+        return arange if fits and any(map(is_bounded, args)) else None
+    if fn is np.linspace:
+        return linspace if len(args) > 2 and is_bounded(args[2]) else None
+    if fn not in MAKERS or not args:
+        return None
+    extents = args[0] if isinstance(args[0], tuple | list) else args[:1]
+    return MAKERS[fn] if any(map(is_bounded, extents)) else None
 
 
 def _like(maker: Any) -> Callable[..., Any]:

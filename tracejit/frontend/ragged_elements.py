@@ -16,6 +16,7 @@ from tracejit.frontend.box import (
     call,
 )
 from tracejit.frontend.indexing import getitem
+from tracejit.frontend.masked import Masked
 from tracejit.frontend.ragged import (
     NEW,
     WHOLE,
@@ -52,6 +53,8 @@ def ragged(value: Any) -> Ragged:
     """Any operand as a Ragged, of no span if need be."""
     if type(value) is Ragged:
         return value
+    if type(value) is Masked:
+        value.refuse("an array of traced length is paired with them")
     box = as_box(value)
     return Ragged(box, (WHOLE,) * box.aval.ndim)
 

@@ -372,8 +372,7 @@ def _prefix(fn: Any, value: Any) -> Callable[..., Any]:
     def program(x: Any, *args: Any, **options: Any) -> Any:
         if x.ndim != 1 or args or options:
             x.refuse(f"np.{fn.__name__} of this")
-        fill = _extreme(x.dtype, False) if value is None else value
-        return Ragged(call(fn, filled(x, fill)), [from_start(x)])
+        return Ragged(call(fn, filled(x, value)), [from_start(x)])
 
     return program
 
@@ -384,14 +383,3 @@ def from_start(x: Ragged) -> Span:
 
 PROGRAMS[np.cumsum] = _prefix(np.cumsum, 0)
 PROGRAMS[np.cumprod] = _prefix(np.cumprod, 1)
-PROGRAMS[np.sort] = _prefix(np.sort, None)
-
-
-@does(np.median)
-def median(x: Any, axis: Any = None) -> Any:
-    """`np.median` of a vector."""
-    if x.ndim != 1 or x.dtype.kind != "f":
-        x.refuse("np.median of this")
-    _require_some(x)
-    whole, n = PROGRAMS[np.sort](x).box, x.shape[0]
-    return (whole[(n - 1) // 2] + whole[n // 2]) / 2

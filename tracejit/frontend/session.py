@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -38,13 +38,15 @@ class Advice:
     `unroll`: loops (by place in the source) to unroll; `inputs`: numbers of the
     outside, by key, that the call changes as well as reads; `pinned`: captured arrays,
     such numbers and arguments, by key, whose values Python decides on; `refer`: loops
-    and branches whose references to arrays are values of the program.
+    and branches whose references to arrays are values of the program; `packed`: places
+    in the source where what a mask picks is an array of its own.
     """
 
     unroll: set[Any] = field(default_factory=set)
     inputs: set[Any] = field(default_factory=set)
     pinned: set[Any] = field(default_factory=set)
     refer: set[Any] = field(default_factory=set)
+    packed: set[SrcLoc] = field(default_factory=set)
 
     def settle(self) -> bool:
         """Decide on the values of all numbers after all; whether that is news."""
@@ -202,6 +204,14 @@ class Session(Trace):
         """Whether Python decides on the values of a captured array."""
         return key in self.advice.pinned
 
+    @property
+    def packing(self) -> Collection[SrcLoc]:
+        return self.advice.packed
+
+    def packed_at(self, error: Exception, sites: Collection[SrcLoc]) -> Exception:
+        new = set(sites) - self.advice.packed
+        return self.restage(packed=new) if new else error
+
     def record(self, place: Any, *parts: Any) -> None:
         """Log that `place` (see `places`), or parts of it by key, will change."""
         self.require_unfrozen(place.owner)
@@ -272,6 +282,7 @@ class Session(Trace):
         pinned: Iterable[Any] = (),
         inputs: Iterable[Any] = (),
         refer: Iterable[Any] = (),
+        packed: Iterable[SrcLoc] = (),
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
@@ -279,6 +290,7 @@ class Session(Trace):
         self.advice.pinned |= set(pinned)
         self.advice.inputs |= set(inputs)
         self.advice.refer |= set(refer)
+        self.advice.packed |= set(packed)
         return Restage()
 
     @contextmanager

@@ -8,7 +8,7 @@ element) enters `log` with a function that undoes it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,6 +114,15 @@ class Trace:
             var = Var(Aval(array.dtype, array.shape), what.rpartition(".")[2])
             self.captured[key] = Captured(var, value, fetch, what, self.builder.loc)
         return self.captured[key]
+
+    @property
+    def packing(self) -> Collection[SrcLoc]:
+        """Where in the source masks pick elements that are to be packed."""
+        return ()
+
+    def packed_at(self, error: Exception, sites: Collection[SrcLoc]) -> Exception:
+        """What to raise where elements picked at `sites` would have to be packed."""
+        return error
 
     @contextmanager
     def deriving(self, more: int) -> Iterator[None]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial, reduce
 from typing import Any
 
-from tracejit.frontend.box import Box
+import numpy as np
+
+from tracejit.frontend.box import Box, call
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.ragged import Ragged
 from tracejit.ir.aval import Extent
@@ -128,12 +131,16 @@ def enumerate_(values: Any, start: Any = 0) -> Any:
 def zip_(*values: Any, strict: bool = False) -> Any:
     """`zip`; staged where all of them can be indexed by one counter."""
     all_trips = [trips_of(v) for v in values]
-    if not values or any(t is None or not t.counted for t in all_trips):
+    counted = [t is not None and t.counted for t in all_trips]
+    if not values or None in all_trips or (strict and not all(counted)):
         return zip(*values, strict=strict)
     trips = [t.from_zero for t in all_trips if t is not None]
     if strict and len({int(t.hi) for t in trips}) > 1:
         return zip(*values, strict=True)
-    shortest = min((t.hi for t in trips), key=int)
+    if all(counted):
+        shortest = min((t.hi for t in trips), key=int)
+    else:
+        shortest = reduce(partial(call, np.minimum), [t.hi for t in trips])
     return Trips(0, shortest, 1, lambda k: tuple([t.at(k) for t in trips]))
 
 

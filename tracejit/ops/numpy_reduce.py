@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import AxisRangeError, ShapeMismatchError
+from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Var
 from tracejit.ops import reduce
 from tracejit.ops.numpy_names import (
     apply,
@@ -26,6 +27,7 @@ from tracejit.ops.numpy_names import (
 )
 from tracejit.ops.promote import (
     BOOL,
+    INT,
     broadcast_shapes,
     broadcast_to,
     computed,
@@ -96,9 +98,12 @@ def _sum_like(name: str, ufunc: np.ufunc, neutral: int) -> Callable[..., Atom]:
         where: Any = True,
     ) -> Atom:
         x = strong(x)
+        flags, most = x.aval.dtype == BOOL, int(x.aval.size)
         dtype = np.dtype(dtype) if dtype else accumulator(x.aval.dtype)
         x = _masked(convert(x, dtype), where, neutral)
         out = reduced(name, x, normal_axes(axis, x.aval.ndim), bool(keepdims))
+        if flags and isinstance(out, Var) and out.aval == Aval(INT):
+            out.interval = 0, max(most, 1)  # a count, or a product of them
         return out if initial is None else convert(apply(ufunc, out, initial), dtype)
 
     return program
