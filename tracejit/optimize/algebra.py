@@ -214,14 +214,6 @@ _EXACT: list[tuple[Side, Side]] = [
         lambda p, x, y: ew.select(ew.logical_not(p), x, y),
         lambda p, x, y: ew.select(p, y, x),
     ),
-    (
-        lambda p, x, y, z: ew.select(p, ew.select(p, x, y), z),
-        lambda p, x, y, z: ew.select(p, x, z),
-    ),
-    (
-        lambda p, x, y, z: ew.select(p, x, ew.select(p, y, z)),
-        lambda p, x, y, z: ew.select(p, x, z),
-    ),
     (lambda p: ew.logical_not(ew.logical_not(p)), lambda p: p),
 ]
 
@@ -235,6 +227,19 @@ _DERIVED: list[tuple[Side, Side]] = [
     (lambda x: x + 0, lambda x: x),
     (lambda x: 0 - x, lambda x: -x),
     (lambda x, y: (-x) - y, lambda x, y: -(x + y)),
+    # Cotangents of one choice, side by side.
+    (
+        lambda p, x, y: ew.select(p, 0, x) + ew.select(p, y, 0),
+        lambda p, x, y: ew.select(p, y, x),
+    ),
+    (
+        lambda p, x, y, z: ew.select(p, x, y) + ew.select(p, z, 0),
+        lambda p, x, y, z: ew.select(p, x + z, y),
+    ),
+    (
+        lambda p, x, y, z: ew.select(p, x, y) + ew.select(p, 0, z),
+        lambda p, x, y, z: ew.select(p, x, y + z),
+    ),
 ]
 
 _FAST: list[tuple[Side, Side]] = [

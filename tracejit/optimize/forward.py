@@ -52,9 +52,14 @@ def _foldable(eqn: Eqn, view: View) -> bool:
 
 
 def choose(eqn: Eqn, view: View) -> Any:
-    """`select` by a known predicate."""
+    """`select` by a known predicate, or of which one side is all that is seen."""
     pred = view.literal(eqn.inputs[0])
-    return None if pred is None else eqn.inputs[1 if pred.value else 2]
+    if pred is not None:
+        return eqn.inputs[1 if pred.value else 2]
+    side = view.sides.get(eqn.out)
+    if side is None or not view.movable(eqn.inputs[side]):
+        return None
+    return eqn.inputs[side]
 
 
 def cast(eqn: Eqn, view: View) -> Any:

@@ -11,6 +11,7 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ir.ranges import Ranges
 from tracejit.ops.shape import broadcast
+from tracejit.optimize.demand import sides
 
 
 @dataclass
@@ -18,12 +19,14 @@ class View:
     """`defs`: the equation that made a Var; `uses`: how often the original is read.
 
     `overwritten` are the arrays that a later equation may want to change in place. A
-    rule that reads one of them anew could force a copy of it: see `movable`.
+    rule that reads one of them anew could force a copy of it: see `movable`. `sides`
+    are the operands that are all anybody looks at, of a `select`.
     """
 
     defs: dict[Var, Eqn] = field(default_factory=dict)
     uses: Counter[Var] = field(default_factory=Counter)
     overwritten: set[Var] = field(default_factory=set)
+    sides: dict[Var, int] = field(default_factory=dict)
     ranges: Ranges = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,6 +40,7 @@ class View:
 
     def survey(self, region: Region) -> None:
         """Count uses and note what may be overwritten, nested regions included."""
+        self.sides |= sides(region)
         for eqn in region.eqns:
             self.uses.update(_variables(eqn.inputs))
             if eqn.prim.updates:

@@ -1,0 +1,83 @@
+"""Of a choice, what nobody looks at is not chosen; what somebody does, is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.optimize.test_clean import names
+from tests.transform.programs import total
+from tracejit import grad
+from tracejit.ops import elementwise as ew
+from tracejit.optimize.clean import simplify
+from tracejit.optimize.dead import eliminate_dead
+
+N = (5,)
+
+
+def choices(fn):
+    """How many choices are left; the first walk finds that predicates are equal."""
+    left = names(fn, N, N, passes=(simplify, simplify, eliminate_dead))
+    return left.count("select")
+
+
+def masked(fill, after, other):
+    """A choice, what follows it, and a choice by the same predicate."""
+
+    def program(x, y):
+        p = ew.lt(x, y)
+        return ew.select(p, after(ew.select(p, x, fill)), other(y))
+
+    return program
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, y: ew.select(ew.lt(x, y), ew.select(ew.lt(x, y), x, 1), y),
+        lambda x, y: ew.select(ew.lt(x, y), y, ew.select(ew.lt(x, y), 1, x)),
+        lambda x, y: ew.select(ew.lt(x, y), y, ew.sin(ew.select(ew.lt(x, y), x, 1))),
+        masked(1, ew.exp, ew.sin),
+        masked(1, lambda x: ew.exp(x) * x, lambda y: y),
+    ],
+)
+def test_what_is_not_looked_at_is_not_chosen(fn):
+    assert choices(fn) == 1
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        # Under another predicate; looked at elsewhere, too; for an integer.
+        lambda x, y: ew.select(ew.gt(x, y), ew.sin(ew.select(ew.lt(x, y), x, 1)), y),
+        lambda x, y: masked(1, ew.exp, ew.sin)(x, y) + ew.select(ew.lt(x, y), x, 1),
+        lambda x, y: ew.select(
+            ew.lt(x, y),
+            ew.cast(ew.select(ew.lt(x, y), x, 1), dtype=np.dtype(np.int64)),
+            0,
+        ),
+    ],
+)
+def test_what_is_looked_at_is_chosen(fn):
+    assert choices(fn) == 2
+
+
+def test_a_sum_looks_at_everything():
+    def program(x, y):
+        p = ew.lt(x, y)
+        return total(ew.select(p, x, 1)) * total(ew.select(p, ew.select(p, x, y), y))
+
+    assert choices(program) == 2
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_no_nan_from_where_a_mask_does_not_hold(backend):
+    def loss(x):
+        y = np.ones_like(x)
+        m = x > 0.0
+        y[m] = np.sqrt(x[m]) / x[m] + np.log(x[m])
+        return np.sum(y)
+
+    x = np.array([-1.0, 0.0, 4.0, np.nan])
+    slope = grad(loss, backend=backend)(x)
+    np.testing.assert_allclose(slope, [0.0, 0.0, -0.5 * 4.0**-1.5 + 0.25, 0.0])
