@@ -19,7 +19,7 @@ from tracejit.ir.primitive import Elementwise
 from tracejit.ir.program import Atom, Eqn, Region, Var
 
 #: Predicates, and whether they hold.
-Where = frozenset[tuple[Var, bool]]
+Where = frozenset[tuple[Atom, bool]]
 
 EVERYWHERE: Where = frozenset()
 
