@@ -308,7 +308,7 @@ class Expressions:
                 if a.ndim == 1 and count == n and bound <= a.shape[0]
             ]
             ways += [
-                f"{v}[np.argsort({self.array((n,), 0)})]",
+                f"{v}[np.argsort({self.array((n,), 0)}, kind='stable')]",
                 f"np.repeat({self.array((1,), 0)}, {n})",
                 f"np.abs({v} + 1j * {self.array((n,), 0)})",
                 f"({v} * np.exp(0.5j)).{self.pick('real', 'imag')}",

@@ -486,7 +486,7 @@ class Writer(Expressions):
             n = found[1].shape[0]
             name = self.name("k")
             ways = [f"np.arange({n})", f"np.arange({n})[::-1]"]
-            ways += [f"np.argsort({self.array((n,), 1)})"]
+            ways += [f"np.argsort({self.array((n,), 1)}, kind='stable')"]
             ways += [f"(np.arange({n}) * 2) % {n}"]
             self.emit(indent, f"{name} = {self.pick(*ways)}")
             self.places[name] = n, n

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracejit import grad
+from tracejit import grad, vjp
 
 
 def by_where(x):
@@ -52,3 +52,99 @@ def test_of_second_derivatives(fn):
     with np.errstate(divide="ignore"):
         expected = np.triu(0.75 * x**-2.5, 1)
     np.testing.assert_allclose(grad(total, backend="numpy")(x), expected, rtol=1e-12)
+
+
+# What nobody reads --------------------------------------------------------------------
+
+
+def read_in_no_round(x, y):
+    for i in range(3):
+        x = x + np.where(y > i + 1, np.log(y), 2.0)
+    return x
+
+
+def branched_on_in_no_round(x, y):
+    z = np.log(y)
+    for i in range(3):
+        if y > i + 1:
+            x = x + z
+    return x
+
+
+def on_the_other_side(x, y):
+    z = np.log(y)
+    return z * 2 if y > 1 else x
+
+
+def behind_the_last_round(x, y):
+    for i in range(3):
+        x = x + np.where(y > i + 1, y, 2.0)
+        y = np.sqrt(y)
+    return x
+
+
+def overwritten(x, y):
+    z = np.sqrt(np.stack([y, y + 1]))
+    z[0] = x
+    return np.sum(z)
+
+
+def outside_of_a_slice(x, y):
+    return x * np.sum(np.sqrt(np.stack([y, y + 1, y + 3]))[1:]) / (1 + np.sqrt(3.0))
+
+
+def outside_of_a_loop(x, y):
+    z = 1 / np.stack([y, y - 1, y - 1])
+    for i in range(1, 3):
+        x = x - z[i] / 2
+    return x
+
+
+def sorted_away(x, y):
+    return x * np.sort(np.sqrt(np.stack([y, y + 1])))[-1]
+
+
+def broadcast_and_left_out(x, y):
+    z = np.log(np.stack([y, y + 1]))
+    return x + np.sum(np.where(np.array([[False], [False]]), z, 1.0))
+
+
+def filled_diagonal(x, y):
+    d = 1 / np.sqrt((np.stack([y, y + 1])[:, None] - np.stack([y, y + 1])) ** 2)
+    np.fill_diagonal(d, 0)
+    return x * np.sum(d)
+
+
+UNREAD = {
+    read_in_no_round: 0.0,
+    branched_on_in_no_round: 0.0,
+    on_the_other_side: 0.0,
+    behind_the_last_round: 0.0,
+    overwritten: 0.5,
+    outside_of_a_slice: 1.5 * (0.5 + 0.5 / np.sqrt(3)) / (1 + np.sqrt(3)),
+    outside_of_a_loop: 1.0,
+    sorted_away: 0.75,
+    broadcast_and_left_out: 0.0,
+    filled_diagonal: 0.0,
+}
+
+
+@pytest.mark.parametrize("fn", UNREAD, ids=lambda fn: fn.__name__)
+def test_what_nobody_reads_has_slope_zero_where_its_own_is_infinite(fn):
+    with np.errstate(all="ignore"):
+        gradient = grad(fn, argnums=1, backend="numpy")(1.5, 0.0)
+        _, pull = vjp(fn, 1.5, 0.0, backend="numpy")
+        np.testing.assert_allclose(gradient, UNREAD[fn], rtol=1e-12)
+        np.testing.assert_allclose(pull(1.0)[1], UNREAD[fn], rtol=1e-12)
+
+
+@pytest.mark.parametrize("fn", [branched_on_in_no_round, outside_of_a_loop])
+def test_compiled_too(fn):
+    assert grad(fn, argnums=1)(1.5, 0.0) == pytest.approx(UNREAD[fn], rel=1e-12)
+
+
+def test_what_is_read_keeps_its_infinite_slope():
+    def fn(y):
+        return np.sum(np.sqrt(np.stack([y, y + 1]))[:1])
+
+    assert grad(fn, backend="numpy")(0.0) == np.inf

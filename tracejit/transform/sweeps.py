@@ -40,7 +40,7 @@ from tracejit.transform.modes import MODES, TAPE, Saving
 from tracejit.transform.residuals import Supplier, substitute_in
 from tracejit.transform.snapshots import marched, parted
 from tracejit.transform.threads import thread_through
-from tracejit.transform.transpose import Cotangents, Transposer, add_ct
+from tracejit.transform.transpose import Cotangents, Transposer, add_ct, poles
 
 #: Linear equations that have a form of their own where they are not transposed.
 PUSHES: dict[Primitive, Push] = {pull: push, linear_checkpoint: push_checkpoint}
@@ -98,12 +98,15 @@ class Sweeps:
         linear = self._linear(tangents)
         ends = {k: tangent_of(self.region.results[k], tangents) for k in seeds}
         linear = alive(linear, [end for end in ends.values() if end is not None])
+        steep = poles(linear)
         linear = self._settled(linear, set(starts))
         before = onto or {}
         cts: Cotangents = {
             d: before[x] for x, d in zip(wrt, starts, strict=True) if x in before
         }
-        transposer = Transposer(set(starts), self.inside)
+        transposer = Transposer(set(starts), steep, self.inside)
+        for ct in cts.values():
+            transposer.perhaps_unused(ct)
         with current().open() as transposed:
             for k, end in ends.items():
                 if isinstance(end, Var):

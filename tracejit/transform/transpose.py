@@ -6,6 +6,10 @@
     for i: ċ = body(i, ċ)       for i, reversed: c̄ = bodyᵀ(i, c̄)
     ẏ = cond(p; a, b)           x̄ = cond(p; aᵀ, bᵀ)
 
+What is not used contributes nothing, not even where a slope is infinite: the side that
+a choice did not take, and an element, or a round's value, that nobody read. Their
+cotangents are 0, and 0 times infinity would be NaN: see `Transposer.chosen`.
+
 What the linear program computes from primal values alone stands first, unchanged. The
 cotangent of a variable that a loop or a branch captures is carried through it, so that
 an array's accumulator is allocated once, outside. Transposed regions still read the
@@ -22,7 +26,7 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
-from tracejit.ops.elementwise import logical_and, logical_not, logical_or, select
+from tracejit.ops.elementwise import logical_and, logical_not, logical_or, ne, select
 from tracejit.transform.checkpoint import turned
 from tracejit.transform.custom import pull, pulled
 from tracejit.transform.linearize import linear_checkpoint
@@ -32,20 +36,29 @@ Cotangents = dict[Var, Atom]
 #: Predicates that hold, or do not, wherever a cotangent is not 0.
 Choices = tuple[tuple[Atom, bool], ...]
 
+#: Linear functions that may leave parts of their operand out.
+PARTS = frozenset({"getitem", "setitem", "gather", "scatter_set"})
+#: A function that has one of these in its slope may have an infinite one.
+POLES = frozenset({"div", "pow", "log"})
+
 
 class Transposer:
     """Transposes the linear equations that depend on `linear` variables.
 
     `pairs` maps each transposed loop or branch to the primal one whose local
-    variables it may read. `saving` is what loops in checkpoints may save.
+    variables it may read. `poles`, of the function of that name, are slopes; `saving`
+    is what loops in checkpoints may save.
     """
 
-    def __init__(self, linear: set[Var], saving: Saving = TAPE):
+    def __init__(self, linear: set[Var], poles: set[Atom], saving: Saving = TAPE):
         self.linear, self.saving = linear, saving
         #: Of the outermost equations, in the stack of open regions.
         self.depth = 0
         self.pairs: dict[Eqn, Eqn] = {}
-        #: Cotangents that are 0 where a choice fell otherwise, and what they come of.
+        #: Slopes that may be infinite, and what is made of them.
+        self.poles = poles
+        #: Cotangents that may be 0 for not being used, and what they come of: 0 where
+        #: a choice fell otherwise, or, without choices, wherever it turns out.
         self.chosen: dict[Atom, tuple[Atom, Choices]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
@@ -98,8 +111,11 @@ class Transposer:
                 continue
             assert isinstance(var, Var)
             if k in accumulate:
+                dense = var in cts and cts[var] not in self.chosen
                 acc = cts[var] if var in cts else zeros(var.aval)
                 cts[var] = accumulate[k](acc, ct, *eqn.inputs, **eqn.params)
+                if not dense:
+                    self.perhaps_unused(cts[var])
             else:
                 self.add(cts, var, self.transposed(eqn, k, ct))
 
@@ -114,7 +130,10 @@ class Transposer:
         prim: Any = eqn.prim
         rule = prim.transpose_rule(k)
         if not isinstance(prim, Elementwise):
-            return rule(ct, *eqn.inputs, **eqn.params)
+            out = rule(ct, *eqn.inputs, **eqn.params)
+            if ct in self.chosen or prim.name in PARTS:
+                self.perhaps_unused(out)
+            return out
         raw, choices = self.chosen.get(ct, (ct, ()))
         if prim is select:
             out = rule(ct, *eqn.inputs, **eqn.params)
@@ -126,15 +145,28 @@ class Transposer:
             out = raw
             for pred, where in choices:
                 out = scale(Mask(pred, where), out)
-        if choices:
+            if ct in self.chosen and not choices and self.has_poles(eqn):
+                out = raw = scale(Mask(ne(ct, 0)), raw)
+        if ct in self.chosen or choices:
             self.chosen[out] = raw, choices
         return out
+
+    def has_poles(self, eqn: Eqn) -> bool:
+        """Whether the slope that a linear equation multiplies by may be infinite."""
+        slopes = (a for a in eqn.inputs if not self.is_linear(a))
+        return _divides(eqn) or any(a in self.poles for a in slopes)
+
+    def perhaps_unused(self, ct: Atom) -> None:
+        """Parts of `ct` may be 0 since nobody uses what they belong to."""
+        if isinstance(ct, Var):
+            self.chosen[ct] = ct, ()
 
     def call(self, eqn: Eqn, found: Sequence[Atom | None], cts: Cotangents) -> None:
         """A linear equation whose last operands have these cotangents."""
         dots = eqn.inputs[len(eqn.inputs) - len(found) :]
         for dot, ct in zip(dots, found, strict=True):
             if ct is not None and self.is_linear(dot):
+                self.perhaps_unused(ct)
                 self.add(cts, dot, ct)  # type: ignore[arg-type]
 
     def add(self, cts: Cotangents, var: Var, ct: Atom) -> None:
@@ -143,8 +175,7 @@ class Transposer:
         add_ct(cts, var, ct)
         if before is not None and before in self.chosen and ct in self.chosen:
             either = united(self.chosen[before][1], self.chosen[ct][1])
-            if either:
-                self.chosen[cts[var]] = cts[var], either
+            self.chosen[cts[var]] = cts[var], either
 
     def for_(self, eqn: Eqn, out_cts: Sequence[Atom | None], cts: Cotangents) -> None:
         (body,) = eqn.regions
@@ -158,6 +189,8 @@ class Transposer:
 
         entering = [_new_ct(carried[k]) for k in slots]
         accs = [_new_ct(v) for v in captured]
+        for ct in (*entering, *accs):
+            self.perhaps_unused(ct)
         with current().open() as emitted:
             inner: Cotangents = dict(zip(captured, accs, strict=True))
             for k, ct in zip(slots, entering, strict=True):
@@ -174,6 +207,8 @@ class Transposer:
         starts += [_or_zeros(cts.get(v), v) for v in captured]
         outs = emit_for(lo, hi, step, starts, region, not eqn.params["reverse"])
         self.pair(eqn)
+        for ct in outs:
+            self.perhaps_unused(ct)
         # The accumulators began with what `cts` held: replace before adding.
         cts.update(zip(captured, outs[len(slots) :], strict=True))
         for k, out in zip(slots, outs, strict=False):
@@ -213,6 +248,8 @@ class Transposer:
             regions.append(Region([], [*emitted, *more], results))
         outs = cond(eqn.inputs[0], regions=regions)
         self.pair(eqn)
+        for ct in outs:
+            self.perhaps_unused(ct)
         cts.update(zip(changed, outs, strict=True))
 
     def pair(self, eqn: Eqn) -> None:
@@ -254,6 +291,27 @@ class Transposer:
                 live.update(v for v in inits if self.is_linear(v))  # type: ignore[misc]
             else:
                 live.update(v for v in eqn.uses() if v in self.linear)
+
+
+def poles(eqns: Sequence[Eqn]) -> set[Atom]:
+    """What a linear program computes by a division or the like, in regions too."""
+    found: set[Atom] = set()
+
+    def walk(eqns: Sequence[Eqn]) -> None:
+        for eqn in eqns:
+            for region in eqn.regions:
+                walk(region.eqns)
+            if _divides(eqn) or not found.isdisjoint(eqn.inputs):
+                found.update(eqn.outputs)
+
+    walk(eqns)
+    return found
+
+
+def _divides(eqn: Eqn) -> bool:
+    return eqn.prim.name in POLES or (
+        eqn.prim.name == "integer_pow" and eqn.params["n"] < 0
+    )
 
 
 def add_ct(cts: Cotangents, var: Var, ct: Atom) -> None:
