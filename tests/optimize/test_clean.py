@@ -27,6 +27,7 @@ from tracejit.ops import elementwise as ew
 from tracejit.ops.control import Failure
 from tracejit.ops.control import check as check_op
 from tracejit.ops.index import acc_slice, getitem, setitem
+from tracejit.ops.linalg import dot
 from tracejit.ops.reduce import sum_
 from tracejit.ops.shape import broadcast, reshape, transpose
 from tracejit.optimize.clean import simplify
@@ -238,6 +239,23 @@ def test_copies_go():
         return sum_(x, axes=())
 
     assert names(fn, (2, 3)) == []
+
+
+def test_products_see_through_transposes():
+    def turned(x):
+        return transpose(x, perm=(1, 0))
+
+    def product(a, b, left, right):
+        return dot(a, b, contract=((left,), (right,)), batch=0)
+
+    assert names(lambda a, b: product(turned(a), b, 1, 0), (3, 2), (3, 4)) == ["dot"]
+    assert names(lambda a, b: turned(product(a, turned(b), 1, 0)), (2, 3), (4, 3)) == [
+        "dot"
+    ]
+    # The axes that stay would change places.
+    assert names(
+        lambda a, b: dot(turned(a), b, contract=((), ()), batch=0), (3, 2), (2,)
+    ) == ["transpose", "dot"]
 
 
 def test_casts_back_from_a_wider_dtype_go_and_from_a_narrower_one_stay():
@@ -498,6 +516,21 @@ def test_arrays_leave_only_where_they_are_dear():
         return loop(0, 3, [x], lambda i, c: c * ew.exp(w * 2.0) + w * 3.0)
 
     assert hoisted(fn, (3,), (3,)) == ["mul", "exp"]
+
+
+def test_arrays_in_another_form_leave_and_their_parts_stay():
+    def fn(x):
+        def body(i, s):
+            y = reshape(part(x, 1, 5), shape=(2, 2))
+            return s + at(y, 0, 1) + at(part(x, 0, 3), i)
+
+        return loop(0, 3, [0.0], body)
+
+    assert names(fn, (6,), passes=(hoist,))[:3] == ["getitem", "reshape", "for"]
+    # Its cotangent is formed once, not in every round.
+    program = optimize(vjp(optimize(build(fn, (6,))), [0], seed=True))
+    inside = [e for f in program.walk() for r in f.regions for e in r.eqns]
+    assert all(e.prim is not reshape for e in inside)
 
 
 def test_a_read_stays_in_a_loop_that_may_not_run():

@@ -16,6 +16,7 @@ from tracejit.ir.primitive import cast_to
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.ops import elementwise as ew
 from tracejit.ops.index import acc_slice, getitem, setitem
+from tracejit.ops.linalg import dot
 from tracejit.ops.shape import broadcast, reshape, transpose
 from tracejit.optimize.view import View, fitted
 
@@ -107,7 +108,7 @@ def reshaped(eqn: Eqn, view: View) -> Any:
 
 
 def transposed(eqn: Eqn, view: View) -> Any:
-    """`transpose` that leaves the axes; of a transpose; of a constant."""
+    """`transpose` that leaves the axes; of a transpose; of a constant; of a product."""
     (x,), perm = eqn.inputs, eqn.params["perm"]
     if perm == tuple(range(len(perm))):
         return x
@@ -118,7 +119,38 @@ def transposed(eqn: Eqn, view: View) -> Any:
     fill = view.definition(x, "broadcast")
     if fill is not None and not fill.inputs[0].aval.shape:
         return broadcast(fill.inputs[0], shape=eqn.out.aval.shape, axes=())
+    product = view.definition(x, "dot")
+    if product is not None and view.once(product.out):
+        return _turned(product, view)
     return None
+
+
+def _turned(product: Eqn, view: View) -> Any:
+    """The transpose of a product of two axes: the operands change places."""
+    (ca, cb), (a, b) = product.params["contract"], product.inputs
+    sides = a.aval.ndim - len(ca), b.aval.ndim - len(cb)
+    movable = view.movable(a) and view.movable(b)
+    if sides != (1, 1) or product.params["batch"] or not movable:
+        return None
+    return dot(b, a, contract=(cb, ca), batch=0)
+
+
+def multiplied(eqn: Eqn, view: View) -> Any:
+    """`dot` of a transpose that leaves the order of the axes that stay."""
+    batch, contract = eqn.params["batch"], list(eqn.params["contract"])
+    operands = list(eqn.inputs)
+    for k, x in enumerate(eqn.inputs):
+        inner = view.definition(x, "transpose")
+        if inner is None or not view.movable(inner.inputs[0]):
+            continue
+        perm = inner.params["perm"]
+        rest = [perm[axis] for axis in range(len(perm)) if axis not in contract[k]]
+        if rest == sorted(rest) and perm[:batch] == tuple(range(batch)):
+            contract[k] = tuple(perm[axis] for axis in contract[k])
+            operands[k] = inner.inputs[0]
+    if operands == eqn.inputs:
+        return None
+    return dot(*operands, contract=tuple(contract), batch=batch)
 
 
 def flipped(eqn: Eqn, view: View) -> Any:
@@ -280,6 +312,7 @@ STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
     "broadcast": spread,
     "reshape": reshaped,
     "transpose": transposed,
+    "dot": multiplied,
     "flip": flipped,
     "concatenate": single,
     "pad": padded,

@@ -1,7 +1,9 @@
 """Loop-invariant equations move out of loops, where that is safe and cheap to hold.
 
 Numbers move always. Arrays move where they are expensive to compute, with what they
-need: a cheap one is recomputed in the loop's nest for less than its reading costs.
+need: a cheap one is recomputed in the loop's nest for less than its reading costs. So
+do arrays in another form, which cost nothing: but their cotangents, formed anew in each
+round, would cost as much as all of the array.
 A cell of an array that the loop carries is read before it if no round writes there.
 Nothing moves that could fail where the loop would not have run it, nothing that makes
 or changes a buffer, and nothing out of a branch.
@@ -16,6 +18,7 @@ from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var, replac
 from tracejit.ir.ranges import Part, Ranges
 from tracejit.ops.control import trip_range
 from tracejit.ops.index import acc_slice, getitem, setitem
+from tracejit.ops.shape import reshape, transpose
 from tracejit.optimize.dead import has_effect
 
 #: In flops per element: from here on an array is kept rather than recomputed.
@@ -50,7 +53,7 @@ def _with(eqn: Eqn, regions: list[Region]) -> Eqn:
 
 def _out_of(loop: Eqn, ranges: Ranges) -> tuple[list[Eqn], Eqn]:
     """The equations that leave a loop, and the loop without them."""
-    runs = _runs(loop)
+    known = runs(loop)
     moved: list[Eqn] = []
     regions = []
     for region in loop.regions:
@@ -60,7 +63,7 @@ def _out_of(loop: Eqn, ranges: Ranges) -> tuple[list[Eqn], Eqn]:
         eqns = region.eqns
         if loop.prim.name == "for":
             eqns = _read_before(loop, region, varying, ranges)
-        chosen = _chosen(eqns, varying, runs, ranges)
+        chosen = _chosen(eqns, varying, known, ranges)
         moved += [e for e in eqns if e in chosen]
         pairs = zip(region.eqns, eqns, strict=True)
         rest = [old for old, e in pairs if e not in chosen]
@@ -123,7 +126,7 @@ def _written(
     return parts, versions
 
 
-def _runs(loop: Eqn) -> bool:
+def runs(loop: Eqn) -> bool:
     """Whether the body is known to run at least once, and no check could stop it."""
     if has_effect(loop):
         return False
@@ -132,12 +135,12 @@ def _runs(loop: Eqn) -> bool:
     return counted and bool(trip_range(*bounds))
 
 
-def _chosen(eqns: list[Eqn], local: set[Var], runs: bool, ranges: Ranges) -> set[Eqn]:
+def _chosen(eqns: list[Eqn], local: set[Var], known: bool, ranges: Ranges) -> set[Eqn]:
     """What leaves a region: invariant equations that are worth it, and their needs."""
     makers: dict[Var, Eqn] = {}
     for eqn in eqns:
         outside = all(a not in local or a in makers for a in eqn.inputs)
-        if outside and _safe(eqn, runs, ranges):
+        if outside and is_safe(eqn, known, ranges):
             makers.update((v, eqn) for v in eqn.outputs)
     chosen: set[Eqn] = set()
     for eqn in reversed(eqns):
@@ -148,12 +151,13 @@ def _chosen(eqns: list[Eqn], local: set[Var], runs: bool, ranges: Ranges) -> set
     return chosen
 
 
-def _safe(eqn: Eqn, runs: bool, ranges: Ranges) -> bool:
+def is_safe(eqn: Eqn, known: bool, ranges: Ranges) -> bool:
+    """Whether it may run before a loop, which is `known` to run it at least once."""
     if eqn.regions or eqn.prim.effect or eqn.prim.updates or not eqn.inputs:
         return False
     if any(0 in a.aval.shape for a in eqn.inputs):
         return False  # an extremum of nothing
-    if runs or eqn.prim.name not in ("gather", "getitem"):
+    if known or eqn.prim.name not in ("gather", "getitem"):
         return True
     return eqn.prim is getitem and _in_range(eqn, ranges)
 
@@ -171,6 +175,8 @@ def _in_range(eqn: Eqn, ranges: Ranges) -> bool:
 
 def _worth_it(eqn: Eqn) -> bool:
     if not any(v.aval.shape for v in eqn.outputs):
+        return True
+    if eqn.prim in (reshape, transpose):
         return True
     return isinstance(eqn.prim, Elementwise | Multilinear) and (
         eqn.prim.cost >= EXPENSIVE

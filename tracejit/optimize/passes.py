@@ -16,6 +16,7 @@ from tracejit.optimize.clean import simplify
 from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.merge import merge_loops
+from tracejit.optimize.products import gather_products
 from tracejit.optimize.reciprocals import share_reciprocals
 
 Pass = Callable[[Program], Program]
@@ -30,10 +31,15 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
-FAST_PASSES: list[tuple[str, Pass]] = [
-    (name, partial(simplify, fast=True) if function is simplify else function)
-    for name, function in PASSES
+#: Run on what no derivative will be taken of: it is further from the user's program.
+LAST_PASSES: list[tuple[str, Pass]] = [
+    *PASSES[:5],
+    ("products", gather_products),
+    ("hoist", hoist),
+    *PASSES[5:],
 ]
+#: The same where what holds on paper only is allowed.
+FAST: dict[Pass, Pass] = {simplify: partial(simplify, fast=True)}
 
 #: What one round leaves, the next one seldom makes smaller, and a third hardly ever.
 MAX_ROUNDS = 4
@@ -49,18 +55,24 @@ class Record:
 
 
 def optimize(
-    program: Program, *, fast: bool = False, record: list[Record] | None = None
+    program: Program,
+    *,
+    fast: bool = False,
+    last: bool = False,
+    record: list[Record] | None = None,
 ) -> Program:
     """The Program after every pass, in rounds, until it gets no smaller.
 
-    `fast` allows what holds on paper only; `record` collects the text after each pass.
+    `fast` allows what holds on paper only; `last`: no derivative will be taken of it;
+    `record` collects the text after each pass.
     """
     #: By pass: the Program that it has left as it was.
     settled: dict[Pass, Program] = {}
     for _ in range(MAX_ROUNDS):
         before = size(program)
-        for name, function in FAST_PASSES if fast else PASSES:
+        for name, function in LAST_PASSES if last else PASSES:
             start = time.perf_counter()
+            function = FAST.get(function, function) if fast else function
             if settled.get(function) is not program:
                 new = function(program)
                 if unchanged(program.region, new.region):

@@ -348,11 +348,11 @@ class Dispatcher:
 
     def finish(self, program: Program) -> Program:
         """A Program that no derivative will be taken of, as it is run."""
-        return refuse_unknown(self.clean(settle(checked(program))))
+        return refuse_unknown(self.clean(settle(checked(program)), last=True))
 
-    def clean(self, program: Program) -> Program:
-        """The Program optimized, as the options have it."""
-        return optimize(program, fast=self.options.fastmath)
+    def clean(self, program: Program, *, last: bool = False) -> Program:
+        """The Program optimized, as the options have it; see `optimize`."""
+        return optimize(program, fast=self.options.fastmath, last=last)
 
     def stage(self, arguments: Arguments) -> tuple[Staged, Program]:
         """The function staged, and its Program cleaned."""
