@@ -413,6 +413,13 @@ METHODS = {
     ),
     "ndarray.__iter__": smooth("sum(r @ r for r in A)", "np.stack([t * t for t in x])"),
     "ndarray.__contains__": Routine(refused={"np.where(0.5 in x, 1, 2)": _VALUE}),
+    "A[True]": smooth(
+        "x[True] * x[None, False].sum() + x[np.True_]",
+        "A[True, 1:3, [0, 2]]",
+        "A[1:3, True, 2]",
+        "A[..., True, None]",
+        "z = A.copy(); z[True] *= a; z[False, 1] = 7.0; z[1, True] = x[:4]; return z",
+    ),
     "A[mask] = …": smooth(
         "z = x.copy(); z[z > 0] = 0.0; return z * x",
         "z = np.zeros(5); z[x > 0] = x[x > 0]; return z",

@@ -53,6 +53,13 @@ def is_array_of_one(entry: Any) -> bool:
     return isinstance(entry, np.ndarray) and not entry.ndim
 
 
+def is_flag(entry: Any) -> bool:
+    """Whether it is a single True or False that is known."""
+    if isinstance(entry, list | tuple) or not (is_array(entry) and is_static(entry)):
+        return False
+    return not axes_taken(entry) and _dtype(entry) == BOOL
+
+
 def axes_taken(entry: Any) -> int:
     """How many axes of the array an entry of a key consumes."""
     if entry is None or entry is Ellipsis:
@@ -84,7 +91,7 @@ def _settle(entries: list[Any], shape: tuple[int, ...]) -> list[Any]:
                 )
             mask = np.asarray(plain(entry))
             require_fit(mask.shape, shape, sum(map(axes_taken, entries[:k])))
-            settled.extend(mask.nonzero() if mask.ndim else [mask])
+            settled.extend(mask.nonzero())
         else:
             settled.append(plain(entry) if is_static(entry) else entry)
     return settled

@@ -28,7 +28,7 @@ from tracejit.frontend.lens import Part, Reshaped
 from tracejit.frontend.masked import Masked, is_picked, mask_of, picked
 from tracejit.frontend.ragged import NEW, WHOLE, Ragged, Span
 from tracejit.frontend.trace import current_trace
-from tracejit.ops.promote import convert, fit
+from tracejit.ops.promote import INT, convert, fit
 
 
 def expand(key: Any, ndim: int) -> list[Any]:
@@ -146,6 +146,18 @@ def _is_at_ragged(key: Any) -> bool:
     return any(type(e) is Ragged for e in (key if isinstance(key, tuple) else (key,)))
 
 
+def _flags_settled(box: Box, entries: list[Any]) -> tuple[Box, list[Any]]:
+    """True and False as indices: an axis of its own, of which one or none is picked."""
+    settled, at = [], 0
+    for entry in entries:
+        if fancy.is_flag(entry):
+            box = getitem(box, (*(slice(None),) * at, None, ...))
+            entry = np.zeros(1 if plain(entry) else 0, INT)
+        settled.append(entry)
+        at += fancy.axes_taken(entry)
+    return box, settled
+
+
 def _at_picked(box: Box, key: Any) -> Masked:
     """`box[indices]`, where the indices were picked by a traced mask."""
     entries = key if isinstance(key, tuple) else (key,)
@@ -169,6 +181,7 @@ def getitem(box: Box, key: Any) -> Any:
         return HANDLERS["gather at ragged"](box, key)
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
+        box, entries = _flags_settled(box, entries)
         found = masked_part(box, entries)
         if found is None:
             return fancy.gather(box, entries)
@@ -217,6 +230,7 @@ def setitem(box: Box, key: Any, value: Any) -> None:
         return
     entries = expand(key, box.aval.ndim)
     if any(map(fancy.is_array, entries)):
+        box, entries = _flags_settled(box, entries)
         place = masked_part(box, entries)
         part: Any = None if place is None else place.values
         if place is None:
