@@ -181,6 +181,27 @@ class Lazy:
 
 
 @case
+class Momentum:
+    """Arrays written to in place, and bound anew."""
+
+    def __init__(self):
+        self.m, self.n, self.kept = np.ones(3), np.ones(3), [np.zeros(3)]
+
+    def f(self, x):
+        self.m *= 0.9
+        self.m += x
+        self.n = self.n * 0.9 + x
+        self.kept[0][1:] += self.n[:2]
+        for k in range(3):
+            self.kept[0][k] *= x[k]
+        if x[0] > 0.7:
+            self.kept[0][0] = x[1]
+        before, self.m = self.m, self.m * 1.0
+        before[0] = 5.0
+        return np.sum(self.m * self.n * before) + np.sum(self.kept[0])
+
+
+@case
 class Nested:
     """Objects, lists and dicts inside."""
 

@@ -115,8 +115,9 @@ class IndexRangeError(TracejitError, IndexError):
 class DataDependentShapeError(TracejitError, NotImplementedError):
     """A shape that depends on the data; shapes must follow from shapes.
 
-    np.sum(x[x > 0])                   # DataDependentShapeError
-    np.sum(np.where(x > 0, x, 0))      # write this
+    def f(x):
+        return x[x > 0]                # DataDependentShapeError: a result
+        return np.where(x > 0, x, 0)   # write this
     """
 
 

@@ -6,7 +6,7 @@ undone, and an `Effect` does it anew in every call, with the numbers of that cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -19,12 +19,13 @@ from tracejit.base.errors import OutsideStoreError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import Box
 from tracejit.frontend.functions import is_lifted
+from tracejit.frontend.memory import is_loose
 from tracejit.frontend.outside import GlobalPlace, equal, is_outside, outlives
 from tracejit.frontend.places import Contents, Place, base_of
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.ir.aval import Extent
-from tracejit.ir.program import Atom
+from tracejit.ir.program import Atom, Var
 
 
 @dataclass
@@ -75,6 +76,30 @@ def effects_of(trace: Session) -> tuple[list[Effect], list[Atom]]:
         atoms += [leaf.read() for leaf in leaves if isinstance(leaf, Box)]
         effects.append(Effect(act, tree, kinds, static))
     return effects, atoms
+
+
+def left_in_arrays(
+    trace: Session, written: Mapping[Var, Box]
+) -> tuple[list[Effect], list[Atom]]:
+    """Effects that leave in arrays of the outside what the call wrote into them.
+
+    Arguments, which are among the inputs that are `written`, are left alone.
+    """
+    found = [
+        (captured.fetch, written[captured.var])
+        for key, captured in trace.captured.items()
+        if captured.var in written and not is_loose(key)
+    ]
+    leaf = flatten(0.0)[1]
+    effects = [
+        Effect(partial(_fill, fetch), leaf, ["array"], [None]) for fetch, _ in found
+    ]
+    return effects, [box.root.read() for _, box in found]
+
+
+def _fill(fetch: Callable[[], Any], value: Any) -> None:
+    array = fetch()
+    array[...] = value.reshape(array.shape)
 
 
 def undo_outside() -> None:

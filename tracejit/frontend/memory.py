@@ -76,8 +76,8 @@ class Writes:
 
     `memory` is what it was staged for. By place: arrays that are `written` to; those
     that are `exclusive`, which sharing memory makes a difference for; those that are
-    `used` at all. Where the caller's
-    arrays are to change (`acting`): `finals`, by position among the inputs, are what
+    `used` at all. Where arguments
+    are to change, too (`acting`): `finals`, by position among the inputs, are what
     they hold in the end, `shapes` what was assigned to `x.shape`, and `aliases`, by
     number, the results that are of the caller's memory.
     """

@@ -24,7 +24,12 @@ from tracejit.frontend.calls import call
 from tracejit.frontend.control import HOOKS
 from tracejit.frontend.decisions import concretize
 from tracejit.frontend.draws import Stacked, ordered
-from tracejit.frontend.effects import Effect, effects_of, undo_outside
+from tracejit.frontend.effects import (
+    Effect,
+    effects_of,
+    left_in_arrays,
+    undo_outside,
+)
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.memory import Caller, Memory, Writes
 from tracejit.frontend.places import Contents
@@ -159,6 +164,10 @@ def _attempt(
         if acting:
             _nothing_left_in_containers(trace, given.boxed, (call_args, call_kwargs))
         found = caller.finish(trace, flatten(value)[0], acting)
+        if not acting:
+            # Before places are bound anew, through which the arrays are reached.
+            first, contents = left_in_arrays(trace, found.written)
+            effects, stored = [*first, *effects], [*contents, *stored]
         undo_outside()
     trace.draws[:] = ordered([e for e in trace.effects if isinstance(e, Stacked)])
     params = given.params

@@ -208,7 +208,7 @@ class Dispatcher:
 
     `recipe` are a subclass's arguments beside the function. `staged_as` is what is
     staged: the function, or what calls it while staging. `acting`: what the function
-    does to its caller's arrays is done to them, else to copies.
+    does to its arguments is done to them, else to copies.
     """
 
     recipe: tuple[Any, ...] = ()

@@ -16,7 +16,7 @@ from tracejit.frontend.session import session
 from tracejit.frontend.stage import Staged, results_of
 from tracejit.frontend.trace import Write
 from tracejit.ir.builder import current, fresh
-from tracejit.ir.program import Atom, Program, Region, Var, clone_eqn, substitute
+from tracejit.ir.program import Atom, Literal, Program, Region, Var, clone_eqn, substitute
 
 
 def name_of(fn: Any) -> str:
@@ -56,8 +56,10 @@ def inline(
         args, kwargs = unflatten(treedef, inner)
         kinds, atoms, static, tree = results_of(call(fn, *args, **kwargs))
         stored = [(place, results_of(place.get())) for place in holding(mark)]
-    _require_apart(fn, copies, params)
-    # What it did to arrays of the surroundings, it did to copies.
+        changed = _changed(trace.log[mark:], depth)
+        finals = [box.read() for box in changed]
+    _require_apart(fn, copies, params, changed)
+    # Arrays of the surroundings get what the program computes for them.
     ours = [w for w in trace.log[mark:] if not _is_from_around(w, depth)]
     for write in reversed(trace.log[mark:]):
         if _is_from_around(write, depth):
@@ -67,11 +69,20 @@ def inline(
     program = Program(name, Region(params, eqns, atoms))
     staged = Staged(program, tree, kinds, static, trace, [], treedef)
     results = emit(derive(staged), actual)
-    if stored:
-        wanted = [atom for _, (_, atoms, _, _) in stored for atom in atoms]
-        known = actual[: len(params)]
-        _store(stored, emit(Program(name, Region(params, eqns, wanted)), known))
+    wanted = [atom for _, (_, atoms, _, _) in stored for atom in atoms]
+    if wanted or finals:
+        region = Region(params, eqns, [*finals, *wanted])
+        computed = emit(Program(name, region), actual[: len(params)])
+        for box, atom in zip(changed, computed, strict=False):
+            box.write(atom)
+        _store(stored, computed[len(finals) :])
     return staged, results
+
+
+def _changed(log: Sequence[Write], depth: int) -> list[Box]:
+    """The arrays made in one of the first `depth` regions that were written to."""
+    boxes = {id(w.target): w.target for w in log if _is_from_around(w, depth)}
+    return [box for box in boxes.values() if isinstance(box.value, Var | Literal)]
 
 
 def _store(stored: Sequence[Any], computed: Sequence[Atom]) -> None:
@@ -100,13 +111,17 @@ def _is_from_around(write: Write, depth: int) -> bool:
 
 
 def _require_apart(
-    fn: Callable[..., Any], copies: Sequence[tuple[Box, Box]], params: Sequence[Var]
+    fn: Callable[..., Any],
+    copies: Sequence[tuple[Box, Box]],
+    params: Sequence[Var],
+    changed: Sequence[Box],
 ) -> None:
-    """No argument that is written to shares memory with another one."""
+    """No array that is written to shares memory with an argument."""
     arrays = [box for box, _ in copies if box.kind == "array"]
     for (box, copy), param in zip(copies, params, strict=True):
         others = [b for b in arrays if b.root is box.root and may_share(b, box)]
-        if copy.root.value is not param and len(others) > 1:
+        written = copy.root.value is not param and len(others) > 1
+        if written or any(box.root is other for other in changed):
             raise OverlapError(
                 f"{name_of(fn)} writes to an array that shares memory with another one",
                 session().builder.loc,
