@@ -16,7 +16,15 @@ from tracejit.frontend.session import session
 from tracejit.frontend.stage import Staged, results_of
 from tracejit.frontend.trace import Write
 from tracejit.ir.builder import current, fresh
-from tracejit.ir.program import Atom, Literal, Program, Region, Var, clone_eqn, substitute
+from tracejit.ir.program import (
+    Atom,
+    Literal,
+    Program,
+    Region,
+    Var,
+    clone_eqn,
+    substitute,
+)
 
 
 def name_of(fn: Any) -> str:
