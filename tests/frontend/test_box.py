@@ -260,6 +260,15 @@ def test_builtins_on_vectors():
     numpy.testing.assert_allclose(results, want)
 
 
+def test_a_number_that_min_picks_is_not_rounded_to_the_other():
+    def fn(x, s):
+        return min(s, x[0]) < s, max(2, x[0])
+
+    x = np.full(1, 5.0, np.float32)
+    below, two = jit(fn, backend="numpy")(x, 0.1)
+    assert (below, two.dtype) == (False, np.float32)
+
+
 def test_max_and_min_meet_nan_as_python_does():
     for fn in (max, min):
         for a in (1.0, numpy.nan):

@@ -196,6 +196,7 @@ def _choose(keep: np.ufunc, a: Any, b: Any) -> Any:
     if is_static(a) and is_static(b):
         a, b = plain(a), plain(b)
         return b if (b > a if keep is np.maximum else b < a) else a
+    a, b = _exactly(a, b), _exactly(b, a)
     out = apply(keep, a, b)
     if out.aval.shape:
         raise _ambiguous(out, "np.maximum or np.minimum")
@@ -205,6 +206,15 @@ def _choose(keep: np.ufunc, a: Any, b: Any) -> Any:
     nan = operand(apply(np.isnan, b))
     first = convert(operand(a), out.aval.dtype)
     return box_of(numpy_names.where(nan, first, out.read()), out.kind)
+
+
+def _exactly(a: Any, b: Any) -> Any:
+    """`a`, as a number of Python's beside one: picking one of two rounds neither."""
+    a, b = as_box(a), as_box(b)
+    wider = b.kind == "python" and b.aval.dtype.itemsize > a.aval.dtype.itemsize
+    if a.kind != "scalar" or not (wider and a.aval.inexact and b.aval.inexact):
+        return a
+    return box_of(convert(operand(a), b.aval.dtype), "python")
 
 
 def _ambiguous(x: Any, cure: str) -> ShapeMismatchError:
