@@ -271,3 +271,58 @@ def test_defaults_may_decide():
 
     np.testing.assert_allclose(grad(size, backend="numpy")(X), [0, 0, 2.0, 0])
     assert grad(size, argnums=0, backend="numpy")(X, scale=3.0)[2] == 3.0
+
+
+class Pair(tuple):
+    """A tuple with an attribute beside its elements."""
+
+    def __new__(cls, *elements, scale):
+        self = super().__new__(cls, elements)
+        self.scale = scale
+        return self
+
+
+def test_tuples_with_attributes():
+    def f(x):
+        if x[0] > 0:
+            p = Pair(x, 2 * x, scale=np.sum(x))
+        else:
+            p = Pair(x**2, x, scale=x[1])
+        return np.sum(p[0] * p[1]) * p.scale
+
+    for x in (np.array([1.0, 2.0]), np.array([-1.0, 2.0])):
+        check_grads(f, (x,), order=2, backend="numpy")
+    tree = Pair(np.ones(2), 3.0, scale=2.0)
+    g = grad(lambda p: np.sum(p[0]) * p[1] * p.scale, backend="numpy")(tree)
+    assert type(g) is Pair and (g[1], g.scale) == (4.0, 6.0)
+    np.testing.assert_array_equal(g[0], [6.0, 6.0])
+
+
+def test_results_of_scipy_where_branches_meet():
+    stats = pytest.importorskip("scipy.stats")
+
+    def line(x, y):
+        r = stats.linregress(x, y) if x[0] > 0 else stats.linregress(y, x)
+        return r.slope * 2 + r.intercept_stderr
+
+    def test(x, y):
+        s = 0.0
+        for k in range(3):
+            if x[k] > 0:
+                r = stats.ttest_ind(x, y * k)
+            else:
+                r = stats.ttest_ind(y, x)
+            s += r.statistic + r.pvalue * r.df
+        return s
+
+    def correlation(x, y):
+        r = stats.pearsonr(x, y) if y[0] > 0 else stats.pearsonr(x, y**2)
+        return r.statistic + r.pvalue
+
+    x, y = np.random.default_rng(0).normal(size=(2, 8))
+    for fn in (line, test, correlation):
+        for a, b in ((x, y), (-y, x)):
+            with np.errstate(all="ignore"):
+                expected = fn(a, b)
+                np.testing.assert_allclose(jit(fn, backend="numpy")(a, b), expected)
+                check_grads(fn, (a, b), order=1, backend="numpy")

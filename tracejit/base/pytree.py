@@ -1,8 +1,9 @@
 """Containers of arrays: flatten to leaves and back.
 
-Known are tuple, list, dict (by insertion order), namedtuple, dataclass and None (no
-leaves); `register_pytree_node` adds others. A TreeDef is hashable and compares by
-structure, so that it can key a cache.
+Known are tuple, list, dict (by insertion order), namedtuple and other classes of tuples
+(with what attributes they have, as SciPy's results), dataclass and None (no leaves);
+`register_pytree_node` adds others. A TreeDef is hashable and compares by structure, so
+that it can key a cache.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ def _node(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     cls = type(tree)
     if cls in _REGISTRY:
         return _REGISTRY[cls][0](tree)
-    if isinstance(tree, tuple) and hasattr(cls, "_fields"):
-        return tree, None
+    if isinstance(tree, tuple) and not hasattr(cls, "n_fields"):  # not one of C's
+        extra = getattr(tree, "__dict__", {})
+        return [*tree, *extra.values()], (len(tree), tuple(extra))
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         names = tuple(f.name for f in dataclasses.fields(tree))
         return [getattr(tree, n) for n in names], names
@@ -126,14 +128,32 @@ def unflatten(treedef: TreeDef, leaves: Sequence[Any]) -> Any:
         children = [build(c) for c in node.children]
         if node.kind in _REGISTRY:
             return _REGISTRY[node.kind][1](node.meta, children)
-        if hasattr(node.kind, "_fields"):
-            return node.kind(*children)
+        if issubclass(node.kind, tuple):
+            meta: Any = node.meta
+            count, names = meta
+            return _tuple(node.kind, children[:count], names, children[count:])
         new = object.__new__(node.kind)  # a dataclass; __init__ may want other things
         for name, child in zip(node.meta, children, strict=True):  # type: ignore[call-overload]
             object.__setattr__(new, name, child)
         return new
 
     return build(treedef)
+
+
+def tuple_like(model: tuple[Any, ...], elements: Iterable[Any]) -> Any:
+    """A tuple of the class of `model`, and its attributes, with other elements."""
+    own = getattr(model, "__dict__", {})
+    return _tuple(type(model), elements, own, own.values())
+
+
+def _tuple(
+    cls: type, elements: Iterable[Any], names: Iterable[str], values: Iterable[Any]
+) -> Any:
+    """An instance of a class of tuples; its `__new__` may want other things."""
+    new: Any = tuple.__new__(cls, elements)
+    if names:
+        vars(new).update(zip(names, values, strict=True))
+    return new
 
 
 def spread(prefix: Any, tree: TreeDef) -> list[Any] | None:

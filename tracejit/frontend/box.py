@@ -25,6 +25,7 @@ from tracejit.base.errors import (
     ReadOnlyError,
     TracedValueError,
 )
+from tracejit.base.pytree import tuple_like
 from tracejit.frontend.lens import (
     Broadcasted,
     Component,
@@ -573,11 +574,8 @@ def from_plain(x: Any, *sources: Any) -> Any:
         )
         return made(x.copy(order="K") if aliased else x)
     if isinstance(x, tuple | list):
-        return (
-            type(x)(*(from_plain(e, *sources) for e in x))
-            if hasattr(x, "_fields")
-            else type(x)(from_plain(e, *sources) for e in x)
-        )
+        parts = [from_plain(e, *sources) for e in x]
+        return tuple_like(x, parts) if isinstance(x, tuple) else type(x)(parts)
     return x
 
 

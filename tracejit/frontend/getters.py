@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from tracejit.base.pytree import tuple_like
 from tracejit.frontend.outside import attribute, imported, is_users
 from tracejit.frontend.session import session
 from tracejit.frontend.state import get_item
@@ -39,7 +40,7 @@ def _of_elements(found: Any) -> Any:
     if isinstance(found, dict):
         return type(found)({k: _shadow(v, True) for k, v in found.items()})
     parts = [_shadow(v, True) for v in found]
-    return type(found)(*parts) if hasattr(found, "_fields") else type(found)(parts)
+    return tuple_like(found, parts) if isinstance(found, tuple) else type(found)(parts)
 
 
 def _copied(fn: Any, deep: bool) -> Call:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import DataDependentShapeError
+from tracejit.base.pytree import tuple_like
 from tracejit.frontend.box import (
     C_ORDER,
     HANDLERS,
@@ -188,7 +189,7 @@ def boxed(out: Any, values: Any) -> Any:
     """Boxes on the results of a program with these arguments."""
     if isinstance(out, tuple | list):
         parts = [boxed(x, values) for x in out]
-        return type(out)(*parts) if hasattr(out, "_fields") else type(out)(parts)
+        return tuple_like(out, parts) if isinstance(out, tuple) else parts
     return out if isinstance(out, bool) else fresh(out, *values)
 
 

@@ -425,7 +425,8 @@ def imported(obj: Any) -> Any:
     elements = [_element(obj, k, v) for k, v in enumerate(obj)]
     if isinstance(obj, list):
         return trace.make(elements)
-    return type(obj)(*elements) if hasattr(obj, "_fields") else tuple(elements)
+    plain = hasattr(obj, "_fields") and not getattr(obj, "__dict__", None)
+    return type(obj)(*elements) if plain else tuple(elements)
 
 
 def plain_range(obj: Any) -> Any:
