@@ -28,21 +28,26 @@ class Links:
 
     `outer`: arrays of the surroundings, by leaf; `pairs`: leaves that may be one array;
     `layouts`: how they lie in memory, UNKNOWN where they differ; `mixed`: leaves of
-    which only some may be written to.
+    which only some may be written to; `kept`: arrays of the surroundings of which they
+    may be a part, as elements of lists, each with what Stale is told.
     """
 
     outer: Mapping[Key, Mapping[int, Box]]
     pairs: frozenset[tuple[Key, Key]]
     layouts: Mapping[Key, Strides]
     mixed: frozenset[Key]
+    kept: Mapping[Key, Mapping[int, tuple[Box, Any]]]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Links):
             return False
         if (self.pairs, self.layouts) != (other.pairs, other.layouts):
             return False
-        mine = {k: set(v) for k, v in self.outer.items()}
-        return mine == {k: set(v) for k, v in other.outer.items()}
+        mine, theirs = (
+            [{k: set(v) for k, v in found.items()} for found in (x.outer, x.kept)]
+            for x in (self, other)
+        )
+        return mine == theirs
 
     def entangle(self, boxes: Mapping[Key, Box], source: Any) -> None:
         """Make the boxes of leaves twins of all that may be the same array.
@@ -66,17 +71,34 @@ class Links:
         for key, box in boxes.items():
             for twin in twins[key].values():
                 _pair(box, twin, source)
+            for array, form in self.kept.get(key, {}).values():
+                _pair(box, array, form)
         for a, b in self.pairs:
             if a in boxes and b in boxes:
                 _pair(boxes[a], boxes[b], source)
 
 
-NO_LINKS = Links({}, frozenset(), {}, frozenset())
+NO_LINKS = Links({}, frozenset(), {}, frozenset(), {})
 
 
 def _pair(a: Box, b: Box, source: Any) -> None:
     a.twins.append((b, source))
     b.twins.append((a, source))
+
+
+def share(array: Box, element: Box, source: Any) -> None:
+    """Note that a list is kept in `array`, and that `element` is a part of the list.
+
+    The array is a twin of itself, too: two views of it may be one object.
+    """
+    for twin in (array, element):
+        if not any(found is twin for found, _ in array.twins):
+            _pair(array, twin, source)
+
+
+def keeps_list(box: Box) -> bool:
+    """Whether it is an array that a list is kept in."""
+    return any(twin is box for twin, _ in box.twins)
 
 
 def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
@@ -86,6 +108,7 @@ def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
     """
     roots = {key: [_roots(s) for s in ways] for key, ways in sources.items()}
     outer = {key: _origins(ways) for key, ways in roots.items()}
+    kept = {key: _lists(ways) for key, ways in roots.items()}
     keys = list(roots)
     pairs = {
         (a, b)
@@ -98,6 +121,7 @@ def links(sources: Mapping[Key, Sequence[Any]]) -> Links:
         frozenset(pairs),
         {key: _layout(ways) for key, ways in sources.items()},
         frozenset(key for key, ways in sources.items() if _is_mixed(ways)),
+        {k: v for k, v in kept.items() if v},
     )
 
 
@@ -134,6 +158,12 @@ def _origins(ways: Sequence[list[Box]]) -> dict[int, Box]:
     """The arrays of the surroundings that these may be."""
     found = [r for roots in ways for root in roots for r in root.origins or (root,)]
     return {id(r): r for r in found if is_open(r)}
+
+
+def _lists(ways: Sequence[list[Box]]) -> dict[int, tuple[Box, Any]]:
+    """The arrays of the surroundings that lists are kept in of which these may be."""
+    twins = [twin for roots in ways for root in roots for twin in root.twins]
+    return {id(t): (t, s) for t, s in twins if keeps_list(t) and is_open(t)}
 
 
 def _may_meet(some: list[Box], others: list[Box]) -> bool:

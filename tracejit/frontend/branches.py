@@ -30,6 +30,8 @@ from tracejit.frontend.carry import (
     same,
     spec_of,
 )
+from tracejit.frontend.grown import Form, bounds, grown_in
+from tracejit.frontend.growth import growing, require_room
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import current
 from tracejit.frontend.places import (
@@ -53,6 +55,7 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, Region, walk
 from tracejit.ops.control import check, cond
+from tracejit.ops.promote import bound
 
 _TRUTH = Aval(np.dtype(bool))
 
@@ -62,8 +65,23 @@ def traced(value: Any) -> bool:
     return isinstance(value, Box) and not is_static(value)
 
 
+def condition(value: Any) -> Any:
+    """A value to decide by: of a list kept in arrays, whether it has elements."""
+    grown = grown_in(value)
+    return value if grown is None else grown.length > 0
+
+
+def _decided(value: Any) -> Any:
+    """A value to decide by that is the result, too."""
+    grown = grown_in(value)
+    if grown is not None and bounds(grown.length)[0] < 1:
+        grown.refuse()
+    return value
+
+
 def truth(value: Any) -> Any:
     """The truth of a value: a Python bool, or a traced one."""
+    value = condition(value)
     if not traced(value):
         return bool(value)
     return value if value.aval == _TRUTH else call(bool, value)
@@ -116,6 +134,17 @@ class Branch:
                 "do the same on all paths",
             )
 
+    def require_apart(self, place: Place) -> None:
+        """Refuse to change what was put into a list before, when it runs once more."""
+        found = self.frozen.get(id(place.owner))
+        if found is not None and type(found[1]) is Form:
+            error = StagingError(
+                f"{place} is put into a growing list and changed in the next round",
+                session().builder.loc,
+                "append a copy of it",
+            )
+            raise session().unsure(error, {found[1]})
+
     def accept(self) -> None:
         """The branch becomes part of the program: its draws and prints count."""
         session().effects.extend(self.effects)
@@ -157,7 +186,7 @@ def if_(
     meta: Meta,
 ) -> None:
     """`if test: then() else: orelse()`."""
-    orelse = orelse or _nothing
+    orelse, test = orelse or _nothing, condition(test)
     if not traced(test):
         (then if test else orelse)()
         return
@@ -180,6 +209,17 @@ def branch(
     `live` are the variables of `frame` that matter afterwards (None: all of them).
     """
     pred = truth(test).read()
+    run = partial(_branch, frame, pred, then, orelse, live)
+    return growing(source_of(then), 1, run, few=True)
+
+
+def _branch(
+    frame: Frame,
+    pred: Atom,
+    then: Callable[[], Any],
+    orelse: Callable[[], Any],
+    live: frozenset[str] | None,
+) -> Any:
     first = Branch(frame, then)
     if first.diverges:
         # What follows a raise is the other side alone, outside of any `cond`.
@@ -231,9 +271,12 @@ def _merge(
     emit: Callable[..., list[Atom]],
 ) -> Any:
     """Put the places that the sides changed; `emit` takes the results of each."""
+    places = {k: p for side in sides for k, (p, _) in side.changes.items()}
+    for place in places.values():
+        if isinstance(place, Contents):
+            require_room(place, place.get(), [side.after(place) for side in sides])
     for side in sides:
         side.accept()
-    places = {k: p for side in sides for k, (p, _) in side.changes.items()}
     result = _Result()
     if any(side.value is not None for side in sides):
         places[result.key] = result
@@ -393,7 +436,7 @@ def _emit(
     if differ or effects:
         values = cond(pred, regions=sides)
         for k, value in zip(differ, values, strict=True):
-            out[k] = value
+            out[k] = bound("select", value, [pred, results[k], others[k]])
     return out
 
 
@@ -402,6 +445,7 @@ def _emit(
 
 def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
     """`then() if test else orelse()`."""
+    test = condition(test)
     if not traced(test):
         return then() if test else orelse()
     return branch(Frame(), test, then, orelse, None)
@@ -410,6 +454,7 @@ def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any
 def and_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first and rest[0]() and …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
+        first = _decided(first)
         if traced(first):
             return choose(first, _more(and_, rest[k:]), partial(_given, first))
         if not first:
@@ -421,6 +466,7 @@ def and_(first: Any, *rest: Callable[[], Any]) -> Any:
 def or_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first or rest[0]() or …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
+        first = _decided(first)
         if traced(first):
             return choose(first, partial(_given, first), _more(or_, rest[k:]))
         if first:
@@ -473,6 +519,7 @@ def _truth_of(thunk: Callable[[], Any]) -> Callable[[], Any]:
 
 def not_(value: Any) -> Any:
     """`not value`."""
+    value = condition(value)
     return np.logical_not(truth(value)) if traced(value) else not value
 
 

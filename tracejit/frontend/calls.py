@@ -12,7 +12,6 @@ import warnings
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
-from functools import partial
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -25,17 +24,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.errors import ImpureCallError, StagingError
-from tracejit.frontend import draws, masked, trips
+from tracejit.frontend import draws, iterables, masked, trips
 from tracejit.frontend.box import Box, from_plain, has_box, leaves
-from tracejit.frontend.branches import choose, traced, truth
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.functions import has_source, is_lifted, lifted
-from tracejit.frontend.generators import Generator
 from tracejit.frontend.getters import GETTERS, getter
-from tracejit.frontend.lift import Meta
-from tracejit.frontend.loops import for_
-from tracejit.frontend.ordering import in_order
+from tracejit.frontend.grown import grown_in, opened, settle, stacked
+from tracejit.frontend.growth import append
+from tracejit.frontend.iterables import argument, sorted_, whole
 from tracejit.frontend.outside import (
     attribute,
     imported,
@@ -44,15 +41,13 @@ from tracejit.frontend.outside import (
     iter_,
     meet,
     name_of,
-    own_iterator,
-    plain_range,
     read,
 )
-from tracejit.frontend.places import Contents, new_frame
+from tracejit.frontend.places import Contents
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.ragged_calls import PROGRAMS, maker_of, program_of
 from tracejit.frontend.session import session
-from tracejit.frontend.state import binary, set_attr, set_item, users_method
+from tracejit.frontend.state import set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
 from tracejit.frontend.undecided import Undecided
 from tracejit.ops.numpy_names import unsupported
@@ -61,8 +56,6 @@ from tracejit.ops.numpy_names import unsupported
 _OURS = 4
 CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
 MADE = (*CONTAINERS, functools.partial, SimpleNamespace)
-#: The variables of `sum`: the total goes from round to round.
-SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
 _READING = {"get", "items", "keys", "values", "index", "count", "copy", "union"}
 
 
@@ -71,8 +64,21 @@ def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     for value in (fn, *args, *kwargs.values()):
         if type(value) is Undecided and not _only_shows(fn):
             value.refuse()
+    if _of_arrays(fn):
+        args = tuple(map(stacked, args))
+        kwargs = {k: stacked(v) for k, v in kwargs.items()}
     result = _call(fn, *args, **kwargs)
     return session().make(result) if isinstance(result, Iterator) else result
+
+
+def _of_arrays(fn: Any) -> bool:
+    """Whether a function takes the array for a list."""
+    if isinstance(fn, np.ufunc) or isinstance(
+        getattr(fn, "__self__", 0), np.ufunc | Box
+    ):
+        return True
+    module = getattr(fn, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] in ("numpy", "scipy")
 
 
 def _only_shows(fn: Any) -> bool:
@@ -98,23 +104,23 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
             return call(method, *args)
     staged_call = getattr(type(fn), "__tracejit_call__", None)
     if staged_call is not None:  # a transform: its program joins this one
-        return staged_call(fn, *args, **kwargs)
+        return staged_call(fn, *map(opened, args), **opened(kwargs))
     if _hashable(fn):
         program = _of_traced_length(fn, args, kwargs)
         if program is not None:
-            return program(*map(_whole, args), **kwargs)
+            return program(*map(whole, args), **kwargs)
         if any(type(a) is masked.Masked for a in args) and fn in masked.PROGRAMS:
             return masked.run(fn, *args, **kwargs)
     handler = _SPECIAL.get(fn) if _hashable(fn) else None
     if handler is not None:
-        return handler(*map(imported, args), **kwargs)
+        return handler(*map(_listed, args), **kwargs)
     if draws.is_draw(fn):
         return draws.draw(fn, args, kwargs)
     if isinstance(fn, MethodType):
         return _method(fn, args, kwargs)
     handler = dispatch(fn)
     if handler is not None:
-        return _made(handler(*map(_whole, args), **kwargs))
+        return _made(handler(*map(whole, args), **kwargs))
     if isinstance(fn, functools.partial):
         bound, named = _bound(fn)
         return call(fn.func, *bound, *args, **{**named, **kwargs})
@@ -139,6 +145,11 @@ def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(called, FunctionType):
         return call(called, fn, *args, **kwargs)
     return _foreign(fn, args, kwargs)
+
+
+def _listed(value: Any) -> Any:
+    """An argument of a function that reads lists by itself."""
+    return imported(value) if grown_in(value) is None else value
 
 
 def _made(result: Any) -> Any:
@@ -174,10 +185,10 @@ def _function(fn: FunctionType, args: Any, kwargs: Any) -> Any:
         return fn(*args, **kwargs)
     program = _of_traced_length(fn, args, kwargs)
     if program is not None:
-        return program(*map(_whole, args), **kwargs)
+        return program(*map(whole, args), **kwargs)
     handler = _SPECIAL.get(fn) or dispatch(fn)
     if handler is not None:
-        return handler(*map(imported, args), **kwargs)
+        return handler(*map(_listed, args), **kwargs)
     wrapped = getattr(fn, "py_func", None)
     if isinstance(wrapped, FunctionType):
         return call(wrapped, *args, **kwargs)
@@ -220,7 +231,7 @@ def _holds_box(x: Any, depth: int = 2) -> bool:
 
 def _method(fn: MethodType, args: Any, kwargs: Any) -> Any:
     if isinstance(fn.__self__, Box):
-        return fn(*map(_argument, args), **kwargs)
+        return fn(*map(argument, args), **kwargs)
     return call(fn.__func__, fn.__self__, *args, **kwargs)
 
 
@@ -238,7 +249,7 @@ def _construct(cls: type, args: Any, kwargs: Any) -> Any:
         return obj
     if cls is super:
         return super(*args)
-    args = tuple([_callback(_argument(a)) for a in args])
+    args = tuple([_callback(argument(a)) for a in args])
     obj = cls(*args, **kwargs)
     own = cls.__module__ and not is_library(cls.__module__)
     return session().make(obj) if own or isinstance(obj, MADE) else obj
@@ -267,13 +278,24 @@ def _container_method(owner: Any, fn: Any, args: Any, kwargs: Any) -> Any:
     if name in _READING:
         found = getattr(imported(owner), name)(*args, **kwargs)
         return session().make(found) if name in ("copy", "union") else found
+    grown = grown_in(owner)
+    if type(owner) is list and name == "append":
+        append(owner, *args)
+        return None
+    if grown is not None and name == "extend":
+        for value in iter_(*args):
+            append(owner, value)
+        return None
+    if grown is not None and name == "pop" and not args:
+        return grown.pop()
+    settle(owner)
     if not is_outside(owner) or name in ("pop", "popitem", "popleft", "setdefault"):
         imported(owner)
     session().record(Contents(owner))
     if name not in ("append", "extend", "add", "update"):
         session().reordered.add(id(owner))
     if name == "sort":
-        owner[:] = _sorted(owner, **kwargs)
+        owner[:] = sorted_(owner, **kwargs)
         return None
     result = fn(*args, **kwargs)
     return session().make(result) if isinstance(result, CONTAINERS) else result
@@ -293,19 +315,6 @@ def _own_method(owner: Any, fn: Any, *args: Any) -> Any:
     else:
         imported(owner)
     return fn(*args)
-
-
-def _argument(value: Any) -> Any:
-    """An argument of a function that is not lifted."""
-    return plain_range(imported(value))
-
-
-def _whole(value: Any) -> Any:
-    """An argument of a function that consumes all of an iterator."""
-    if isinstance(value, Generator):
-        return value.collect()
-    array = None if type(value) is Box else users_method(value, "__array__")
-    return _argument(value) if array is None else call(array, value)
 
 
 def _callback(fn: Any) -> Any:
@@ -343,7 +352,7 @@ def _foreign(fn: Any, args: Any, kwargs: Any) -> Any:
             trace.builder.loc,
             "call it before the loop",
         )
-    args = tuple([_callback(_argument(a)) for a in args])
+    args = tuple([_callback(argument(a)) for a in args])
     kwargs = {k: _callback(v) for k, v in kwargs.items()}
     return _made(from_plain(fn(*args, **kwargs)))
 
@@ -381,18 +390,6 @@ def _warn(*args: Any, **kwargs: Any) -> None:
         warnings.warn(*args, **kwargs)
 
 
-def _map(fn: Any, *values: Any) -> Any:
-    return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
-
-
-def _filter(fn: Any, values: Any) -> Any:
-    return (v for v in iter_(values) if (v if fn is None else call(fn, v)))
-
-
-def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
-    return functools.reduce(lambda a, b: call(fn, a, b), iter_(values), *initial)
-
-
 def _hasattr(obj: Any, name: str) -> bool:
     """Whether there is one, which is asked again at every call."""
     if type(obj) is Box:
@@ -422,85 +419,6 @@ def _next(iterator: Any, *default: Any) -> Any:
             "loop over the iterator with `for`",
         )
     return next(iterator, *default)
-
-
-def _lister(cls: type) -> Callable[..., Any]:
-    def make(*args: Any, **kwargs: Any) -> Any:
-        args = tuple([_elements(a) for a in args])
-        return session().make(cls(*args, **kwargs))
-
-    return make
-
-
-def _elements(values: Any) -> Any:
-    """What to iterate over, all of it."""
-    values = own_iterator(values)
-    return values.collect() if isinstance(values, Generator) else iter_(values)
-
-
-def _sum(values: Any, start: Any = 0) -> Any:
-    values = own_iterator(values)
-    if not isinstance(values, Generator) or not values.can_push(False):
-        return dispatch(sum)(_argument(values), _argument(start))  # type: ignore[misc]
-    frame = new_frame()
-    frame.total = start
-
-    def add(value: Any) -> None:
-        frame.total = binary("add", frame.total, value)
-
-    for_(frame, values, add, SUMMING)
-    return frame.total
-
-
-def _truth(stop: bool) -> Callable[[Any], Any]:
-    """`any` (which stops at a true value) and `all` (at a false one)."""
-
-    def program(values: Any) -> Any:
-        if isinstance(values, Box):
-            return dispatch(any if stop else all)(values)  # type: ignore[misc]
-        found: Any = not stop
-        for value in iter_(values):
-            value = truth(value)
-            if not traced(value) and value is stop:
-                return stop
-            if traced(value):
-                join = np.logical_or if stop else np.logical_and
-                found = join(found, value) if traced(found) else value
-        return found
-
-    return program
-
-
-def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
-    """`max` and `min` by a key, which may be traced."""
-
-    def program(*args: Any, **kwargs: Any) -> Any:
-        key = kwargs.get("key")
-        if len(args) == 1 and not isinstance(args[0], Box | list | tuple | Generator):
-            args = (list(_elements(args[0])),)
-        if key is None:
-            return dispatch(fn)(*map(_whole, args), **kwargs)  # type: ignore[misc]
-        values = list(_elements(args[0] if len(args) == 1 else args))
-        if not values:
-            return fn((), **kwargs)
-        best = values[0], call(key, values[0])
-        for value in values[1:]:
-            new = value, call(key, value)
-            better = truth(binary(symbol, new[1], best[1]))
-            best = choose(better, partial(_given, new), partial(_given, best))
-        return best[0]
-
-    return program
-
-
-def _given(value: Any) -> Any:
-    return value
-
-
-def _sorted(values: Any, *, key: Any = None, reverse: Any = False) -> Any:
-    values = list(_elements(values))
-    keys = values if key is None else [call(key, v) for v in values]
-    return session().make(in_order(values, keys, bool(reverse)))
 
 
 def attr(obj: Any, name: str) -> Any:
@@ -551,11 +469,9 @@ _METHODS = {
 }
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     **trips.HANDLERS,
+    **iterables.HANDLERS,
     print: _print,
     warnings.warn: _warn,
-    map: _map,
-    filter: _filter,
-    functools.reduce: _reduce,
     **GETTERS,
     getattr: _getattr,
     hasattr: _hasattr,
@@ -564,21 +480,7 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     setattr: lambda obj, name, value: set_attr(value, obj, name),
     object.__setattr__: lambda obj, name, value: set_attr(value, obj, name, own=True),
     next: _next,
-    list: _lister(list),
-    dict: _lister(dict),
-    set: _lister(set),
-    sorted: _sorted,
     np.random.default_rng: _default_rng,
-    iter: lambda values, *more: iter(iter_(values), *more),
-    tuple: lambda values=(): tuple(_elements(values)),
-    sum: _sum,
-    any: _truth(True),
-    all: _truth(False),
-    max: _extremum(max, "gt"),
-    min: _extremum(min, "lt"),
-    np.fromiter: lambda values, dtype, count=-1: call(
-        np.array, list(_elements(values))[: None if count < 0 else count], dtype
-    ),
 }
 for _fn in (
     *(getattr(builtins, name) for name in _IMPURE),

@@ -19,6 +19,7 @@ from tracejit.base.errors import OutsideStoreError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.frontend.box import Box
 from tracejit.frontend.functions import is_lifted
+from tracejit.frontend.grown import Grown, opened
 from tracejit.frontend.memory import is_loose
 from tracejit.frontend.outside import GlobalPlace, equal, is_outside, outlives
 from tracejit.frontend.places import Contents, Place, base_of
@@ -65,7 +66,7 @@ def effects_of(trace: Session) -> tuple[list[Effect], list[Atom]]:
         if _is_own(trace, change.key, change.now):
             continue  # `obj.x += …`: the same array, which was written to
         _require_guard_kept(trace, change)
-        now, act = change.now, change.act
+        now, act = opened(change.now), change.act
         if type(now) is Count and now.key == change.key:
             now, act = now.steps, partial(_step, act, _current(change))
         leaves, tree = flatten(now)
@@ -231,7 +232,7 @@ def _require_plain(trace: Session, leaf: Any, place: Place) -> None:
 
 
 def _holds_traced(obj: Any, seen: set[int]) -> bool:
-    if isinstance(obj, Box):
+    if isinstance(obj, Box | Grown):
         return True
     if id(obj) in seen:
         return False

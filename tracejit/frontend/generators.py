@@ -15,7 +15,8 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tracejit.frontend.places import UNDEFINED, Contents, Frame, Variable
+from tracejit.frontend.growth import append
+from tracejit.frontend.places import UNDEFINED, Frame, Variable
 from tracejit.frontend.session import session
 from tracejit.frontend.trace import Write
 
@@ -80,8 +81,7 @@ class Generator(Iterator[Any]):
         out: list[Any] = session().make([])
 
         def emit(value: Any) -> bool:
-            session().record(Contents(out))
-            out.append(value)
+            append(out, value)
             return False
 
         self.push(emit)

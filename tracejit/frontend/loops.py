@@ -38,6 +38,8 @@ from tracejit.frontend.branches import (
 )
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.generators import Generator, log_changes
+from tracejit.frontend.grown import Length
+from tracejit.frontend.growth import Lengths, growing, most_rounds, require_room
 from tracejit.frontend.guesses import guesses, is_untouched, remember
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import current, iter_, own_iterator, require_new
@@ -102,9 +104,17 @@ class Slot:
 class Loop:
     """The staging of one loop: its slots, widened round by round."""
 
-    def __init__(self, frame: Frame, meta: Meta, source: Any, runs: bool):
+    def __init__(
+        self,
+        frame: Frame,
+        meta: Meta,
+        source: Any,
+        runs: bool,
+        trips: Trips | None = None,
+    ):
         self.frame, self.meta, self.source = frame, meta, source
         self.runs = runs  # surely at least once
+        self.trips, self.lengths = trips, Lengths(trips)
         self.slots: dict[Any, Slot] = {}
         self.dead: dict[Any, Place] = {}
         self.stale: dict[Any, tuple[Place, Stale]] = {}
@@ -121,14 +131,23 @@ class Loop:
                 self.slots[place.key] = Slot(place, spec, before, before)
                 self.guessed[place.key] = None
 
-    def bind(self) -> None:
-        """Put fresh parameters into the carried places."""
+    def counter(self) -> Var:
+        """A fresh counter, of a `for`."""
+        assert self.trips is not None
+        counter = fresh(INDEX)
+        counter.interval = interval(self.trips)
+        return counter
+
+    def bind(self, counter: Var | None = None) -> None:
+        """Put fresh parameters into the carried places, for the round of `counter`."""
         self.params, self.boxes = [], {}
         merges: list[Merge] = []
         cells = [fresh(aval) for aval in self.held.types()]
         arrays = self.held.decode(cells)
         for key, slot in self.slots.items():
             new = slot.params()
+            if key in self.lengths.changes:
+                self.lengths.bound(key, slot.before, new[0])
             if key in self.guessed:
                 self.guessed[key] = new[0]
             self.boxes |= put(slot.place, slot.spec, new, arrays)
@@ -139,25 +158,19 @@ class Loop:
         freeze(merges, self.source)
         for place, value in self.stale.values():
             place.set(value)
-
-    def bound(self, run: Callable[[], Any]) -> Callable[[], Any]:
-        """`run` with parameters in the carried places."""
-
-        def bind_and_run() -> Any:
-            self.bind()
-            return run()
-
-        return bind_and_run
+        self.lengths.bind(None if counter is None else box_of(counter, "python"))
 
     def fixpoint(self, run: Callable[[], Any], plain: bool = True) -> Branch | None:
         """Probe until the types settle: the last probe, or None if all is done.
+
+        `run` binds the parameters, and runs the body.
 
         The loop is done when it changes nothing that matters. `plain`: it is given
         up when it emits nothing, as it computes with plain values of Python alone.
         """
         for _ in range(MAX_ROUNDS):
             try:
-                probe = Branch(self.frame, self.bound(run))
+                probe = Branch(self.frame, run)
                 settled = self.widen(probe)
             except Exception as error:
                 if not self.guessed or isinstance(error, _GIVES_UP):
@@ -191,6 +204,7 @@ class Loop:
         """Begin again, without guesses."""
         for found in (self.slots, self.dead, self.stale, self.guessed):
             found.clear()
+        self.lengths.clear()
         self.links, self.held = NO_LINKS, References()
 
     def widen(self, probe: Branch) -> bool:
@@ -209,8 +223,15 @@ class Loop:
                 continue
             slot = self.slots.get(key)
             before = slot.before if slot else self._before(place)
+            probe.require_apart(place)
+            seen = self._seen(before, after)
+            require_room(place, before, seen, self.lengths.known(before))
+            if isinstance(place, Length):
+                settled &= self.lengths.widen(place, before, after)
+                if self.lengths.is_step(key):
+                    continue
             old = slot.spec if slot else None
-            spec = spec_of(place, self._seen(before, after), old, self.refer)
+            spec = spec_of(place, seen, old, self.refer)
             probe.require_whole(place, spec, after)
             settled &= spec == old
             self.slots[key] = Slot(place, spec, before, after)
@@ -275,8 +296,8 @@ class Loop:
             and slot.spec.carried
         ]
 
-    def finish(self, outs: Sequence[Atom]) -> None:
-        """Store the final values."""
+    def finish(self, outs: Sequence[Atom], counter: Var | None = None) -> None:
+        """Store the final values; `counter` is where an ended loop stopped."""
         # Where the body surely ran, nothing is what it was before the loop.
         final = links(self._ways(before=not self.runs))
         rest = iter(outs)
@@ -287,6 +308,8 @@ class Loop:
         merges: list[Merge] = []
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
+            if slot.place.key in self.lengths.changes:
+                self.lengths.bound(slot.place.key, slot.before, atoms[0], after=True)
             boxes |= put(slot.place, slot.spec, atoms, arrays)
             past = slot.past(not self.runs)
             merges.append(merge_of(slot.place, slot.spec, past))
@@ -296,6 +319,7 @@ class Loop:
             assign(place, UNDEFINED)
         for place, value in self.stale.values():
             place.set(value)
+        self.lengths.finish(None if counter is None else box_of(counter, "python"))
 
 
 # for ----------------------------------------------------------------------------------
@@ -316,9 +340,9 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
         for _ in range(PEELED):
             if trips.counted and not len(trips):
                 return
+            stage = partial(_stage_for, frame, trips, body, meta)
             try:
-                with _attempt(frame, source_of(body)):
-                    _stage_for(frame, trips, body, meta)
+                growing(source_of(body), most_rounds(trips), stage)
                 return
             except _NothingTraced:
                 break
@@ -422,11 +446,17 @@ def count_unrolled(cause: Exception | None) -> None:
 def _stage_for(
     frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta
 ) -> None:
-    loop = Loop(frame, meta, source_of(body), trips.counted)
+    with _attempt(frame, source_of(body)):
+        _for(Loop(frame, meta, source_of(body), trips.counted, trips), body)
+
+
+def _for(loop: Loop, body: Callable[[Any], Any]) -> None:
+    trips = loop.trips
+    assert trips is not None
 
     def run() -> Var:
-        counter = fresh(INDEX)
-        counter.interval = interval(trips)
+        counter = loop.counter()
+        loop.bind(counter)
         counters = session().counters
         counters.append((counter, trips, loop))
         try:
@@ -440,13 +470,14 @@ def _stage_for(
         return
     region = new_region([probe.value, *loop.params], probe.eqns, loop.results(probe))
     lo, hi, step = (_index(b) for b in trips.bounds)
+    stopped: list[Any] = []
     if loop.carried_flags():
-        outs = _for_with_exits(loop, region, trips)
+        *stopped, outs = _for_with_exits(loop, region, trips)
     elif loop.slots or any(eqn.prim.effect for eqn in walk(region)):
         outs = emit_for(lo, hi, step, loop.inits(), region, reverse=False)
     else:
         outs = []
-    loop.finish(outs)
+    loop.finish(outs, *stopped)
 
 
 def _index(bound: Any) -> Atom:
@@ -455,8 +486,11 @@ def _index(bound: Any) -> Atom:
     return session().literal(bound, np.int64)
 
 
-def _for_with_exits(loop: Loop, region: Region, trips: Trips) -> list[Atom]:
-    """A `for` that data may end early, as a `while` that carries the counter."""
+def _for_with_exits(loop: Loop, region: Region, trips: Trips) -> tuple[Var, list[Atom]]:
+    """A `for` that data may end early, as a `while` that carries the counter.
+
+    Gives the counter's last value and the other results.
+    """
     lo, hi, step = (_index(b) for b in trips.bounds)
     if not isinstance(step, Literal):
         raise StagingError("a loop with a traced step cannot be left early")
@@ -467,15 +501,15 @@ def _for_with_exits(loop: Loop, region: Region, trips: Trips) -> list[Atom]:
     index = fresh(INDEX)
 
     def condition() -> Any:
-        loop.bind()
+        loop.bind(index)
         inside = (lt if step.value > 0 else gt)(index, hi)
         go = none_of(*_flags(loop.frame, loop.meta))
         return logical_and(inside, convert(go.read(), bool))
 
     test = Branch(loop.frame, condition)
     check = new_region([index, *loop.params], test.eqns, [test.value])
-    outs = while_primitive(lo, *loop.inits(), regions=[check, region])
-    return outs[1:]
+    last, *outs = while_primitive(lo, *loop.inits(), regions=[check, region])
+    return last, outs
 
 
 # while --------------------------------------------------------------------------------
@@ -498,9 +532,9 @@ def while_(
             return
         if traced(now) or tries > 0:
             tries -= 1
+            stage = partial(_stage_while, frame, condition, body, meta, not traced(now))
             try:
-                with _attempt(frame, source_of(body)):
-                    _stage_while(frame, condition, body, meta, not traced(now))
+                growing(source_of(body), None, stage)
                 return
             except _NothingTraced as error:
                 tries, cause = 0, error
@@ -523,8 +557,18 @@ def _stage_while(
     meta: Meta,
     runs: bool,
 ) -> None:
-    loop = Loop(frame, meta, source_of(body), runs)
-    probe = loop.fixpoint(body, plain=runs)
+    with _attempt(frame, source_of(body)):
+        _while(Loop(frame, meta, source_of(body), runs), condition, body)
+
+
+def _while(loop: Loop, condition: Callable[[], Any], body: Callable[[], Any]) -> None:
+    frame = loop.frame
+
+    def run() -> None:
+        loop.bind()
+        body()
+
+    probe = loop.fixpoint(run, plain=loop.runs)
     if probe is None:
         raise _NothingTraced
     params = loop.params

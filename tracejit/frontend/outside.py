@@ -27,6 +27,7 @@ from tracejit.frontend.box import (
     captured_box,
     plain,
 )
+from tracejit.frontend.grown import grown_in
 from tracejit.frontend.parts import JOINERS
 from tracejit.frontend.places import (
     UNDEFINED,
@@ -358,6 +359,11 @@ def item(obj: Any, key: Any) -> Any:
         return JOINERS[id(obj)](key)
     if isinstance(obj, dict) and isinstance(key, Box):
         key = plain(key)
+    grown = grown_in(obj)
+    if grown is not None:
+        if isinstance(key, slice):
+            return session().make(grown.part(key))
+        return grown.element(grown.place_of(key))
     if isinstance(obj, list | tuple) and type(key) is Box and key.concrete() is None:
         return _picked(imported(obj), key)
     if not is_outside(obj):
@@ -401,6 +407,9 @@ def imported(obj: Any) -> Any:
     """A container of the outside, as one of what `read` makes of its elements."""
     if isinstance(obj, Iterator):
         require_new(obj)
+    grown = grown_in(obj)
+    if grown is not None:
+        return session().make(grown.elements())
     if not is_outside(obj) or not isinstance(
         obj, list | tuple | dict | set | frozenset
     ):
@@ -460,6 +469,8 @@ def iter_(values: Any) -> Iterable[Any]:
     if isinstance(values, np.ndarray):
         values = loose(values)
     values = own_iterator(values)
+    if grown_in(values) is not None:
+        return imported(values)
     if isinstance(values, list | tuple) and not is_outside(values):
         arrays = any(isinstance(v, np.ndarray) for v in values)
         return (

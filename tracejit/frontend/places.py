@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tracejit.frontend.aliases import keeps_list
 from tracejit.frontend.box import Box
 from tracejit.frontend.session import Session, session
 from tracejit.frontend.stand_in import Stale
@@ -185,6 +186,8 @@ class Buffer(Place):
     def set(self, value: Atom | Stale) -> None:
         if isinstance(value, Stale):
             self.owner.go_stale(value)
+        elif keeps_list(self.owner):  # what it is twin of stays: elements were appended
+            self.owner.rebind_alone(value)
         else:
             self.owner.write(value)
 

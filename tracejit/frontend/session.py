@@ -39,7 +39,8 @@ class Advice:
     outside, by key, that the call changes as well as reads; `pinned`: captured arrays,
     such numbers and arguments, by key, whose values Python decides on; `refer`: loops
     and branches whose references to arrays are values of the program; `packed`: places
-    in the source where what a mask picks is an array of its own.
+    in the source where what a mask picks is an array of its own; `listed`: loops and
+    branches in which lists are not kept in arrays (see `grown`).
     """
 
     unroll: set[Any] = field(default_factory=set)
@@ -47,6 +48,7 @@ class Advice:
     pinned: set[Any] = field(default_factory=set)
     refer: set[Any] = field(default_factory=set)
     packed: set[SrcLoc] = field(default_factory=set)
+    listed: set[Any] = field(default_factory=set)
 
     def settle(self) -> bool:
         """Decide on the values of all numbers after all; whether that is news."""
@@ -256,8 +258,12 @@ class Session(Trace):
     def unsure(self, error: Exception, sources: set[Any]) -> Exception:
         """Begin again, with the references of those `sources` in the program.
 
-        Where they turn out to be many, with those of all that merged arrays so far.
+        Where they turn out to be many, with those of all that merged arrays so far. A
+        source that is the form of a list has it left alone where it grows.
         """
+        listed = {key for s in sources for key in getattr(s, "grown_in", ())}
+        if listed - self.advice.listed:
+            return self.restage(listed=listed)
         new = sources - self.advice.refer - {None}
         if new and self.advice.refer:
             new |= self.merged
@@ -283,6 +289,7 @@ class Session(Trace):
         inputs: Iterable[Any] = (),
         refer: Iterable[Any] = (),
         packed: Iterable[SrcLoc] = (),
+        listed: Iterable[Any] = (),
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
@@ -291,6 +298,7 @@ class Session(Trace):
         self.advice.inputs |= set(inputs)
         self.advice.refer |= set(refer)
         self.advice.packed |= set(packed)
+        self.advice.listed |= set(listed)
         return Restage()
 
     @contextmanager
@@ -307,14 +315,15 @@ class Session(Trace):
         if id(obj) not in self.frozen:
             return
         source = self.frozen[id(obj)][1]
-        if self._may_unroll(source):
-            raise self.restage(unroll=source)
-        raise UnknownAliasError(
+        error = UnknownAliasError(
             f"which {type(obj).__name__} this is depends on a loop or branch on traced "
             "data, so it can only be read",
             self.builder.loc,
             "make a new object",
         )
+        if hasattr(source, "grown_in"):
+            raise self.unsure(error, {source})
+        raise self.restage(unroll=source) if self._may_unroll(source) else error
 
     def make(self, obj: Any) -> Any:
         """Note that a mutable object was made here."""

@@ -30,6 +30,7 @@ from tracejit.frontend.effects import (
     left_in_arrays,
     undo_outside,
 )
+from tracejit.frontend.grown import opened
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.memory import Caller, Memory, Writes
 from tracejit.frontend.places import Contents
@@ -158,7 +159,7 @@ def _attempt(
             trace.make(container)
         if isinstance(users, MethodType):
             _static(trace, users.__self__, "self")
-        value = call(fn, *call_args, **call_kwargs)
+        value = opened(call(fn, *call_args, **call_kwargs))
         kinds, atoms, out_static, out_tree = results_of(value)
         effects, stored = effects_of(trace)
         if acting:

@@ -13,6 +13,8 @@ import numpy as np
 from tracejit.base.errors import OutsideStoreError
 from tracejit.frontend.aliases import same_array
 from tracejit.frontend.box import Box, box_of, has_box
+from tracejit.frontend.grown import grown_in, settle, stacked
+from tracejit.frontend.growth import append
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.ordering import COMPARISONS, lexicographic
 from tracejit.frontend.outside import (
@@ -21,6 +23,7 @@ from tracejit.frontend.outside import (
     is_library,
     is_outside,
     item,
+    iter_,
     loose,
     meet,
     plain_range,
@@ -114,6 +117,8 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
         if id(obj) in trace.frozen and not sliced:
             if not isinstance(obj, set) and obj[key] is value:
                 return  # the second half of `obj[key] += v`, where v went into an array
+        if _is_set(obj, key, value):
+            return
         trace.record(Contents(obj), *(() if sliced else [("item", id(obj), key)]))
         if sliced:
             trace.reordered.add(id(obj))
@@ -121,14 +126,25 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
         obj = loose(obj)
     if isinstance(obj, Box | Ragged):
         require_inside(obj.box if isinstance(obj, Ragged) else obj)
+        key, value = stacked(key), stacked(value)
     if own:
         base_of(obj).__setitem__(obj, key, value)
     else:
         obj[key] = value
 
 
+def _is_set(obj: Any, key: Any, value: Any) -> bool:
+    """Set an element of a list that is kept in arrays; else it is made a plain one."""
+    grown = grown_in(obj)
+    done = grown is not None and not isinstance(key, slice) and grown.set(key, value)
+    if not done:
+        settle(obj)
+    return done
+
+
 def del_item(obj: Any, key: Any) -> None:
     """`del obj[key]`."""
+    settle(obj)
     if isinstance(obj, _CONTAINERS):
         session().record(Contents(obj))
         session().reordered.add(id(obj))
@@ -142,7 +158,7 @@ def get_item(obj: Any, key: Any) -> Any:
     load = users_method(obj, "__getitem__")
     if load is not None:
         return session().call(load, obj, key)
-    return item(obj, plain_range(key))
+    return item(obj, stacked(plain_range(key)))
 
 
 def unary(symbol: str, x: Any) -> Any:
@@ -172,6 +188,7 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
         return same if symbol == "is_" else not same
     if type(a) is str and symbol == "mod":
         return formatted(a, b)
+    a, b = _as_operand(a, b), _as_operand(b, a)
     if symbol in COMPARISONS and type(a) in (list, tuple) and type(b) is type(a):
         if has_box(*a, *b):
             return lexicographic(symbol, a, b, binary)
@@ -187,6 +204,13 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
                 return result
     result = getattr(operator, symbol)(a, b)
     return session().make(result) if isinstance(result, _CONTAINERS) else result
+
+
+def _as_operand(value: Any, other: Any) -> Any:
+    """A list that is kept in arrays: beside an array it is one."""
+    if grown_in(value) is None:
+        return value
+    return stacked(value) if isinstance(other, Box | Ragged) else imported(value)
 
 
 def formatted(pattern: str, values: Any) -> str:
@@ -231,6 +255,12 @@ def iop(symbol: str, old: Any, value: Any) -> Any:
             return session().call(method, old, value)
         plain = symbol[1:]
         return binary(f"{plain}_" if plain in ("and", "or") else plain, old, value)
+    if isinstance(old, list) and grown_in(old) is not None:
+        if symbol == "iadd":
+            for new in iter_(value):
+                append(old, new)
+            return old
+        settle(old)
     if isinstance(old, list | set | dict):
         session().record(Contents(old))
         if symbol not in ("iadd", "ior"):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.frontend.box import Box, call
+from tracejit.frontend.grown import grown_in, opened
 from tracejit.frontend.masked import Masked
 from tracejit.frontend.ragged import Ragged
 from tracejit.ir.aval import Extent
@@ -95,6 +96,9 @@ def trips_of(value: Any) -> Trips | None:
         return value
     if isinstance(value, range):
         return Trips(value.start, value.stop, value.step)
+    grown = grown_in(value)
+    if grown is not None:
+        return Trips(0, grown.length, 1, grown.item_of(value))
     if isinstance(value, Box) and value.aval.shape:
         return Trips(0, value.aval.shape[0], 1, lambda i: value[i])
     if isinstance(value, Ragged):
@@ -133,10 +137,10 @@ def zip_(*values: Any, strict: bool = False) -> Any:
     all_trips = [trips_of(v) for v in values]
     counted = [t is not None and t.counted for t in all_trips]
     if not values or None in all_trips or (strict and not all(counted)):
-        return zip(*values, strict=strict)
+        return zip(*map(opened, values), strict=strict)
     trips = [t.from_zero for t in all_trips if t is not None]
     if strict and len({int(t.hi) for t in trips}) > 1:
-        return zip(*values, strict=True)
+        return zip(*trips, strict=True)
     if all(counted):
         shortest = min((t.hi for t in trips), key=int)
     else:

@@ -1,0 +1,445 @@
+"""Lists that grow in loops and branches, kept in arrays.
+
+    ys = []                         a, n = zeros((T, 3)), 0
+    for t in range(T):              for t in range(T):
+        ys.append(y)                    a = a.at[n].set(y); n = n + 1
+    np.array(ys)                    a[:n]
+
+The list stays the object that it is; what it contains is one `Grown`, which has an
+array for each leaf of the elements. An element that is read is a view of these, as the
+array that was appended is no more: should one of the two be written to, the other one
+goes stale, and where that is read staging begins again and leaves the list alone
+(`Session.unsure`). See `growth` for how a list comes to be kept so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tracejit.base.errors import IndexRangeError, StagingError
+from tracejit.base.pytree import LEAF, TreeDef, flatten, one_level, unflatten
+from tracejit.frontend.aliases import settled_layout, share
+from tracejit.frontend.box import (
+    C_ORDER,
+    HANDLERS,
+    UNKNOWN,
+    Box,
+    as_box,
+    box_of,
+    call,
+    copied,
+    is_static,
+    plain,
+)
+from tracejit.frontend.carry import Carried, Same, joined, leaf_type
+from tracejit.frontend.lens import Part
+from tracejit.frontend.places import AttributePlace, Contents
+from tracejit.frontend.ragged import WHOLE, Ragged, Span, difference, index_atom
+from tracejit.frontend.session import session
+from tracejit.frontend.trees import containers, leaves_as
+from tracejit.ops.control import Failure, check
+from tracejit.ops.promote import convert, interval_of
+
+#: What elements may hold beside arrays and numbers, where it is the same in all.
+_PLAIN = str | bytes | np.dtype
+
+#: Lists of no more elements are better left alone: each may stay in a register.
+FEW = 8
+
+#: What nothing is known to be less than.
+FAR = 2**31
+
+
+class Form:
+    """What all elements of a list have in common: their structure and leaves.
+
+    `contiguous`: arrays among them are in C order. `grown_in`: the loops and branches,
+    by place in the source, in which the list grows. As the source of a Stale, a Form
+    says that the list is better left alone there.
+    """
+
+    def __init__(
+        self,
+        tree: TreeDef,
+        leaves: Sequence[Carried | Same],
+        contiguous: bool = True,
+        grown_in: Iterable[Any] = (),
+    ):
+        self.tree, self.leaves, self.contiguous = tree, tuple(leaves), contiguous
+        self.grown_in = set(grown_in)
+
+    def __str__(self) -> str:
+        return f"{self.tree} of {', '.join(map(_described, self.leaves))}"
+
+    def alike(self, other: Form) -> bool:
+        """Whether lists of the one form and of the other are kept alike."""
+        mine, theirs = ((f.tree, f.leaves, f.contiguous) for f in (self, other))
+        return mine == theirs
+
+    def joined(self, other: Form | None) -> Form | None:
+        """The form of all that have the one or the other; None: there is none."""
+        if other is None or self.tree != other.tree:
+            return None
+        leaves = [_join(a, b) for a, b in zip(self.leaves, other.leaves, strict=True)]
+        if None in leaves:
+            return None
+        contiguous = self.contiguous and other.contiguous
+        return Form(
+            self.tree,
+            [leaf for leaf in leaves if leaf is not None],
+            contiguous,
+            self.grown_in | other.grown_in,
+        )
+
+
+def form_of(value: Any) -> Form | None:
+    """The form of a list of which this is an element; None: it has none."""
+    leaves, tree = flatten(value)
+    found: list[Carried | Same] = []
+    for leaf in leaves:
+        kind = leaf_type(leaf)
+        if kind is None and not isinstance(leaf, _PLAIN):
+            return None
+        found.append(Same(leaf) if kind is None else kind)
+    arrays = [as_box(x) for x, f in zip(leaves, found, strict=True) if _is_array(f)]
+    return Form(tree, found, all(settled_layout(a) == C_ORDER for a in arrays))
+
+
+def _is_array(leaf: Carried | Same) -> bool:
+    return isinstance(leaf, Carried) and leaf.kind == "array"
+
+
+def _join(a: Carried | Same, b: Carried | Same) -> Carried | Same | None:
+    """One leaf for both; None where Python would tell them apart."""
+    if isinstance(a, Same) or isinstance(b, Same):
+        return a if a == b else None
+    mine, theirs = a.aval.dtype, b.aval.dtype
+    if _is_array(a) != _is_array(b) or (mine.kind == "b") != (theirs.kind == "b"):
+        return None
+    both = joined(a, b)
+    # A number of Python's yields to others, but not in an array that NumPy makes.
+    fits = both is not None and both.aval.dtype == np.result_type(mine, theirs)
+    return both if fits else None
+
+
+def _described(leaf: Carried | Same) -> str:
+    return repr(leaf.value) if isinstance(leaf, Same) else str(leaf.aval)
+
+
+class Growing(StagingError):
+    """A list grows in the loop or branch being staged, and has no room for it.
+
+    `form` is that of its elements. It needs a `capacity` (None: nobody knows), and in a
+    loop so much more for every round after the first as it has a `growth`.
+    """
+
+    def __init__(
+        self, items: list[Any], form: Form, capacity: int | None, growth: int = 0
+    ):
+        super().__init__(
+            f"a list (elements: {form}) grows in a loop or branch that is staged"
+            + (", and how long it gets is not known" if capacity is None else ""),
+            session().builder.loc,
+            "fill an array, out = np.zeros(n), by out[i] = y",
+        )
+        self.items, self.form = items, form
+        self.capacity, self.growth = capacity, growth
+
+
+@dataclass(eq=False, repr=False)
+class Grown:
+    """The contents of a list that is kept in arrays: its one element.
+
+    `arrays` (capacity, ...) are those of the leaves that are Carried; `length` is an
+    int or a box.
+    """
+
+    form: Form
+    arrays: list[Box]
+    length: Any
+
+    @property
+    def capacity(self) -> int:
+        """For how many elements there is room."""
+        return self.arrays[0].aval.shape[0]
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether each element is a number."""
+        one = self.form.tree == LEAF and self.form.leaves[0]
+        return isinstance(one, Carried) and not one.aval.shape
+
+    def refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """What cannot be done is tried again, with a plain list."""
+        error = StagingError(
+            "what is done here with a list that grows in a loop or branch on traced "
+            "data needs each of its elements by itself",
+            session().builder.loc,
+            "make an array of it, np.array(ys), or fill one by out[i] = y",
+        )
+        raise session().unsure(error, {self.form})
+
+    # Reading --------------------------------------------------------------------------
+
+    def element(self, place: Any) -> Any:
+        """The element at a place in range: an int, or an int64 Atom."""
+        trace, kept = session(), iter(self.arrays)
+        leaves: list[Any] = []
+        for leaf in self.form.leaves:
+            if isinstance(leaf, Same):
+                leaves.append(leaf.value)
+                continue
+            view = _part_at(next(kept), place)
+            if leaf.kind != "array":
+                leaves.append(box_of(view.read(), leaf.kind))
+                continue
+            if not self.form.contiguous:
+                view._layout = UNKNOWN
+            leaves.append(view)
+        value = unflatten(self.form.tree, leaves)
+        for obj in containers(self.form.tree, value):
+            # Not the one that was appended, which shows as soon as it is changed.
+            trace.make(obj)
+            trace.frozen[id(obj)] = obj, self.form
+        return value
+
+    def place_of(self, key: Any) -> Any:
+        """Where the element is that an index means; the program checks its bounds."""
+        if is_static(key):
+            key = plain(key).__index__()
+            place = self.length + key if key < 0 else key
+        else:
+            place = key = HANDLERS[int](key)
+            if bounds(key)[0] < 0:
+                place = HANDLERS[int](call(np.where, key < 0, key + self.length, key))
+        if bounds(place)[0] < 0:
+            _require(place >= 0)
+        gap = difference(self.length, place)
+        if gap is None and bounds(place)[1] >= bounds(self.length)[0]:
+            _require(place < self.length)
+        elif gap is not None and gap <= 0:
+            _require(False)
+        return place if isinstance(place, int) else index_atom(place)
+
+    def elements(self) -> list[Any]:
+        """All elements, where it is known how many there are."""
+        if not isinstance(self.length, int):
+            self.refuse()
+        return [self.element(k) for k in range(int(self.length))]
+
+    def part(self, key: slice) -> list[Any]:
+        """A part of the list, as a list that is kept in arrays where it is long."""
+        if not all(map(is_static, (key.start, key.stop, key.step))):
+            self.refuse()
+        if isinstance(self.length, int):
+            where = range(int(self.length))[slice(*map(plain, _entries(key)))]
+            if len(where) <= FEW:
+                return [self.element(k) for k in where]
+            start, size, step = where.start, len(where), where.step
+            length = size
+        else:
+            start, stop, step = (plain(entry) or 0 for entry in _entries(key))
+            if step not in (0, 1) or start < 0 or stop > 0 or key.stop == 0:
+                self.refuse()
+            size, step = max(self.capacity - start, 0), 1
+            length = HANDLERS[int](call(np.maximum, self.length - start + stop, 0))
+        arrays = []
+        for array in self.arrays:
+            lens = _rows(array, start, size, step)
+            arrays.append(copied(array.through(lens)))
+            share(arrays[-1], array, self.form)
+        return [session().make(Grown(self.form, arrays, length))]
+
+    def stacked(self) -> Any:
+        """The array that NumPy makes of the list: a box, or a Ragged."""
+        if not all(isinstance(leaf, Carried) for leaf in self.form.leaves):
+            self.refuse()
+        return self._nested(self.form.tree, map(self._filled, self.arrays))
+
+    def _nested(self, tree: TreeDef, parts: Iterator[Any]) -> Any:
+        if tree.kind is None:
+            return next(parts)
+        if not issubclass(tree.kind, tuple | list):
+            self.refuse()
+        children = [self._nested(child, parts) for child in tree.children]
+        if any(type(child) is Ragged for child in children):
+            self.refuse()
+        return call(np.stack, children, axis=1)
+
+    def _filled(self, array: Box) -> Any:
+        """A copy of the part of an array that is in use."""
+        if isinstance(self.length, int):
+            return copied(array.through(_rows(array, 0, self.length)))
+        span = Span(0, 1, self.length, int(self.capacity))
+        whole = box_of(array.read(), layout=C_ORDER)
+        return Ragged(whole, [span, *[WHOLE] * (array.aval.ndim - 1)])
+
+    def item_of(self, items: list[Any]) -> Callable[[Any], Any]:
+        """What a loop over the list has for an element, by the loop's counter."""
+        length = self.length
+
+        def at(counter: Any) -> Any:
+            if grown_in(items) is not self or self.length is not length:
+                self.refuse()  # it grows while it is looped over
+            is_box = type(counter) is Box
+            return self.element(index_atom(counter) if is_box else int(counter))
+
+        return at
+
+    # Writing --------------------------------------------------------------------------
+
+    def put(self, place: Any, value: Any) -> None:
+        """Store an element of this form where there was none."""
+        pairs = zip(self.form.leaves, leaves_as(self.form.tree, value), strict=True)
+        carried = [(leaf, x) for leaf, x in pairs if isinstance(leaf, Carried)]
+        for array, (leaf, x) in zip(self.arrays, carried, strict=True):
+            box = as_box(x)
+            new = convert(box.read(), leaf.aval.dtype)
+            lens = _part_at(array, place).lens
+            if lens is None:  # one of several arrays: data decides on which
+                self.refuse()
+            array.rebind_alone(lens.put(array.read(), new))
+            if leaf.kind == "array":
+                share(array, box.root, self.form)
+        for obj in containers(self.form.tree, value):
+            session().frozen.setdefault(id(obj), (obj, self.form))
+
+    def set(self, key: Any, value: Any) -> bool:
+        """`ys[key] = value`, where elements are numbers; else False.
+
+        An array that is an element already is one that was written to: `ys[k] += v`.
+        """
+        place = self.place_of(key)
+        if type(value) is Box and any(value.base is a for a in self.arrays):
+            return value.lens == _part_at(value.base, place).lens  # type: ignore
+        form = self.form.joined(form_of(value))
+        if (
+            form is None
+            or not form.alike(self.form)
+            or any(map(_is_array, form.leaves))
+        ):
+            return False
+        self.put(place, value)
+        return True
+
+    def pop(self) -> Any:
+        """`ys.pop()`, where elements are numbers."""
+        if any(map(_is_array, self.form.leaves)):
+            self.refuse()
+        place = self.place_of(-1)
+        value = self.element(place)
+        self.move(-1)
+        return value
+
+    def move(self, change: int) -> None:
+        """Make the list longer."""
+        place = Length(self)
+        session().record(place)
+        place.set(self.length + change)
+
+    def __repr__(self) -> str:
+        return f"<list of traced elements: {self.form}>"
+
+
+for _name in (
+    "eq ne lt le gt ge bool len iter getitem contains call index int float complex "
+    "add radd sub rsub mul rmul truediv rtruediv mod rmod and rand or ror array neg "
+    "abs pow rpow floordiv rfloordiv matmul rmatmul next array_ufunc setitem"
+).split():
+    setattr(Grown, f"__{_name}__", Grown.refuse)
+
+
+class Length(AttributePlace):
+    """The length of a list that is kept in arrays."""
+
+    def __init__(self, grown: Grown):
+        super().__init__(grown, "length")
+
+    def __str__(self) -> str:
+        return "the length of a list"
+
+
+# Lists --------------------------------------------------------------------------------
+
+
+def grown_in(obj: Any) -> Grown | None:
+    """What a list contains that is kept in arrays; None of anything else."""
+    if type(obj) is list and len(obj) == 1 and type(obj[0]) is Grown:
+        return obj[0]
+    return None
+
+
+def settle(items: Any) -> None:
+    """Make a list that is kept in arrays a plain one."""
+    grown = grown_in(items)
+    if grown is not None:
+        elements, place = grown.elements(), Contents(items)
+        session().record(place)
+        place.set(elements)
+
+
+def opened(tree: Any) -> Any:
+    """A pytree in which lists that are kept in arrays are lists of their elements."""
+    grown = grown_in(tree)
+    if grown is not None:
+        return [opened(x) for x in grown.elements()]
+    level = one_level(tree)
+    if level is None:
+        return tree
+    children = [opened(child) for child in level[0]]
+    same = all(a is b for a, b in zip(children, level[0], strict=True))
+    return tree if same else unflatten(level[1], children)
+
+
+def stacked(value: Any) -> Any:
+    """An argument of NumPy's: a list that is kept in arrays is one of these."""
+    grown = grown_in(value)
+    if grown is not None:
+        return grown.stacked()
+    if type(value) not in (list, tuple):
+        return value
+    parts = [stacked(part) for part in value]
+    same = all(a is b for a, b in zip(parts, value, strict=True))
+    return value if same else type(value)(parts)
+
+
+# Integers -----------------------------------------------------------------------------
+
+
+def bounds(value: Any) -> tuple[int, int]:
+    """The least and the greatest that an integer can be."""
+    if type(value) is not Box:
+        return int(value), int(value)
+    return interval_of(value.read()) or (-FAR, FAR)
+
+
+def _require(ok: Any) -> None:
+    """Check, now or in the program, that an index is in range."""
+    trace, text = session(), "list index out of range"
+    if isinstance(ok, bool | np.bool_):
+        if not ok:
+            raise IndexRangeError(text, trace.builder.loc)
+    elif trace.boundscheck:
+        check(ok.read(), error=Failure(IndexRangeError, (text,), trace.builder.loc))
+
+
+def _entries(key: slice) -> tuple[Any, Any, Any]:
+    return key.start, key.stop, key.step
+
+
+def _part_at(array: Box, place: Any) -> Box:
+    """The view of the row at a place."""
+    shape = array.aval.shape
+    starts, sizes = (place, *[0] * (len(shape) - 1)), (None, *shape[1:])
+    return array.through(Part(shape, starts, sizes, (1,) * len(shape)))
+
+
+def _rows(array: Box, start: int, size: int, step: int = 1) -> Part:
+    """Rows of an array, as a lens."""
+    shape = array.aval.shape
+    rest = len(shape) - 1
+    return Part(shape, (start, *[0] * rest), (size, *shape[1:]), (step, *[1] * rest))
