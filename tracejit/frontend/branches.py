@@ -31,7 +31,7 @@ from tracejit.frontend.carry import (
     spec_of,
 )
 from tracejit.frontend.grown import Form, bounds, grown_in
-from tracejit.frontend.growth import growing, require_room
+from tracejit.frontend.growth import growing, require_room, same_steps
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import current
 from tracejit.frontend.places import (
@@ -275,6 +275,7 @@ def _merge(
     for place in places.values():
         if isinstance(place, Contents):
             require_room(place, place.get(), [side.after(place) for side in sides])
+    grown = same_steps(places, [side.after for side in sides])
     for side in sides:
         side.accept()
     result = _Result()
@@ -283,7 +284,8 @@ def _merge(
     dead = [p for p in places.values() if _is_dead(p, frame, live)]
     stale = stale_after([side.changes for side in sides])
     lost = [place for place, _ in stale]
-    kept = [p for p in places.values() if p not in dead and p not in lost]
+    other = [*dead, *lost, *(place for place, _ in grown)]
+    kept = [p for p in places.values() if p not in other]
     either = [
         (place, values)
         for place in kept
@@ -320,6 +322,8 @@ def _merge(
         merges.append(merge_of(place, spec, past[place.key]))
     links(ways).entangle(boxes, source)
     freeze(merges, None)
+    for place, change in grown:
+        assign(place, place.get() + change)
     for place in dead:
         assign(place, UNDEFINED)
     for place, values in either:

@@ -233,24 +233,38 @@ class Grown:
 
     def part(self, key: slice) -> list[Any]:
         """A part of the list, as a list that is kept in arrays where it is long."""
-        if not all(map(is_static, (key.start, key.stop, key.step))):
+        entries = key.start, key.stop, key.step
+        if not all(map(is_static, entries)):
             self.refuse()
+        start, stop, step = map(plain, entries)
         if isinstance(self.length, int):
-            where = range(int(self.length))[slice(*map(plain, _entries(key)))]
-            if len(where) <= FEW:
-                return [self.element(k) for k in where]
-            start, size, step = where.start, len(where), where.step
-            length = size
+            where = range(int(self.length))[start:stop:step]
         else:
-            start, stop, step = (plain(entry) or 0 for entry in _entries(key))
-            if step not in (0, 1) or start < 0 or stop > 0 or key.stop == 0:
+            least = bounds(self.length)[0]
+            if step not in (None, 1) or least < max(-(start or 0), stop or 0):
                 self.refuse()
-            size, step = max(self.capacity - start, 0), 1
-            length = HANDLERS[int](call(np.maximum, self.length - start + stop, 0))
+            start, stop = start or 0, stop or 0
+            if start < 0 and stop <= 0:  # the last ones: so many, wherever they are
+                return [self.element(self.place_of(k)) for k in range(start, stop)]
+            if start < 0 or stop <= 0:
+                return self._rest(start, stop)
+            where = range(start, stop)
+        if len(where) <= FEW:
+            return [self.element(k) for k in where]
+        return self._of_rows(where.start, len(where), where.step, len(where))
+
+    def _rest(self, start: int, stop: int) -> list[Any]:
+        """`ys[start:stop]` of a list of traced length, `stop` from the end or 0."""
+        if start < 0:
+            self.refuse()
+        length = HANDLERS[int](call(np.maximum, self.length - start + stop, 0))
+        return self._of_rows(start, max(self.capacity - start, 0), 1, length)
+
+    def _of_rows(self, start: int, size: int, step: int, length: Any) -> list[Any]:
+        """A new list of some of the elements."""
         arrays = []
         for array in self.arrays:
-            lens = _rows(array, start, size, step)
-            arrays.append(copied(array.through(lens)))
+            arrays.append(copied(array.through(_rows(array, start, size, step))))
             share(arrays[-1], array, self.form)
         return [session().make(Grown(self.form, arrays, length))]
 
@@ -425,10 +439,6 @@ def _require(ok: Any) -> None:
             raise IndexRangeError(text, trace.builder.loc)
     elif trace.boundscheck:
         check(ok.read(), error=Failure(IndexRangeError, (text,), trace.builder.loc))
-
-
-def _entries(key: slice) -> tuple[Any, Any, Any]:
-    return key.start, key.stop, key.step
 
 
 def _part_at(array: Box, place: Any) -> Box:

@@ -8,7 +8,7 @@ before the outer one, whose probe finds a list that is in arrays after a round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +170,20 @@ def require_room(
         most = max(most, *(g.capacity for g in new if g is not None))
     growth = 0 if counted else max(lengths) - lengths[0]
     raise Growing(items, form, most if most < FAR else None, growth)
+
+
+def same_steps(
+    places: Mapping[Any, Place], afters: Sequence[Callable[[Place], Any]]
+) -> list[tuple[Place, int]]:
+    """Lengths that change by the same on all sides of a branch, and by how much."""
+    found: list[tuple[Place, int]] = []
+    for place in places.values():
+        if isinstance(place, Length):
+            changes = {difference(after(place), place.get()) for after in afters}
+            (change, *others) = changes
+            if change is not None and not others:
+                found.append((place, change))
+    return found
 
 
 def _most(values: list[Any]) -> int:

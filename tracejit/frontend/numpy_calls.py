@@ -222,7 +222,7 @@ class Binding:
         named: dict[str, Any] = {}
         for place, value in enumerate(args):
             name = self.name_at(place)
-            if place == 0 and self.fn in _JOINS:
+            if place == 0 and self.fn in _JOINS and type(value) is not Box:
                 placed.append([_listed(part) for part in value])
             elif name is None:
                 placed.append(_listed(value) if place < self.arrays else value)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -41,9 +41,24 @@ def expand_dims(x: Atom, axis: int) -> Atom:
     return reshape(x, shape)
 
 
+#: What NumPy joins: arrays, or the rows of one.
+Parts: TypeAlias = Sequence[Any] | Var
+
+
+def _rows_at(x: Atom, axis: int) -> Atom:
+    """The rows of an array along another axis."""
+    if not x.aval.shape[0]:
+        raise ShapeMismatchError("need at least one array to join", _loc())
+    rest = list(range(1, x.aval.ndim))
+    perm = (*rest[:axis], 0, *rest[axis:])
+    return x if axis == 0 else emit("transpose", x, perm=perm)
+
+
 @implements(np.concatenate)
-def concatenate(xs: Sequence[Any], axis: Any = 0, dtype: Any = None) -> Atom:
+def concatenate(xs: Parts, axis: Any = 0, dtype: Any = None) -> Atom:
     """`np.concatenate`."""
+    if isinstance(xs, Var):
+        return _join_rows(xs, axis, dtype)
     if not xs:
         raise ShapeMismatchError("need at least one array to concatenate", _loc())
     atoms = [strong(x) for x in xs]
@@ -60,6 +75,21 @@ def concatenate(xs: Sequence[Any], axis: Any = 0, dtype: Any = None) -> Atom:
         _require_alike(atoms[0].aval.shape, x.aval.shape, axis, k)
     atoms = [convert(x, dtype) for x in atoms]
     return atoms[0] if len(atoms) == 1 else emit("concatenate", *atoms, axis=axis)
+
+
+def _join_rows(x: Atom, axis: Any, dtype: Any) -> Atom:
+    """The rows of one array, joined: another shape of it, as its axes may lie."""
+    x = convert(x, np.dtype(dtype) if dtype else x.aval.dtype)
+    if x.aval.ndim < 2:
+        raise ShapeMismatchError(
+            "zero-dimensional arrays cannot be concatenated", _loc(), "np.stack(xs)"
+        )
+    if axis is None:
+        return reshape(x, (x.aval.size,))
+    count, *rest = x.aval.shape
+    axis = normal_axis(axis, len(rest))
+    rest[axis] = count * rest[axis]
+    return reshape(_rows_at(x, axis), rest)
 
 
 def _require_alike(first: Any, other: Any, axis: int, k: int) -> None:
@@ -85,8 +115,11 @@ def _loc() -> Any:
 
 
 @implements(np.stack)
-def stack(xs: Sequence[Any], axis: Any = 0, dtype: Any = None) -> Atom:
+def stack(xs: Parts, axis: Any = 0, dtype: Any = None) -> Atom:
     """`np.stack`."""
+    if isinstance(xs, Var):
+        x = _rows_at(xs, normal_axis(axis, xs.aval.ndim))
+        return convert(x, np.dtype(dtype)) if dtype else x
     if not xs:
         raise ShapeMismatchError("need at least one array to stack", _loc())
     atoms = [strong(x) for x in xs]
@@ -127,37 +160,53 @@ def _array(nested: Any) -> Atom:
 # Several arrays as one ----------------------------------------------------------------
 
 
-def _at_least(x: Any, ndim: int) -> Atom:
-    x = strong(x)
-    return reshape(x, (1,) * (ndim - x.aval.ndim) + x.aval.shape)
+def _at_least(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    return (1,) * (ndim - len(shape)) + shape
+
+
+def _each(xs: Parts, shape_of: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Parts:
+    """The parts at other shapes."""
+    if isinstance(xs, Var):
+        lead, *rest = xs.aval.shape
+        return reshape(xs, (lead, *shape_of(tuple(rest))))  # type: ignore[return-value]
+    atoms = [strong(x) for x in xs]
+    return [reshape(x, shape_of(x.aval.shape)) for x in atoms]
 
 
 @implements(np.vstack)
-def vstack(xs: Sequence[Any], dtype: Any = None) -> Atom:
+def vstack(xs: Parts, dtype: Any = None) -> Atom:
     """`np.vstack`."""
-    return concatenate([_at_least(x, 2) for x in xs], 0, dtype)
+    return concatenate(_each(xs, lambda shape: _at_least(shape, 2)), 0, dtype)
 
 
 @implements(np.hstack)
-def hstack(xs: Sequence[Any], dtype: Any = None) -> Atom:
+def hstack(xs: Parts, dtype: Any = None) -> Atom:
     """`np.hstack`."""
-    atoms = [_at_least(x, 1) for x in xs]
-    return concatenate(atoms, 0 if atoms[0].aval.ndim == 1 else 1, dtype)
+    parts = _each(xs, lambda shape: _at_least(shape, 1))
+    ndim = parts.aval.ndim - 1 if isinstance(parts, Var) else parts[0].aval.ndim
+    return concatenate(parts, 0 if ndim == 1 else 1, dtype)
 
 
 @implements(np.column_stack)
-def column_stack(xs: Sequence[Any]) -> Atom:
+def column_stack(xs: Parts) -> Atom:
     """`np.column_stack`: vectors become columns."""
-    atoms = [_at_least(x, 1) for x in xs]
-    columns = [expand_dims(x, 1) if x.aval.ndim == 1 else x for x in atoms]
-    return concatenate(columns, 1)
+
+    def as_column(shape: tuple[int, ...]) -> tuple[int, ...]:
+        shape = _at_least(shape, 1)
+        return shape if len(shape) > 1 else (*shape, 1)
+
+    return concatenate(_each(xs, as_column), 1)
 
 
 @implements(np.dstack)
-def dstack(xs: Sequence[Any]) -> Atom:
+def dstack(xs: Parts) -> Atom:
     """`np.dstack`: along the third axis."""
-    atoms = [_at_least(x, 2) for x in xs]
-    return concatenate([expand_dims(x, 2) if x.aval.ndim == 2 else x for x in atoms], 2)
+
+    def as_sheet(shape: tuple[int, ...]) -> tuple[int, ...]:
+        shape = _at_least(shape, 2)
+        return shape if len(shape) > 2 else (*shape, 1)
+
+    return concatenate(_each(xs, as_sheet), 2)
 
 
 @implements(np.append)
@@ -223,7 +272,7 @@ def tile(x: Any, reps: Any) -> Atom:
     counts = [known_int(r, "np.tile") for r in reps]
     ndim = max(len(counts), x.aval.ndim)
     counts = [1] * (ndim - len(counts)) + counts
-    x = _at_least(x, ndim)
+    x = reshape(x, _at_least(x.aval.shape, ndim))
     pairs = list(zip(counts, x.aval.shape, strict=True))
     x = reshape(x, [n for _, extent in pairs for n in (1, extent)])
     x = broadcast_to(x, [n for pair in pairs for n in pair])

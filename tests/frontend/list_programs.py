@@ -1,0 +1,579 @@
+"""Programs with lists that grow in loops, as people write them.
+
+Those of `STAGED` keep their loops; those of `UNROLLED` need lists of Python's. Each has
+a number, a vector and a matrix of as many rows, by 3, for arguments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+STAGED: list = []
+UNROLLED: list = []
+
+
+def staged(fn):
+    STAGED.append(fn)
+    return fn
+
+
+def unrolled(fn):
+    UNROLLED.append(fn)
+    return fn
+
+
+# Numbers ------------------------------------------------------------------------------
+
+
+@staged
+def recurrence(c, x, m):
+    y, ys = 0.1, []
+    for t in range(len(x)):
+        y = y + 0.1 * np.sin(c * x[t]) * y + x[t]
+        ys.append(y)
+    return np.sum(np.array(ys) ** 2)
+
+
+@staged
+def read_back(c, x, m):
+    ys = [c, c * c]
+    for t in range(2, len(x)):
+        ys.append(0.5 * ys[-1] + 0.3 * ys[t - 2] * x[t])
+    total = sum(ys) + ys[-1] + ys[3] * ys[0] + len(ys)
+    return total + np.sum(ys[1:]) + max(ys) - min(ys)
+
+
+@staged
+def two_lists(c, x, m):
+    places, speeds = [], []
+    a, v = 1.0, 0.0
+    for t in range(len(x)):
+        v = v - 0.1 * a * c
+        a = a + 0.1 * v
+        places.append(a)
+        speeds.append(v * x[t])
+    s = np.dot(places, speeds)
+    for p, q in zip(places, speeds, strict=True):
+        s += p * q
+    for k, p in enumerate(places):
+        s += p * k
+    return s
+
+
+@staged
+def times_and_values(c, x, m):
+    ts, ys, y = [], [], c
+    for i in range(len(x)):
+        ts.append(i * 0.1)
+        y = y + 0.1 * x[i] * y
+        ys.append(y)
+    return np.sum(np.array(ys) * np.array(ts)) + np.trapezoid(ys, ts)
+
+
+@staged
+def backwards(c, x, m):
+    ys, zs = [], []
+    for i in range(len(x) - 1, -1, -1):
+        ys.append(x[i] * c)
+    for i in range(1, 20, 2):
+        zs.append(x[i] * c + len(zs))
+    return np.sum(np.array(ys) * x) + np.sum(np.array(zs) ** 2)
+
+
+@staged
+def promoted(c, x, m):
+    ys = [0]
+    for i in range(len(x)):
+        ys.append(x[i] * c)
+    return np.array(ys) ** 2
+
+
+@staged
+def single_precision(c, x, m):
+    x = x.astype(np.float32)
+    ys = []
+    for v in x:
+        ys.append(v * v)
+    return np.array(ys), ys[3] * c
+
+
+@staged
+def added_at_once(c, x, m):
+    ys, zs = [], []
+    for i in range(len(x)):
+        ys += [x[i] * c, c]
+        zs.extend((x[i] * c, c * c))
+    return np.sum(np.array(ys) * np.array(zs) * np.arange(2.0 * len(x)))
+
+
+@staged
+def looped_over(c, x, m):
+    ys, zs = [], []
+    for v in x:
+        ys.append(v * c)
+    for y in ys:
+        zs.append(y * y)
+    for z in reversed(zs):
+        ys.append(z)
+    return np.array(ys) ** 2
+
+
+@staged
+def appended_afterwards(c, x, m):
+    ys = []
+    for v in x:
+        ys.append(v * c)
+    ys.append(c)
+    ys.append(3.0)
+    return np.sum(np.array(ys) ** 2) + np.mean(ys) + np.max(ys)
+
+
+@staged
+def assigned(c, x, m):
+    ys = []
+    for i in range(len(x)):
+        ys.append(x[i] * c)
+        if i > 3:
+            ys[-1] = ys[-1] + ys[i - 3]
+    ys[3] = c * c
+    ys[-1] += 2 * c
+    return np.array(ys) ** 2
+
+
+@staged
+def slices(c, x, m):
+    ys = []
+    for i in range(len(x)):
+        ys.append(x[i] * c)
+    s = np.sum(np.diff(ys) ** 2) + np.sum(np.array(ys[::-2]) ** 2)
+    for a, b, v in zip(ys[:-1], ys[1:], x, strict=False):
+        s += a * b * v
+    last = ys[-12:]
+    last.append(c)
+    return s + np.sum(np.array(last) ** 2) + len(ys) + sum(ys[-2:])
+
+
+@staged
+def all_so_far(c, x, m):
+    ys = [c]
+    for t in range(len(x)):
+        ys.append(np.sum(np.array(ys)) * 0.1 + x[t])
+    return np.array(ys)
+
+
+@staged
+def moving_window(c, x, m):
+    ys = [c, c, c]
+    for t in range(len(x)):
+        ys.append(sum(ys[-3:]) * 0.4 + x[t])
+    return np.array(ys)
+
+
+@staged
+def lengths(c, x, m):
+    ys, s = [], 0.0
+    for t in range(len(x)):
+        if ys:
+            s += ys[-1] * len(ys)
+        ys.append(x[t] * c)
+    return s if ys else 0.0
+
+
+# Arrays and trees ---------------------------------------------------------------------
+
+
+@staged
+def rows(c, x, m):
+    h, ys = np.zeros(3), []
+    for t in range(len(x)):
+        h = np.tanh(c * h + m[t])
+        ys.append(h)
+    y = np.stack(ys)
+    s = np.sum(y**2) + np.sum(y[3:5] * m[3:5]) + np.sum(np.concatenate(ys) ** 3)
+    return s + np.sum(np.vstack(ys)[:, 1]) + np.sum(np.array(ys).T @ m) + sum(ys)[1]
+
+
+@staged
+def joined(c, x, m):
+    ys = []
+    for t in range(len(x)):
+        ys.append(m[t].reshape(1, 3) * c)
+    return (
+        *(np.concatenate(ys, axis=0), np.concatenate(ys, axis=1), np.hstack(ys)),
+        *(np.column_stack(ys), np.dstack(ys), np.vstack(ys), np.stack(ys, axis=1)),
+        *(np.concatenate(ys, axis=None), np.stack(ys, axis=-1)),
+    )
+
+
+@staged
+def joined_vectors(c, x, m):
+    ys, zs = [], []
+    for t in range(len(x)):
+        ys.append(m[t] * c)
+        zs.append(x[t] * c)
+    return (
+        *(np.concatenate(ys), np.hstack(ys), np.column_stack(ys), np.dstack(ys)),
+        *(np.hstack(zs), np.vstack(zs), np.column_stack(zs), np.stack(zs)),
+        *(np.array([zs, zs]), np.column_stack([zs, x]), np.vstack((zs, x))),
+    )
+
+
+@staged
+def copies(c, x, m):
+    u, ys = np.zeros(3), []
+    for t in range(len(x)):
+        u += m[t] * c
+        ys.append(u.copy())
+    return np.array(ys) ** 2
+
+
+@staged
+def from_the_last(c, x, m):
+    ys = [np.ones(3) * c]
+    for t in range(len(x)):
+        u = ys[-1]
+        u = u * 0.5 + x[t]
+        ys.append(u)
+    return np.array(ys) ** 2
+
+
+@staged
+def written_through(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u = u + m[t] * c
+        ys.append(u)
+    ys[-1] *= 3
+    ys[2][1] = c * c
+    return np.array(ys) ** 2
+
+
+@staged
+def pairs(c, x, m):
+    a, v, path = 1.0, c, []
+    for t in range(len(x)):
+        v = v - 0.1 * a * c
+        a = a + 0.1 * v * x[t]
+        path.append((a, v))
+    table = np.array(path)
+    s = np.sum(table[:, 0] * table[:, 1] ** 2)
+    for a, v in path:
+        s += a * v
+    return s + path[3][1] * path[-1][0]
+
+
+@staged
+def states(c, x, m):
+    state, path = [1.0, c], []
+    for t in range(len(x)):
+        state = [state[0] + 0.1 * state[1], state[1] - 0.1 * x[t]]
+        path.append(state)
+    log = []
+    for t in range(len(x)):
+        log.append({"time": 0.1 * t, "rows": m[t] * c, "name": "row"})
+    return np.array(path) ** 2, log[3]["rows"] * log[-1]["time"]
+
+
+# Loops and branches -------------------------------------------------------------------
+
+
+@staged
+def nested(c, x, m):
+    ys = []
+    for i in range(len(x)):
+        s = 0.0
+        for j in range(3):
+            s += c * m[i, j]
+            ys.append(np.sin(s))
+    for i in range(len(x) - 8):
+        for j in range(len(x)):
+            ys.append(np.sin(c * x[j] + i))
+    return np.array(ys) ** 2
+
+
+@staged
+def new_in_every_round(c, x, m):
+    s = 0.0
+    for i in range(12):
+        ys = []
+        for j in range(len(x)):
+            ys.append(np.sin(c * x[j] + i))
+        s += np.sum(np.array(ys) ** 2) * ys[2] + ys[-1]
+    return s
+
+
+@staged
+def rows_of_rows(c, x, m):
+    ys = []
+    for t in range(len(x)):
+        row = []
+        for j in range(3):
+            row.append(m[t, j] * c)
+        ys.append(row)
+    return np.array(ys) ** 2
+
+
+@staged
+def triangle(c, x, m):
+    ys = []
+    for i in range(len(x)):
+        for j in range(i):
+            ys.append(x[i] * x[j] * c)
+    return np.sum(np.array(ys) ** 2) + len(ys)
+
+
+@staged
+def some(c, x, m):
+    ys, zs = [], [c]
+    for t in range(len(x)):
+        if x[t] > 1.0:
+            ys.append(x[t] * c)
+        else:
+            zs.append(x[t] * zs[-1])
+    s = np.sum(np.array(ys) ** 2) + len(ys) * c
+    for z in zs:
+        s += z * c
+    for k in range(len(ys)):
+        s += ys[k] * k
+    return s + sum(ys)
+
+
+@staged
+def on_both_sides(c, x, m):
+    ys = []
+    for t in range(len(x)):
+        if x[t] > 1.0:
+            ys.append(x[t] * c)
+        else:
+            ys.append(c)
+    return np.array(ys) ** 2
+
+
+@staged
+def left_early(c, x, m):
+    y, ys = c, []
+    for t in range(len(x)):
+        y = y * 1.2 + x[t]
+        ys.append(y)
+        if y > 5:
+            break
+    return sum(ys) * len(ys) + ys[-1]
+
+
+@staged
+def never(c, x, m):
+    ys, zs = [], []
+    for i in range(0):
+        ys.append(x[i])
+    for i in range(len(x)):
+        if x[i] > 100:
+            zs.append(x[i] * c)
+    return c + len(ys) + sum(ys) + sum(zs) + np.sum(np.array(zs))
+
+
+@staged
+def pushed_and_popped(c, x, m):
+    ys, s = [], 0.0
+    for v in x:
+        ys.append(v * c)
+        if v > 1:
+            ys.append(ys.pop() * 2)
+    while ys:
+        s = 0.9 * (s + ys.pop() ** 2)
+    return s
+
+
+class Recorder:
+    def __init__(self):
+        self.history = []
+
+    def step(self, y):
+        self.history.append(y)
+        return y * 1.1
+
+
+def push(items, value):
+    items.append(value)
+
+
+@staged
+def elsewhere(c, x, m):
+    recorder, kept, y = Recorder(), {"ys": []}, c
+    for i in range(len(x)):
+        y = recorder.step(y) + x[i]
+        push(kept["ys"], x[i] * c)
+    return np.array(recorder.history) ** 2, np.array(kept["ys"])
+
+
+# What must stay a list ----------------------------------------------------------------
+
+
+@unrolled
+def changed_afterwards(c, x, m):
+    ys = []
+    for t in range(len(x)):
+        u = m[t] * c
+        ys.append(u)
+        u += 1.0
+    return np.array(ys) ** 2
+
+
+@unrolled
+def one_array(c, x, m):
+    u, ys = np.zeros(3), []
+    for t in range(len(x)):
+        u += m[t] * c
+        ys.append(u)
+    return np.array(ys) ** 2
+
+
+@unrolled
+def changed_a_round_later(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u[0] = u[0] * 0.5 + c
+        u = u + m[t] * c
+        ys.append(u)
+    return np.array(ys) ** 2
+
+
+@unrolled
+def changed_after_the_loop(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u = u + m[t] * c
+        ys.append(u)
+    u *= 3
+    return np.array(ys) ** 2
+
+
+@unrolled
+def changed_in_the_list(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u = u + m[t] * c
+        ys.append(u)
+    ys[-1] *= 3
+    return u**2
+
+
+@unrolled
+def views(c, x, m):
+    m, ys = m.copy(), []
+    for t in range(len(x)):
+        ys.append(m[t])
+    m *= c
+    return np.array(ys) ** 2
+
+
+@unrolled
+def by_a_view(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u = u + m[t] * c
+        ys.append(u[1:])
+        part = u[:2]
+    part += 1.0
+    return np.array(ys) ** 2
+
+
+@unrolled
+def in_a_part(c, x, m):
+    ys = []
+    for t in range(len(x)):
+        ys.append(m[t] * c)
+    some = ys[4:]
+    some[0] += c
+    ys[-1][1] = 0.0
+    return np.array(ys) * np.sum(np.array(some))
+
+
+@unrolled
+def one_state(c, x, m):
+    state, path = [c, c], []
+    for t in range(len(x)):
+        state[0] = state[0] + x[t]
+        path.append(state)
+    return np.array(path) ** 2
+
+
+@unrolled
+def state_changed_later(c, x, m):
+    state, path = [c, c], []
+    for t in range(len(x)):
+        state[1] = state[1] * 0.5
+        state = [state[0] + x[t], state[1]]
+        path.append(state)
+    return np.array(path) ** 2
+
+
+@unrolled
+def identities(c, x, m):
+    u, ys = np.ones(3), []
+    for t in range(len(x)):
+        u = u + m[t] * c
+        ys.append(u)
+    return u * (2.0 if ys[-1] is u else 3.0) * (5.0 if ys[0] is ys[0] else 7.0)
+
+
+@unrolled
+def swapped(c, x, m):
+    a, b = [], []
+    for t in range(len(x)):
+        a.append(x[t] * c)
+        a, b = b, a
+    return np.sum(np.array(a)) + np.sum(np.array(b) ** 2)
+
+
+@unrolled
+def begun_anew(c, x, m):
+    a, s = [], 0.0
+    for t in range(len(x)):
+        a.append(x[t] * c)
+        if len(a) == 4:
+            s += a[0] * a[3]
+            a = []
+    return s
+
+
+@unrolled
+def grown_while_looped_over(c, x, m):
+    ys, s = [], 0.0
+    for t in range(12):
+        ys.append(x[t] * c)
+    for y in ys:
+        s += y
+        if len(ys) < 20:
+            ys.append(y * 0.5)
+    return s * len(ys)
+
+
+@unrolled
+def of_several_shapes(c, x, m):
+    ys, s = [], 0.0
+    for t in range(12):
+        ys.append(x[: t + 1] * c)
+    for y in ys:
+        s += np.sum(y**2)
+    return s
+
+
+@unrolled
+def positions(c, x, m):
+    idx = []
+    for i in range(len(x)):
+        if i % 3 == 0:
+            idx.append(i)
+    return x[idx] * c, np.zeros(len(idx))
+
+
+@unrolled
+def sorted_and_reversed(c, x, m):
+    ys = []
+    for v in x:
+        ys.append(v * c)
+    ys.sort()
+    ys.reverse()
+    ys.insert(3, c)
+    del ys[2]
+    return np.array(ys), ys
