@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tracejit.api.budget import amount
 from tracejit.api.jit import Jit
 from tracejit.api.reverse import Grad
-from tracejit.backend.numba_build import compile_program
-from tracejit.ir.cost import flops
+from tracejit.backend.numba_build import compile_program, needs
+from tracejit.ir.cost import flops, tape_bytes
 from tracejit.ir.program import Program
-from tracejit.runtime.dispatch import Dispatcher, Options, Transform
+from tracejit.runtime.dispatch import (
+    Dispatcher,
+    Options,
+    Transform,
+    dtype_of,
+    is_traced,
+)
 from tracejit.transform.jvp import jvp
 from tracejit.transform.vjp import vjp
 
@@ -34,20 +42,91 @@ def make_ir(fn: Callable[..., Any]) -> Callable[..., Program]:
     return of
 
 
-def cost(fn: Callable[..., Any]) -> Callable[..., float]:
-    """What a call costs on paper, in floating-point operations.
+@dataclass(frozen=True)
+class Cost:
+    """What one call takes, on paper.
 
-    Returns a function of the same arguments that returns their number: of `grad(f)`,
-    that of the gradient. Functions such as `exp` count by their price, loops whose
-    length follows from the data as 100 rounds, branches by the dearer side. `jacobian`
-    compares its two directions so.
+    `flops`: floating-point operations, functions such as `exp` by their price;
+    `bytes_moved`: what its loops load and store, whether caches serve it or not;
+    `tape_bytes`: what is saved for the way back, by tapes and snapshots; `peak_bytes`:
+    all the memory that the call needs beside its arguments: results, tapes, and room
+    for values on the way.
+    """
+
+    flops: float
+    bytes_moved: float
+    tape_bytes: float
+    peak_bytes: float
+
+    def __str__(self) -> str:
+        tape, peak, moved = map(
+            amount, (self.tape_bytes, self.peak_bytes, self.bytes_moved)
+        )
+        return f"{self.flops:.4g} flops, {moved} moved, tape {tape}, peak {peak}"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of a function, and of its adjoint, if it has one; see `Cost`."""
+
+    primal: Cost
+    adjoint: Cost | None
+
+    def __str__(self) -> str:
+        return f"primal:  {self.primal}\nadjoint: {self.adjoint}"
+
+
+def cost(fn: Callable[..., Any]) -> Callable[..., Costs]:
+    """What a call costs on paper: operations, traffic, tape and peak memory.
+
+    Arguments: `fn`, a function, or `grad` or `value_and_grad` of one. Returns a
+    function of the same arguments that runs and compiles nothing, and returns `primal`,
+    the function's own `Cost`, and `adjoint`, that of its gradient: of `grad(f)` with
+    all its options, of `f` that in every float that it reads (None where there is
+    none, and for other transforms, whose own cost is `primal`).
+
+    Memory is that of the compiled program, as it is laid out. A loop whose length
+    follows from the data counts as 100 rounds, of a branch the dearer side counts.
 
     >>> import numpy as np
-    >>> cost(lambda A, x: A @ x)(np.ones((3, 4)), np.ones(4))
-    24.0
+    >>> found = cost(lambda A, x: A @ x)(np.ones((3, 4)), np.ones(4))
+    >>> found.primal.flops, found.primal.peak_bytes
+    (24.0, 24)
     """
-    program = make_ir(fn)
-    return lambda *args, **kwargs: flops(program(*args, **kwargs))
+
+    def of(*args: Any, **kwargs: Any) -> Costs:
+        own = _cost(make_ir(fn)(*args, **kwargs))
+        kind: type = type(fn)
+        user = getattr(fn, "py_func", fn) if issubclass(kind, Dispatcher) else fn
+        if issubclass(kind, Grad):
+            return Costs(_cost(make_ir(user)(*args, **kwargs)), own)
+        if issubclass(kind, Dispatcher) and not issubclass(kind, Jit):
+            return Costs(own, None)
+        derived = Dispatcher(user, _in_all_floats(_seeded), Options("numpy"))
+        arguments = derived.bind(args, kwargs)
+        if not any(map(_is_float, arguments.leaves)):
+            return Costs(own, None)
+        return Costs(own, _cost(derived.trace(arguments)[1]))
+
+    return of
+
+
+def _cost(program: Program) -> Cost:
+    room = needs(program)
+    peak = room.results + room.workspace + room.growing
+    return Cost(flops(program), room.moved, tape_bytes(program), peak)
+
+
+def _seeded(program: Program, wrt: Sequence[int]) -> Program:
+    """The adjoint that `grad` runs where the result is a number, or else that of
+    `vjp`."""
+    first = [r.aval for r in program.results[:1]]
+    number = bool(first) and not first[0].shape and first[0].dtype.kind == "f"
+    return vjp(program, wrt, seed=number)
+
+
+def _is_float(leaf: Any) -> bool:
+    return is_traced(leaf) and dtype_of(leaf).kind in "fc"
 
 
 def show(

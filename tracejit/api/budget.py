@@ -30,3 +30,16 @@ def bytes_of(amount: int | str | None) -> int | None:
             f"memory must be a number of bytes, or text like '64 MB', not {amount!r}"
         )
     return int(amount)
+
+
+def amount(count: float) -> str:
+    """A number of bytes as text.
+
+    >>> amount(0), amount(1536), amount(64e6)
+    ('0 B', '1.54 kB', '64 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -8,6 +8,7 @@ import linecache
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError
 from tracejit.ir.aval import Aval
+from tracejit.ir.cost import growing_bytes
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Size
+from tracejit.optimize.traffic import bytes_moved
 
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool, bool], Any] = {}
@@ -41,8 +44,47 @@ def compile_count() -> int:
 
 def compile_program(program: Program, *, fastmath: bool = False) -> Compiled:
     """A Program as native code. Programs that differ only in sizes share it."""
-    source = write(lower(program, blas=bool(blas.addresses())))
+    source = _written(program)
     return Compiled(program, source, _entry(source, fastmath))
+
+
+def workspace(source: Source) -> tuple[list[tuple[int, int]], int]:
+    """Temporaries lie behind one another in one block, which calls reuse.
+
+    Returns which of the kernel's arguments begin where in it, and its bytes.
+    """
+    offsets, size = [], 0
+    for k, argument in enumerate(source.arguments):
+        if isinstance(argument, Buffer) and argument.role == "temporary":
+            offsets.append((k, size))
+            size += _padded(argument.aval.nbytes)
+    return offsets, size
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What running a Program takes beside its arguments, in bytes; see `needs`."""
+
+    moved: float
+    results: int
+    workspace: int
+    growing: float
+
+
+def needs(program: Program) -> Needs:
+    """What calls of the Program's kernel will take, which is not compiled for it."""
+    source = _written(program)
+    made = {b for b in source.kernel.results if b.role == "output"}
+    return Needs(
+        bytes_moved(source.kernel),
+        sum(b.aval.nbytes for b in made),
+        workspace(source)[1],
+        sum(growing_bytes(tape.aval) for tape in source.tapes),
+    )
+
+
+def _written(program: Program) -> Source:
+    return write(lower(program, blas=bool(blas.addresses())))
 
 
 def _entry(source: Source, fastmath: bool) -> Any:
@@ -116,16 +158,7 @@ class Compiled:
         order = [self._made.index(b) for b in self.results]
         self._order = order if order != list(range(len(self._made))) else None
         self._last_results: dict[Buffer, np.ndarray] = {}
-        self._plan_workspace()
-
-    def _plan_workspace(self) -> None:
-        """Temporaries lie behind one another in one block, which calls reuse."""
-        self._offsets: list[tuple[int, int]] = []
-        self.workspace_bytes = 0
-        for k, argument in enumerate(self._text.arguments):
-            if isinstance(argument, Buffer) and argument.role == "temporary":
-                self._offsets.append((k, self.workspace_bytes))
-                self.workspace_bytes += _padded(argument.aval.nbytes)
+        self._offsets, self.workspace_bytes = workspace(source)
         self._free_blocks: list[np.ndarray] = []
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:

@@ -67,6 +67,8 @@ class Source:
     arguments: list[Any]
     kernel: Kernel
     key: str = field(default="")
+    #: Memory of the kernel's own, which grows.
+    tapes: list[Buffer] = field(default_factory=list)
 
     @property
     def signature(self) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ class Writer:
         arguments += self.extra.values()
         heading = ", ".join(headings.get(a) or self.name(a) for a in arguments)
         text = "\n".join([f"def {name}({heading}):", *self.lines, ""])
-        source = Source(name, text, arguments, kernel)
+        source = Source(name, text, arguments, kernel, tapes=self.tapes)
         source.key = digest(self.code(heading), *source.signature)
         return source
 

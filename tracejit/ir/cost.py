@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from tracejit.ir.program import Eqn, Literal, Program, Region
+from tracejit.ir.aval import Aval
+from tracejit.ir.program import Atom, Eqn, Literal, Program, Region
 
 #: Rounds of a loop that runs as long as the data say.
 ASSUMED_ROUNDS = 100
@@ -49,10 +50,31 @@ def counted(region: Region, of: Count) -> float:
 
 def rounds(loop: Eqn) -> float:
     """How often the body of a loop runs, as far as it is known."""
-    bounds = [a.value for a in loop.inputs[:3] if isinstance(a, Literal)]
-    if loop.prim.name == "for" and len(bounds) == 3:
-        return len(range(*map(int, bounds)))
+    if "rounds" in loop.params:  # who made it says so
+        return loop.params["rounds"]
+    if loop.prim.name == "for":
+        lo, hi, step = map(_middle, loop.inputs[:3])
+        if lo is not None and hi is not None and step:
+            return max(math.ceil((hi - lo) / step), 0)
     return ASSUMED_ROUNDS
+
+
+def _middle(bound: Atom) -> float | None:
+    """A bound's value, or the middle of what it may be, as of an outer loop's index."""
+    if isinstance(bound, Literal):
+        return float(bound.value)
+    return None if bound.interval is None else sum(bound.interval) / 2
+
+
+def tape_bytes(program: Program) -> float:
+    """Bytes of all tapes and snapshots; rows whose number the data say are assumed."""
+    rooms = (e.out.aval for e in program.walk() if e.params.get("tape"))
+    return sum(a.nbytes if not a.grows else growing_bytes(a) for a in rooms)
+
+
+def growing_bytes(aval: Aval) -> float:
+    """Bytes of a tape that grows, of an assumed length."""
+    return ASSUMED_ROUNDS * aval.update(shape=aval.shape[1:]).nbytes
 
 
 def flops_of(eqn: Eqn) -> float:

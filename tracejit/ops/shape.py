@@ -193,13 +193,14 @@ iota = Constant(
     complex=True,
 )
 
-# empty(; shape, dtype): room that is written before it is read, as tapes are. The
-# interpreter fills it with zeros, so that running a Program twice gives the same.
+# empty(; shape, dtype, [tape]): room that is written before it is read, as that of a
+# tape is, which says so. The interpreter fills it with zeros, so that running a Program
+# twice gives the same.
 
 empty = Constant(
     "empty",
-    lambda shape, dtype: np.zeros(shape, dtype),
-    lambda shape, dtype: Aval(np.dtype(dtype), tuple(shape)),
+    lambda shape, dtype, tape=False: np.zeros(shape, dtype),
+    lambda shape, dtype, tape=False: Aval(np.dtype(dtype), tuple(shape)),
     samples=lambda rng: [((), {"shape": (2, 3), "dtype": np.dtype("float64")})],
     cost=0,
     complex=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from tracejit.ir.cost import rounds
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.optimize.buffers import Scope, captured, origin
 from tracejit.optimize.lowering import REPEATED, Lowering, Rule, loc_in
@@ -47,7 +48,8 @@ def for_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     nodes = _trip(low, body, params, slots, scope)
     start, stop, stride = (resolved(x, low.integers) for x in (lo, hi, step))
     reverse = eqn.params["reverse"]
-    scope.items.append(Loop(index, start, stop, stride, nodes, reverse, eqn.loc))
+    loop = Loop(index, start, stop, stride, nodes, reverse, eqn.loc, rounds(eqn))
+    scope.items.append(loop)
     _leave(low, eqn, params, slots, scope)
 
 
@@ -67,7 +69,7 @@ def while_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         if slot is not None:
             low.buffers.hand_over(slot, var)
     nodes = _trip(low, body, body.params, slots, scope)
-    scope.items.append(While(tests, test.results[0], nodes, eqn.loc))
+    scope.items.append(While(tests, test.results[0], nodes, eqn.loc, rounds(eqn)))
     _leave(low, eqn, body.params, slots, scope)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.aval import Aval, expr_of
+from tracejit.ir.cost import ASSUMED_ROUNDS
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 
 #: Integers in this range are emitted as they stand, others are kernel arguments.
@@ -163,7 +164,10 @@ class Accumulate:
 
 @dataclass(slots=True, eq=False)
 class Loop:
-    """for index in range(lo, hi, step), or the same indices in the opposite order."""
+    """for index in range(lo, hi, step), or the same indices in the opposite order.
+
+    `rounds` is how many are to be expected, where the bounds do not say.
+    """
 
     index: Var
     lo: Affine
@@ -172,6 +176,7 @@ class Loop:
     body: list[Node]
     reverse: bool = False
     loc: SrcLoc = UNKNOWN
+    rounds: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +187,7 @@ class While:
     ok: Atom
     body: list[Node]
     loc: SrcLoc = UNKNOWN
+    rounds: float = ASSUMED_ROUNDS
 
 
 @dataclass(slots=True, eq=False)

@@ -23,6 +23,7 @@ import numpy as np
 
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import current
+from tracejit.ir.cost import ASSUMED_ROUNDS
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var, clone_region
 from tracejit.ops import elementwise as ew
@@ -59,13 +60,23 @@ class Rounds:
         k = ew.sub(ew.sub(self.count, k), ONE) if self.reverse else k
         return _times(self.lo, k, self.step)
 
-    def run(self, at: Atom, to: Atom, state: Sequence[Atom]) -> list[Atom]:
+    @property
+    def known(self) -> float:
+        """How many rounds there are, or for an unknown number what is assumed."""
+        known = isinstance(self.count, Literal)
+        return int(self.count.value) if known else ASSUMED_ROUNDS  # type: ignore[union-attr]
+
+    def run(
+        self, at: Atom, to: Atom, state: Sequence[Atom], often: float
+    ) -> list[Atom]:
         """Emit the rounds from `at` until `to`; the state that they lead to."""
         body = clone_region(self.body, {})
         if self.reverse:
             at, to = ew.sub(self.count, to), ew.sub(self.count, at)
         lo, hi = (_times(self.lo, k, self.step) for k in (at, to))
-        return emit_for(lo, hi, self.step, state, body, self.reverse)
+        outs = emit_for(lo, hi, self.step, state, body, self.reverse)
+        _expect(often)
+        return outs
 
     def only(self, slots: Sequence[int]) -> Rounds:
         """The rounds on some of the slots, which depend on no others."""
@@ -114,11 +125,11 @@ def needed_slots(body: Region, slots: set[int]) -> list[int]:
 
 def new_stack(size: int, state: Sequence[Atom]) -> Stack:
     """A stack for `size` states, with that of round 0 on it."""
-    rounds = empty(shape=(_extent(size),), dtype=INT)
+    rounds = empty(shape=(_extent(size),), dtype=INT, tape=True)
     stack = [ZERO, _put(rounds, ZERO, ZERO)]
     for atom in state:
         shape = (_extent(size), *atom.aval.shape)
-        room = empty(shape=shape, dtype=atom.aval.dtype)
+        room = empty(shape=shape, dtype=atom.aval.dtype, tape=True)
         stack.append(_put(room, atom, ZERO))
     return stack
 
@@ -130,10 +141,12 @@ def advance(
     stack: Stack,
     state: Sequence[Atom],
     saved: Sequence[int],
+    often: tuple[float, float],
 ) -> tuple[Stack, list[Atom]]:
     """Emit the rounds from `at` until `goal`, with snapshots of the slots in `saved`.
 
-    Those before `goal` are yet to be gone through backwards, and one more.
+    Those before `goal` are yet to be gone through backwards, and one more. `often`: how
+    many parts there are to be expected, and of how many rounds.
     """
     size = Literal(stack[1].aval.shape[0], INT, runtime=True)
     depth = len(stack)
@@ -146,12 +159,23 @@ def advance(
         free = ew.sub(size, stack[0])
         span = ew.sub(ew.add(goal, ONE), at)
         to = ew.add(at, split(span, free))
-        state = rounds.run(at, to, state)
+        state = rounds.run(at, to, state, often[1])
         room = ew.logical_and(ew.lt(to, goal), ew.gt(free, ONE))
         return [to, *_pushed(room, stack, to, [state[k] for k in saved]), *state]
 
-    _, *values = whiled([at, *stack, *state], further, body)
+    _, *values = whiled([at, *stack, *state], further, body, often[0])
     return values[:depth], values[depth:]
+
+
+def runs(span: int, snapshots: int) -> int:
+    """How often rounds are run at least, if `span` ones are gone through backwards."""
+    if snapshots == 1:
+        return span * (span - 1) // 2
+    r, reach = 0, 1
+    while reach < span:
+        r += 1
+        reach = reach * (snapshots + r) // r
+    return r * span - reach * r // (snapshots + 1)
 
 
 def split(span: Atom, free: Atom) -> Atom:
@@ -175,7 +199,7 @@ def split(span: Atom, free: Atom) -> Atom:
 
     # r, β(c, r - 1), β(c, r), β(c - 1, r), β(c, r - 2)
     begin = [ZERO, ZERO, ONE, ONE, ZERO]
-    _, _, _, less, before = whiled(begin, fewer, following)
+    _, _, _, less, before = whiled(begin, fewer, following, 2)
     best = REGISTRY["maximum"](before, ew.sub(span, less))
     best = REGISTRY["maximum"](best, ONE)
     return ew.select(several, best, ew.sub(span, ONE))
@@ -193,6 +217,7 @@ def backwards(
     """
     depth = len(stack)
     slots = range(depth - 2)
+    again = runs(int(rounds.known) + 1, int(stack[1].aval.shape[0])) / rounds.known - 1
 
     def left(values: list[Any]) -> Atom:
         return ew.gt(values[0], ZERO)
@@ -203,21 +228,26 @@ def backwards(
         goal = ew.sub(end, ONE)
         at = row(of_rounds, place, 0)
         state: list[Atom] = [row(s, place, 0) for s in states]
-        stack, state = advance(rounds, at, goal, stack, state, slots)
+        stack, state = advance(rounds, at, goal, stack, state, slots, (1, again))
         done = ew.eq(row(stack[1], stack[0], 0), goal)
         place = ew.select(done, ew.sub(stack[0], ONE), stack[0])
         carried = list(turn(rounds.index(goal), state, carried))
         return [goal, place, *stack[1:], *carried]
 
-    return whiled([rounds.count, *stack, *carried], left, body)[depth + 1 :]
+    inits = [rounds.count, *stack, *carried]
+    return whiled(inits, left, body, rounds.known)[depth + 1 :]
 
 
 def whiled(
     inits: Sequence[Atom],
     test: Callable[[list[Any]], Atom],
     body: Callable[[list[Any]], Sequence[Atom]],
+    often: float,
 ) -> list[Any]:
-    """Emit a `while`, its regions written as functions of what it carries."""
+    """Emit a `while`, its regions written as functions of what it carries.
+
+    `often` is how many rounds of it are to be expected.
+    """
 
     def region(function: Callable[[list[Any]], Sequence[Atom]]) -> Region:
         params = [Var(a.aval, getattr(a, "hint", "")) for a in inits]
@@ -225,7 +255,14 @@ def whiled(
             results = list(function(list(params)))
         return Region(params, eqns, results)
 
-    return while_(*inits, regions=[region(lambda v: [test(v)]), region(body)])
+    outs = while_(*inits, regions=[region(lambda v: [test(v)]), region(body)])
+    _expect(often)
+    return outs
+
+
+def _expect(often: float) -> None:
+    """Let the loop just emitted count as so many rounds; see `ir.cost`."""
+    current().stack[-1][-1].params["rounds"] = float(often)
 
 
 def _pushed(room: Atom, stack: Stack, at: Atom, state: Sequence[Atom]) -> list[Atom]:

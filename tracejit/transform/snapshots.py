@@ -176,7 +176,9 @@ def _forward(
     # The body's checks are not known to hold yet.
     rounds = replace(rounds, body=loop.regions[0])
     stack = new_stack(size, [inits[k] for k in saved])
-    stack, state = advance(rounds, ZERO, rounds.count, stack, inits, saved)
+    parts = min(size, rounds.known)
+    often = (parts, rounds.known / max(parts, 1))
+    stack, state = advance(rounds, ZERO, rounds.count, stack, inits, saved, often)
     return state, stack
 
 

@@ -143,7 +143,9 @@ def thread_through(eqns: Sequence[Eqn], threads: Sequence[Thread]) -> list[Eqn]:
 
 def _room(aval: Aval) -> Atom:
     """A tape to be written before it is read."""
-    return empty(shape=aval.shape, dtype=aval.dtype) if aval.shape else zeros(aval)
+    if not aval.shape:
+        return zeros(aval)
+    return empty(shape=aval.shape, dtype=aval.dtype, tape=True)
 
 
 def _thread_eqns(eqns: Sequence[Eqn], values: dict[Thread, Atom], depth: int) -> None:

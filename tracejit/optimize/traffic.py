@@ -1,0 +1,67 @@
+"""What a kernel moves between registers and memory, counted on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracejit.ir.cost import ASSUMED_ROUNDS
+from tracejit.optimize.nest import (
+    Affine,
+    Call,
+    If,
+    Kernel,
+    Load,
+    Loop,
+    Node,
+    Size,
+    Store,
+    While,
+)
+
+
+def bytes_moved(kernel: Kernel) -> float:
+    """Bytes that a kernel loads and stores, caches or not.
+
+    Of a branch's two sides the dearer one counts, of a routine called every operand and
+    result once.
+    """
+    return _of_block(kernel.body)
+
+
+def _of_block(nodes: Sequence[Node]) -> float:
+    return sum(map(_of, nodes))
+
+
+def _of(node: Node) -> float:
+    match node:
+        case Load():
+            return node.buffer.aval.dtype.itemsize
+        case Store():
+            # One that adds loads as well.
+            return node.buffer.aval.dtype.itemsize * (1 if node.op is None else 2)
+        case Loop():
+            return _trips(node) * _of_block(node.body)
+        case While():
+            return node.rounds * (_of_block(node.test) + _of_block(node.body))
+        case If():
+            return max(_of_block(node.then), _of_block(node.otherwise))
+        case Call():
+            return sum(b.aval.nbytes for b in (*node.reads, *node.writes))
+    return 0
+
+
+def _trips(loop: Loop) -> float:
+    if loop.rounds is not None:
+        return loop.rounds
+    span, step = _value(loop.hi - loop.lo), _value(loop.step)
+    return ASSUMED_ROUNDS if span is None or not step else max(span / step, 0)
+
+
+def _value(number: Affine) -> float | None:
+    """The value of what depends on sizes alone."""
+    total = float(number.const)
+    for symbol, factor in number.terms.items():
+        if not isinstance(symbol, Size):
+            return None
+        total += factor * symbol.value
+    return total
