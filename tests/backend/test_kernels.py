@@ -361,6 +361,24 @@ def test_strided_arguments_are_taken():
     np.testing.assert_array_equal(compiled([x])[0], 2 * x)
 
 
+def test_small_temporaries_are_the_kernels_own():
+    """Of a fixed size they may be in registers; larger ones are the caller's."""
+
+    def fn(x, y):
+        small, large = ew.exp(x), ew.exp(y)
+        for k in range(3):
+            small = put(small, at(small, k) * 2.0, 2 - k)
+            large = put(large, at(large, k) * 2.0, 2 - k)
+        return total(small * small) + total(large * large)
+
+    text = write(lower(build(fn, (3,), (9,)))).text
+    assert text.count("_tj_local(float64(0), 3)") == text.count("_tj_local") == 1
+    args = np.arange(3.0), np.arange(9.0)
+    program = build(fn, (3,), (9,))
+    (value,), (expected,) = compile_program(program)(args), evaluate(program, args)
+    assert value == pytest.approx(expected, rel=1e-14)
+
+
 def test_threads_have_temporaries_of_their_own():
     def f(x):
         y = loop(0, 50, [x], lambda i, x: put(x, at(x, i) + 1.0, i))

@@ -215,3 +215,21 @@ def test_swapped_arrays_are_saved():
     verdict = judge(f, lambda: args, "numpy")
     assert verdict.kind == RIGHT, verdict.why
     assert "f64[3,3]" in tapes(f, *args)
+
+
+def test_what_all_rounds_read_in_parts_is_saved_whole():
+    """n rounds of n pairs read n positions: n numbers a step, not n * n."""
+
+    def attraction(x, steps):
+        for _ in range(steps):
+            force = np.zeros_like(x)
+            for i in range(len(x)):
+                for j in range(len(x)):
+                    d = x[j] - x[i]
+                    force[i] += d / (1.0 + d * d)
+            x = x + 0.01 * force
+        return np.sum(x**2)
+
+    text = str(make_ir(grad(attraction))(RNG.normal(size=11), 13))
+    assert "empty(shape=(13, 11)" in text
+    assert text.count("empty(") == 1

@@ -91,6 +91,11 @@ def _tj_tape(zero: Any) -> Any:
     return np.zeros(0, type(zero))
 
 
+def _tj_local(zero: Any, size: int) -> Any:
+    """Room for a few numbers of the dtype of `zero`, for as long as the kernel runs."""
+    return np.empty(size, type(zero))
+
+
 def _tj_grow(tape: Any, old: int, new: int) -> Any:
     """The tape with room for `new` numbers; those behind the first `old` are zero."""
     tape = _tj_realloc(tape, new)
@@ -135,7 +140,15 @@ HELPERS: dict[str, Callable[..., Any]] = (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
             _tj_select,
             *(_tj_max, _tj_min, _tj_trips),
-            *(_tj_tape, _tj_realloc, _tj_grow, _tj_clear, _tj_copy, _tj_free),
+            *(
+                _tj_local,
+                _tj_tape,
+                _tj_realloc,
+                _tj_grow,
+                _tj_clear,
+                _tj_copy,
+                _tj_free,
+            ),
             _tj_gemm,
         )
     }

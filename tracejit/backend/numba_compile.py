@@ -14,6 +14,15 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NopythonTypeInference,
+    NoPythonBackend,
+)
+from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import intrinsic
 
 from tracejit.backend import blas, helpers, numba_lapack, numba_math, numba_ufuncs
@@ -102,6 +111,20 @@ def _null(typingctx: Any, zero: Any) -> Any:
     return pointer(zero), codegen
 
 
+@intrinsic(prefer_literal=True)
+def _local(typingctx: Any, zero: Any, size: Any) -> Any:
+    """A few numbers on the stack: LLVM keeps them in registers where it can."""
+    pointer = types.CPointer(zero)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        element = context.get_data_type(zero)
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.ArrayType(element, size.literal_value))
+        return builder.bitcast(place, element.as_pointer())
+
+    return pointer(zero, size), codegen
+
+
 @intrinsic
 def _realloc(typingctx: Any, tape: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -187,6 +210,7 @@ _INTRINSICS = {
     "_tj_max": _combining(_extremum("maximum", ">")),
     "_tj_min": _combining(_extremum("minimum", "<")),
     "_tj_tape": _null,
+    "_tj_local": _local,
     "_tj_realloc": _realloc,
     "_tj_free": _free,
     **numba_lapack.INTRINSICS,
@@ -258,6 +282,22 @@ def _shim(kernel: Any) -> str:
     return str(module)
 
 
+class _Pipeline(compiler.CompilerBase):
+    """The passes that our own text needs. It has no closures, overloads to inline,
+    array expressions, raises or dead branches; and its names keep their types, so that
+    it need not be brought into SSA form. What is left out took a third of the time."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        manager = PassManager("kernel")
+        for step in (
+            *(TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference),
+            *(IRLegalization, AnnotateTypes, NativeLowering, NoPythonBackend),
+        ):
+            manager.add_pass(step, step.__name__)
+        manager.finalize()
+        return [manager]
+
+
 def compile_object(
     function: Callable[..., Any], signature: tuple[str, ...], fastmath: bool
 ) -> ObjectCode:
@@ -271,6 +311,7 @@ def compile_object(
         types.int64,
         _flags(fastmath),
         {},
+        pipeline_class=_Pipeline,
     )
     library = result.library
     with global_compiler_lock:

@@ -42,10 +42,13 @@ from tracejit.optimize.nest import (
     Store,
     While,
     children,
+    size_of,
 )
 from tracejit.optimize.registers import everything
 
 INDENT = "    "
+#: The elements of what may be on the stack: those of a small matrix.
+LARGEST_LOCAL = 64
 #: Register reductions whose order is free, by helpers that tell LLVM so.
 REASSOCIABLE = {
     "add": "_tj_add",
@@ -100,6 +103,8 @@ class Writer:
         self.depth = 1
         self.extra: dict[Any, Any] = {}
         self.temporaries: dict[Buffer, None] = {}
+        #: Temporaries that are the kernel's own.
+        self.locals: dict[Buffer, None] = {}
         self.tapes = _tapes(kernel.body)
         self.loc: SrcLoc | None = None
 
@@ -114,7 +119,7 @@ class Writer:
         self.block(kernel.body)
         self.free_tapes()
         self.line("return 0")
-        self.lines = [*self.tape_lines(), *self.lines]
+        self.lines = [*self.local_lines(), *self.tape_lines(), *self.lines]
         arguments = [*kernel.params, *dict.fromkeys(kernel.results)]
         arguments += [b for b in self.temporaries if b not in arguments]
         arguments += self.extra.values()
@@ -167,7 +172,7 @@ class Writer:
         if isinstance(thing, Literal):
             return self.atom(thing)
         if isinstance(thing, Buffer) and thing.role == "temporary":
-            self.temporaries[thing] = None
+            (self.locals if is_local(thing) else self.temporaries)[thing] = None
             return self.names(thing, thing.hint or "t")
         return self.names(thing, thing.hint)
 
@@ -338,6 +343,13 @@ class Writer:
                 target, source = source, source_of.pop(source)
             self.line(f"{self.name(target)} = {spare}")
 
+    def local_lines(self) -> list[str]:
+        lines = []
+        for buffer in self.locals:
+            dtype, size = type_of(buffer).rstrip("*"), size_of(buffer.aval.shape)
+            lines.append(f"{INDENT}{self.name(buffer)} = _tj_local({dtype}(0), {size})")
+        return lines
+
     # Tapes --------------------------------------------------------------------------
 
     def tape_lines(self) -> list[str]:
@@ -404,6 +416,13 @@ class Writer:
         if isinstance(arg, Affine):
             return self.affine(arg)
         return self.name(arg) if isinstance(arg, Buffer) else self.atom(arg)
+
+
+def is_local(buffer: Buffer) -> bool:
+    """Whether a temporary is so small, at any size of the others, that it is better
+    not the caller's: what is stored in it need not be in memory then."""
+    fixed = all(Affine.of(n).constant is not None for n in buffer.aval.shape)
+    return fixed and size_of(buffer.aval.shape) <= LARGEST_LOCAL
 
 
 def _tapes(nodes: Sequence[Node]) -> list[Buffer]:

@@ -150,8 +150,8 @@ class Supplier:
     def rather_saved(self, path: Path, way: Way) -> Callable[[Var, Var], bool]:
         """Whether a part of what is bound around is better saved than read again.
 
-        It is where that has the whole array saved. Indices are not counted:
-        derivatives have them, too.
+        It is where that has the whole array saved, and where the parts of all rounds
+        are less than half of it. Indices are not counted: derivatives have them, too.
         """
         depths: dict[Var, int] = {}
         for depth, (eqn, which) in enumerate(path[:-1], 1):
@@ -164,6 +164,8 @@ class Supplier:
         def rather(part: Var, whole: Var) -> bool:
             depth = depths.get(whole)
             if depth is None or not _is_part(part, whole):
+                return False
+            if 2 * saved_bytes(part, path[depth:]) >= whole.aval.nbytes:
                 return False
             return self.slot(whole, path[:depth], way[:depth]) is None
 
@@ -309,6 +311,16 @@ class Supplier:
             body = loops[-1].regions[-1]
             self.extra.setdefault(body, []).append(thread.inner)
         return self.pointers[eqn]
+
+
+def saved_bytes(var: Var, path: Path) -> int:
+    """What the tape of a variable takes; 0 where the number of rounds is not known."""
+    count = var.aval.nbytes
+    for eqn, _ in path:
+        if eqn.prim is not cond:
+            known = known_range(eqn)
+            count *= 0 if known is None else -((known[0] - known[1]) // known[2])
+    return count
 
 
 def _runs_backwards(eqn: Eqn, primal: Eqn) -> bool:
