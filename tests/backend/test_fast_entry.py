@@ -45,8 +45,18 @@ def integers(x):
     return (x > 1).astype(np.int32), np.max(x) > 2.0
 
 
+def power(x, n, y, how, flip):
+    for _ in range(n % 7):
+        x = x * y
+    x = -x if flip else x
+    return np.sum(x) if how == "sum" else x[0]
+
+
 X = np.linspace(0.5, 1.5, 10)
 CASES = [
+    (value_and_grad(power, (0, 2)), (X, 3, 1.5, None, False)),
+    (value_and_grad(power), (X, -1, 1.5, "sum", True)),
+    (value_and_grad(power), (X, 10**30, 1.5, None, False)),
     (grad(rosenbrock), (X,)),
     (value_and_grad(rosenbrock), (X,)),
     (value_and_grad(rosenbrock), (X.astype(np.float32),)),
@@ -117,6 +127,33 @@ def test_other_arguments_go_the_way_through_python(change):
     for _ in range(3):
         np.testing.assert_array_equal(f(*args), args[0] * args[1])
     np.testing.assert_array_equal(f(x, 2.0), 2 * x)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, n, y, how, flip: (x, n + 1, y, how, flip),
+        lambda x, n, y, how, flip: (x, -n, y, how, flip),
+        lambda x, n, y, how, flip: (x, n + 2**64, y, how, flip),
+        lambda x, n, y, how, flip: (x, True, y, how, flip),
+        lambda x, n, y, how, flip: (x, float(n), y, how, flip),
+        lambda x, n, y, how, flip: (x, n, y, "sum", flip),
+        lambda x, n, y, how, flip: (x, n, y, how, False),
+        lambda x, n, y, how, flip: (x, n, y, how, 1),
+    ],
+)
+@pytest.mark.parametrize("n", [1, -1])
+def test_numbers_that_a_trace_relies_on_are_looked_at(n, change):
+    f = jit(power)
+    args = (X, n, 2.0, None, True)
+    hasten(f, *args)
+    fast, other = f.fast, change(*args)
+    assert fast(*other) is NotImplemented
+    if type(other[1]) is float:
+        return  # no number of rounds
+    for _ in range(3):
+        assert f(*other) == power(*other)
+        assert f(*args) == power(*args)
 
 
 def test_arrays_from_a_pickle_are_served():

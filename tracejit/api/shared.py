@@ -60,10 +60,11 @@ class Transformed(Dispatcher):
 
     def served(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a call returns that the entry in C does not serve."""
-        entry = self.recent(args, kwargs)
-        if entry is not None:
+        recent = self.recent(args, kwargs)
+        if recent is not None:
+            entry, traced = recent
             self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
-            return self.returns(entry.arguments, entry.staged, entry(args))
+            return self.returns(entry.arguments, entry.staged, entry(traced))
         arguments = self.bind(args, kwargs)
         entry = self.entry(arguments)
         self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))

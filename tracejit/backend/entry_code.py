@@ -51,13 +51,17 @@ class Head(IntEnum):
     KEPT = auto()
     ARRAY_TYPE = auto()
     FLOAT_TYPE = auto()
+    INT_TYPE = auto()
     MISS = auto()
     FAIL = auto()
 
 
-#: An argument: its slot, its dtype (0 for a float), its dimensions and their address,
-#: the flags it must have, and its bytes.
+#: An argument: its slot, its dtype (or what it is instead), its dimensions and their
+#: address, the flags it must have, and its bytes.
 ARG_WORDS = 6
+#: What stands for a dtype: a float; an int of the value, or the very object, that
+#: stands in place of the dimensions.
+FLOAT, INTEGER, OBJECT = range(3)
 #: A result: the first four, its form, and whether it is recycled.
 RESULT_WORDS = 6
 #: A result is an array, a Python float or a NumPy scalar.
@@ -74,6 +78,7 @@ PYTHON_API = {
     **{"PyEval_SaveThread": 0, "PyEval_RestoreThread": 1},
     **{"PyMem_RawMalloc": 1, "PyMem_RawFree": 1, "PyErr_NoMemory": 0},
     **{"PyLong_FromLongLong": 1, "PyObject_CallOneArg": 2},
+    "PyLong_AsLongLongAndOverflow": 2,
 }
 #: NumPy's, with their places in its table of functions.
 NUMPY_API = {
@@ -215,22 +220,39 @@ class _Entry(_Code):
         self.store(value, self.at(self.slots, self.load(record)))
 
     def take_arguments(self) -> None:
+        self.overflow = self.room(self.word(1))
         with self.loop(self.count) as k:
             record = self.at(self.head(Head.ARGS), k, ARG_WORDS)
             value = self.load(self.at(self.args, k))
             place = self.builder.add(self.head(Head.RESULT_COUNT), k)
             self.store(value, self.at(self.objects, place))
-            plain = self.zero(self.load(record, 8))
+            kind = self.load(record, 8)
+            plain = self.builder.icmp_unsigned("<=", kind, self.word(OBJECT))
             with self.builder.if_else(plain) as (number, array):
                 with number:
-                    kind = self.head(Head.FLOAT_TYPE)
-                    right = self.equal(self.load(value, TYPE), kind)
-                    self.leave_if(self.builder.not_(right), self.miss)
-                    self.put(self.load(value, FLOAT_VALUE), record)
+                    self.take_number(kind, value, record)
                 with array:
                     right = self.fits(value, record, self.load(record, 32))
                     self.leave_if(self.builder.not_(right), self.miss)
                     self.put(self.load(value, DATA), record)
+
+    def take_number(self, kind: Any, value: Any, record: Any) -> None:
+        """A float goes into its slot; all else must be what the plan was made for."""
+        builder, wanted = self.builder, self.load(record, 16)
+        found = self.load(value, TYPE)
+        with builder.if_then(self.equal(kind, self.word(FLOAT))):
+            right = self.equal(found, self.head(Head.FLOAT_TYPE))
+            self.leave_if(builder.not_(right), self.miss)
+            self.put(self.load(value, FLOAT_VALUE), record)
+        with builder.if_then(self.equal(kind, self.word(OBJECT))):
+            self.leave_if(builder.not_(self.equal(value, wanted)), self.miss)
+        with builder.if_then(self.equal(kind, self.word(INTEGER))):
+            right = self.equal(found, self.head(Head.INT_TYPE))
+            self.leave_if(builder.not_(right), self.miss)
+            number = self.call("PyLong_AsLongLongAndOverflow", value, self.overflow)
+            fits = self.zero(self.load(self.overflow, kind=INT))
+            right = builder.and_(fits, self.equal(number, wanted))
+            self.leave_if(builder.not_(right), self.miss)
 
     def fits(self, array: Any, record: Any, flags: Any) -> Any:
         """Whether an object is an array as the record describes it."""

@@ -49,13 +49,21 @@ class Leaf:
     number: int | Given
 
 
+@dataclass(frozen=True)
+class Static:
+    """An argument that must be the same: an int by value, all else by identity."""
+
+    value: Any
+
+
 @dataclass
 class Call:
     """What the entry has to know of a kernel.
 
     `slots` are the kernel's arguments as words, those fixed for all calls filled in;
-    `arguments` and `results` are (slot, dtype, shape), dtype None for a float; the
-    kernel writes to the arguments in `written`, those in `exclusive` share no memory;
+    `arguments` and `results` are (slot, dtype, shape), dtype None for a float; of the
+    arguments, those that the kernel does not get are Static; it writes to those in
+    `written`, those in `exclusive` share no memory;
     `fail(status)` raises what a status other than 0 stands for;
     `recycled` are the results whose memory serves again; `temporaries` are (slot,
     offset) in `block`; `run` is the address of the kernel, which `owner` keeps.
@@ -64,7 +72,7 @@ class Call:
     run: int
     fail: Callable[[int], Any]
     slots: list[int]
-    arguments: list[tuple[int, np.dtype[Any] | None, tuple[int, ...]]]
+    arguments: list[Static | tuple[int, np.dtype[Any] | None, tuple[int, ...]]]
     results: list[tuple[int, np.dtype[Any], tuple[int, ...]]]
     written: Sequence[int] = ()
     exclusive: Sequence[int] = ()
@@ -101,8 +109,12 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     held: list[Any] = [call.owner, call.fail, recipe.constants]
     kept = [None] * len(call.results)
     arguments, results = [], []
-    for k, (slot, dtype, shape) in enumerate(call.arguments):
-        descr = _address(dtype) if dtype is not None else 0
+    for k, argument in enumerate(call.arguments):
+        if isinstance(argument, Static):
+            arguments += _same(argument.value, held)
+            continue
+        slot, dtype, shape = argument
+        descr = _address(dtype) if dtype is not None else code.FLOAT
         flags = code.READABLE | (code.WRITEABLE if k in call.written else 0)
         size = math.prod(map(int, shape)) * dtype.itemsize if dtype is not None else 0
         arguments += [slot, descr, *_dimensions(shape, held), flags, size]
@@ -132,6 +144,7 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     plan[Head.KEPT], plan[Head.MISS] = id(kept), id(MISS)
     plan[Head.FAIL] = id(call.fail)
     plan[Head.ARRAY_TYPE], plan[Head.FLOAT_TYPE] = id(np.ndarray), id(float)
+    plan[Head.INT_TYPE] = id(int)
     return _builtin(engine, (plan, kept, call.block, engine, *held))
 
 
@@ -160,6 +173,14 @@ class _Recipe:
             return True
         self.codes.append(tree.number)
         return self.forms.setdefault(tree.number, tree.kind) == tree.kind
+
+
+def _same(value: Any, held: list[Any]) -> list[int]:
+    """The words of an argument that must be this value."""
+    held.append(value)
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return [0, code.INTEGER, value, 0, 0, 0]
+    return [0, code.OBJECT, id(value), 0, 0, 0]
 
 
 def _address(dtype: np.dtype[Any]) -> int:
@@ -296,16 +317,17 @@ def _probe() -> bool:
         engine.get_function_address(code.PROBE),
         lambda status: MISS,
         [0] * 5,
-        [(0, real, (1, 2)), (1, None, ())],
+        [(0, real, (1, 2)), (1, None, ()), Static(7), Static(None)],
         [(2, real, ()), (3, real, ()), (4, real, (1,))],
     )
     tree = (Leaf("python", 0), (Leaf("scalar", 1), Leaf("array", 2)))
     entry = _plan(call, tree, engine)
     assert entry is not None
-    a, (b, c) = entry(np.array([[2.0, 3.0]]), 0.5)
+    a, (b, c) = entry(np.array([[2.0, 3.0]]), 0.5, 7, None)
     return (
         (type(a), type(b), type(c)) == (float, np.float64, np.ndarray)
         and (a, b, c.shape, c[0]) == (2.5, 2.5, (1,), 2.5)
-        and entry(np.zeros((1, 2)), 0.5) is MISS
-        and entry(np.ones((2, 1)), 0.5) is MISS
+        and entry(np.zeros((1, 2)), 0.5, 7, None) is MISS
+        and entry(np.ones((2, 1)), 0.5, 7, None) is MISS
+        and entry(np.ones((1, 2)), 0.5, 8, None) is MISS
     )

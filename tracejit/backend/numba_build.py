@@ -7,7 +7,7 @@ import importlib
 import linecache
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,13 +199,17 @@ class Compiled:
         raise self.failures[status - 1].exception()
 
     def fast_entry(
-        self, arrange: Callable[..., Any], exclusive: Sequence[int]
+        self,
+        arrange: Callable[..., Any],
+        exclusive: Sequence[int],
+        static: Mapping[int, Any],
     ) -> Callable[..., Any] | None:
         """Calls on arrays and floats, from arguments to results, as a builtin function.
 
         `arrange(results, inputs, wrap)` is what a call returns, every result wrapped
-        by `wrap(kind, result)`; `exclusive` inputs share no memory with others. None
-        where `tracejit.backend.fast_entry` cannot serve.
+        by `wrap(kind, result)`; `exclusive` inputs share no memory with others;
+        `static` are arguments that stand between the inputs, by position. None where
+        `tracejit.backend.fast_entry` cannot serve.
         """
         fast = importlib.import_module("tracejit.backend.fast_entry")
         kinds = self._text.signature
@@ -217,25 +221,29 @@ class Compiled:
             for value, kind in zip(self._fixed, kinds, strict=True)
         ]
         numbers = {k for k, _ in self._numbers}
+        arguments: list[Any] = [
+            (k, None if k in numbers else a.dtype, tuple(a.shape))
+            for k, a in enumerate(self.inputs)
+        ]
+        for position, value in sorted(static.items()):
+            arguments.insert(position, fast.Static(value))
+        places = [p for p in range(len(arguments)) if p not in static]
         results = [(b.aval.dtype, tuple(b.aval.shape)) for b in self._made]
         call = fast.Call(
             run=self.entry.run,
             fail=self.fail,
             slots=slots,
-            arguments=[
-                (k, None if k in numbers else a.dtype, tuple(a.shape))
-                for k, a in enumerate(self.inputs)
-            ],
+            arguments=arguments,
             results=[(k, *r) for k, r in enumerate(results, len(self.inputs))],
-            written=self.written,
-            exclusive=exclusive,
+            written=[places[k] for k in self.written],
+            exclusive=[places[k] for k in exclusive],
             recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
             temporaries=self._offsets,
             block=self._new_block() if self._offsets else None,
             owner=self.entry,
         )
         order = self._order or range(len(self._made))
-        given = [fast.Given(k) for k in range(len(self.inputs))]
+        given = [fast.Given(p) for p in places]
         return fast.fast_entry(call, arrange(list(order), given, fast.Leaf))
 
     def _put_inputs(

@@ -85,7 +85,8 @@ class Arguments:
         return self._parts[argnum]
 
     def plain(self) -> list[Any] | None:
-        """Dtype and shape of every argument in C order, None for a float.
+        """Dtype and shape of every array in C order, None for a float, Fixed for what
+        the Program does not get.
 
         Where there is anything else, None for the whole.
         """
@@ -95,6 +96,8 @@ class Arguments:
                 specs.append(None)
             elif type(arg) is np.ndarray and arg.flags.c_contiguous:
                 specs.append((arg.dtype, arg.shape))
+            elif type(arg) in FIXED:
+                specs.append(Fixed(arg))
             else:
                 return None
         return None if self.kwargs else specs
@@ -105,6 +108,17 @@ class Arguments:
     def traced(self) -> list[Any]:
         """The leaves that are runtime inputs, in order."""
         return [leaf for leaf in self.leaves if is_traced(leaf)]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """An argument that a trace relies on being what it was."""
+
+    value: Any
+
+
+#: Types of such arguments that are compared by value.
+FIXED = (int, bool, str, type(None))
 
 
 def is_traced(leaf: Any) -> bool:
@@ -239,17 +253,26 @@ class Dispatcher:
         #: Serves calls like the last one from C; NotImplemented where it cannot.
         self.fast: Callable[..., Any] | None = None
 
-    def recent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry | None:
-        """The entry of the last call, if it serves this one: the way of hot loops.
+    def recent(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Entry, list[Any]] | None:
+        """The entry of the last call, and the inputs, if it serves this one too.
 
-        It knows arrays and floats alone, and asks for nothing that can be skipped.
+        This is the way of hot loops: it knows arrays, numbers and what is `FIXED`, and
+        asks for nothing that can be skipped.
         """
         if self.last is None or kwargs:
             return None
         specs, entry = self.last
         if len(specs) != len(args):
             return None
+        traced = []
         for spec, arg in zip(specs, args, strict=True):
+            if type(spec) is Fixed:
+                if type(arg) is not type(spec.value) or arg != spec.value:
+                    return None
+                continue
+            traced.append(arg)
             if spec is None:
                 if type(arg) is not float:
                     return None
@@ -260,7 +283,8 @@ class Dispatcher:
                 or not arg.flags.c_contiguous
             ):
                 return None
-        return entry if entry.stale(args) is None and entry.fits(args) else None
+        fits = entry.stale(traced) is None and entry.fits(traced)
+        return (entry, traced) if fits else None
 
     def hasten(self, entry: Entry, arrange: Callable[..., Any]) -> None:
         """Let further calls like this one go by the entry in C, if it can serve them.
@@ -273,7 +297,9 @@ class Dispatcher:
             served = (
                 entry.closed
                 and specs is not None
-                and all(spec is None or spec[1] for spec in specs)
+                and all(
+                    spec is None or type(spec) is Fixed or spec[1] for spec in specs
+                )
                 and _is_tuples(entry.staged.out_tree)
                 and writes.simple
             )
@@ -283,7 +309,10 @@ class Dispatcher:
                 def arranged(results: Any, inputs: Any, wrap: Wrap) -> Any:
                     return arrange(entry.complete(results, inputs), wrap)
 
-                made = entry.run.fast_entry(arranged, sorted(writes.exclusive))
+                assert specs is not None
+                spare = enumerate(specs)
+                static = {k: s.value for k, s in spare if type(s) is Fixed}
+                made = entry.run.fast_entry(arranged, sorted(writes.exclusive), static)
             entry.fast = made or _never
         self.fast = None if entry.fast is _never else entry.fast
 
