@@ -377,7 +377,7 @@ def crank_nicolson_hand(u, r, steps):
 
 
 def make_crank_nicolson(n):
-    return np.random.default_rng(0).uniform(size=n), 0.8, 200
+    return np.random.default_rng(0).uniform(size=n), 0.8, n // 2
 
 
 WORKLOADS = (

@@ -20,8 +20,8 @@ from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
 from tracejit.ir.program import Program
+from tracejit.runtime.arguments import Arguments
 from tracejit.runtime.dispatch import (
-    Arguments,
     Dispatcher,
     Options,
     boxed,

@@ -27,8 +27,8 @@ from tracejit.frontend.stage import Staged
 from tracejit.ir.cost import flops
 from tracejit.ir.program import Program, Region
 from tracejit.optimize.passes import optimize
+from tracejit.runtime.arguments import Arguments
 from tracejit.runtime.dispatch import (
-    Arguments,
     Options,
     Wrap,
     convert,

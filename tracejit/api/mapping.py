@@ -12,7 +12,8 @@ from tracejit.frontend.box import Box, as_box
 from tracejit.frontend.lanes import Lanes
 from tracejit.frontend.stage import leaf_kind
 from tracejit.ir.program import Atom
-from tracejit.runtime.dispatch import Arguments, Options
+from tracejit.runtime.arguments import Arguments
+from tracejit.runtime.dispatch import Options
 from tracejit.runtime.inline import name_of
 
 #: An axis, None, or a structure of them: a prefix of what it is about.

@@ -23,8 +23,8 @@ from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program
+from tracejit.runtime.arguments import Arguments
 from tracejit.runtime.dispatch import (
-    Arguments,
     Options,
     Wrap,
     convert,

@@ -22,14 +22,13 @@ from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
 from tracejit.ir.program import Program, Region
 from tracejit.ops.promote import convert as cast
+from tracejit.runtime.arguments import Arguments, is_traced
 from tracejit.runtime.dispatch import (
-    Arguments,
     Dispatcher,
     Wrap,
     boxed,
     convert,
     dtype_of,
-    is_traced,
     result_loc,
     unflatten_results,
 )

@@ -22,15 +22,8 @@ from tracejit.base.tracebacks import outermost
 from tracejit.frontend import box
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
-from tracejit.runtime.dispatch import (
-    Arguments,
-    Options,
-    Wrap,
-    boxed,
-    convert,
-    leaf_kind,
-    unflatten_results,
-)
+from tracejit.runtime.arguments import Arguments, leaf_kind
+from tracejit.runtime.dispatch import Options, Wrap, boxed, convert, unflatten_results
 from tracejit.runtime.split import Split, Splitting, Sweep
 
 

@@ -9,14 +9,8 @@ from typing import Any
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Program
-from tracejit.runtime.dispatch import (
-    Arguments,
-    Dispatcher,
-    Entry,
-    Options,
-    beside,
-    is_traced,
-)
+from tracejit.runtime.arguments import Arguments, is_traced
+from tracejit.runtime.dispatch import Dispatcher, Entry, Options, beside
 from tracejit.runtime.inline import emit, inline
 
 #: From the staged Program, the positions of the inputs to differentiate and how many
