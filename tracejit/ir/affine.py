@@ -46,6 +46,15 @@ def mul(a: Form, b: Form) -> Form | None:
     )
 
 
+def replaced(form: Form, var: Var, by: Form) -> Form:
+    """The form with another one in place of a Var."""
+    factor = form.terms[var]
+    rest = Form(form.const, {v: c for v, c in form.terms.items() if v is not var})
+    return add(
+        rest, Form(by.const * factor, {v: c * factor for v, c in by.terms.items()})
+    )
+
+
 def difference(a: Form, b: Form) -> int | None:
     """`a - b` where it is a constant."""
     form = add(a, b, -1)

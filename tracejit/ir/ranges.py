@@ -80,14 +80,14 @@ class Ranges:
         if inmost is not None:
             factor = form.terms[inmost]
             bound = self.bounds[inmost][0 if factor > 0 else 1]
-            found = self.least(_replaced(form, inmost, bound))
+            found = self.least(affine.replaced(form, inmost, bound))
             if found is not None:
                 return found
         var = next((v for v in form.terms if v.interval is not None), None)
         if var is None:
             return None
         end = var.interval[0 if form.terms[var] > 0 else 1]  # type: ignore[index]
-        return self.least(_replaced(form, var, Form(end, {})))
+        return self.least(affine.replaced(form, var, Form(end, {})))
 
     def ordered(self, a: Form, b: Form) -> bool:
         """Whether `a` is surely less than `b`."""
@@ -102,7 +102,7 @@ class Ranges:
 
     def apart(self, a: Part, b: Part) -> bool:
         """Whether two parts of one array surely have no cell in common."""
-        for (x, y), (v, w) in zip(map(_ends, a), map(_ends, b), strict=True):
+        for (x, y), (v, w) in zip(map(ends_of, a), map(ends_of, b), strict=True):
             if self.ordered(y, v) or self.ordered(w, x):
                 return True
         return False
@@ -118,16 +118,7 @@ def _is_index(atom: Atom) -> bool:
     return not atom.aval.shape and atom.aval.dtype == INT64
 
 
-def _replaced(form: Form, var: Var, by: Form) -> Form:
-    """The form with another one in place of a Var."""
-    factor = form.terms[var]
-    rest = Form(form.const, {v: c for v, c in form.terms.items() if v is not var})
-    return affine.add(
-        rest, Form(by.const * factor, {v: c * factor for v, c in by.terms.items()})
-    )
-
-
-def _ends(axis: tuple[Form, int | None, int]) -> tuple[Form, Form]:
+def ends_of(axis: tuple[Form, int | None, int]) -> tuple[Form, Form]:
     """The least and the greatest index of a part on one axis."""
     start, size, step = axis
     reach = 0 if size is None else (int(size) - 1) * step
@@ -135,4 +126,4 @@ def _ends(axis: tuple[Form, int | None, int]) -> tuple[Form, Form]:
     return ends if reach >= 0 else ends[::-1]
 
 
-__all__ = ["Part", "Ranges"]
+__all__ = ["Part", "Ranges", "ends_of"]

@@ -5,6 +5,7 @@ that are local to the primal loop's body. Each is supplied in the first way that
 
     captured     it is bound outside the loop, or is the loop's index
     recomputed   by cheap equations, from the index, captured or other residuals
+    read again   an array still has it when the loops have run: see `reread`
     handed down  what an iteration carries out is what the next one carries in, so
                  if that is taped, going backwards it is the value read last
     undone       an array that is overwritten piece by piece: see `undo`
@@ -25,6 +26,7 @@ what made it is run again, loops and all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
+from functools import cached_property, partial
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -42,6 +44,7 @@ from tracejit.ir.program import (
 from tracejit.ops.control import cond, for_
 from tracejit.ops.index import getitem, setitem
 from tracejit.transform.cut import min_vertex_cut
+from tracejit.transform.reread import Reading, Rereader
 from tracejit.transform.threads import (
     INT,
     Index,
@@ -74,10 +77,14 @@ Way = tuple[tuple[Eqn, Region], ...]
 
 
 class Supplier:
-    """Supplies residuals to the transposed regions in `pairs`; see the module."""
+    """Supplies residuals to the transposed regions in `pairs`; see the module.
 
-    def __init__(self, pairs: dict[Eqn, Eqn]):
+    `region` is the Program's, which the regions in `pairs` derive from.
+    """
+
+    def __init__(self, pairs: dict[Eqn, Eqn], region: Region):
         self.pairs = pairs
+        self.region = region
         self.threads: list[Thread] = []
         self.tapes: dict[Var, Thread] = {}
         self.pointers: dict[Eqn, Thread] = {}
@@ -134,10 +141,15 @@ class Supplier:
         fading = self.fading.get(region, set())
         body = primal.regions[which]
         rather = self.rather_saved(path, way)
-        taped, recomputed = plan(body, bound - fading, needed, rather, fading)
+        still = self.still_there(path)
+        taped, recomputed = plan(body, bound - fading, needed, rather, still, fading)
+        again = {v: r for v in taped if (r := still(v)) is not None}
+        taped = [v for v in taped if v not in again]
         env: dict[Var, Atom] = {}
         handed = handed_down(primal, taped) if _runs_backwards(eqn, primal) else {}
         with building() as builder, builder.open() as reads:
+            for var, reading in again.items():
+                env[var] = reading.emit()
             for var in taped:
                 if var not in handed:
                     env[var] = self.tape(var, path)
@@ -146,6 +158,14 @@ class Supplier:
             reads += _run_again(recomputed, env, exactly=_decides(region))
         substitute_in(region, env)
         region.eqns[:0] = reads
+
+    @cached_property
+    def rereader(self) -> Rereader:
+        return Rereader(self.region)
+
+    def still_there(self, path: Path) -> Callable[[Var], Reading | None]:
+        """How what is bound at the end of a path can be read when all has run."""
+        return partial(self.rereader.reading, path=path)
 
     def rather_saved(self, path: Path, way: Way) -> Callable[[Var, Var], bool]:
         """Whether a part of what is bound around is better saved than read again.
@@ -180,7 +200,8 @@ class Supplier:
         if not any(v.aval.shape for v in needed):
             return []
         rather = self.rather_saved(path, way)
-        taped, _ = plan(primal.regions[which], bound, needed, rather)
+        still = self.still_there(path)
+        taped, _ = plan(primal.regions[which], bound, needed, rather, still)
         slots = [self.slot(v, path, way) for v in taped if v.aval.shape]
         return list(dict.fromkeys([k for k in slots if k is not None]))
 
@@ -391,15 +412,18 @@ def plan(
     bound: set[Var],
     needed: Sequence[Var],
     rather_saved: Callable[[Var, Var], bool] = lambda part, whole: False,
+    still_there: Callable[[Var], Any] = lambda var: None,
     fading: Set[Var] = frozenset(),
 ) -> tuple[list[Var], list[Eqn]]:
     """What to tape, and the equations that recompute the rest of `needed`.
 
-    What is bound outside can be read, unless its part is `rather_saved`. Nothing is
-    recomputed from arrays that are `fading`: undone on the way back.
+    What is bound outside can be read, unless its part is `rather_saved`; so can, free
+    of cost, what is `still_there`. Nothing is recomputed from arrays that are `fading`:
+    undone on the way back.
     """
     defs = {v: eqn for eqn in body.eqns for v in eqn.outputs}
     sources, edges = [], []
+    free: set[Var] = set()
     seen: set[Var] = set()
     stack = list(needed)
     while stack:
@@ -407,6 +431,10 @@ def plan(
         if var in seen:
             continue
         seen.add(var)
+        if still_there(var) is not None:
+            free.add(var)
+            sources.append(var)
+            continue
         eqn = defs.get(var)
         runs = eqn is not None and (is_cheap(eqn) or var.aval.grows)
         if eqn is None or not runs or not fading.isdisjoint(eqn.uses()):
@@ -417,6 +445,7 @@ def plan(
                 edges.append((source, var))
                 stack.append(source)
     weights = {v: HUGE if v.aval.grows else max(v.aval.nbytes, 1) for v in seen}
+    weights |= dict.fromkeys(free, 0)
     saved = min_vertex_cut(weights, edges, sources, needed)
     recompute: set[Eqn] = set()
     stack = [v for v in needed if v not in saved]
@@ -439,7 +468,14 @@ def _is_part(var: Var, source: Var) -> bool:
 def is_cheap(eqn: Eqn) -> bool:
     """Whether an equation may be run again going backwards."""
     prim = eqn.prim
-    return not eqn.regions and not prim.updates and prim.cost <= CHEAP
+    if eqn.regions or prim.updates:
+        return False
+    return prim.cost <= CHEAP or all(map(_is_integer, (*eqn.inputs, *eqn.outputs)))
+
+
+def _is_integer(atom: Atom) -> bool:
+    """Whether it is such as an index is computed from: never dear."""
+    return not atom.aval.shape and atom.aval.dtype.kind in "iu"
 
 
 def substitute_in(region: Region, env: dict[Var, Atom]) -> None:

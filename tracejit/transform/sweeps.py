@@ -66,7 +66,7 @@ class Sweeps:
         region = marched(program.region, wrt, around)
         self.region = count_trips(opened(region, wrt))
         self.shared = shared
-        self.supplier = Supplier({})
+        self.supplier = Supplier({}, self.region)
 
     def forward(self, seeds: Mapping[Var, Atom]) -> list[Atom | None]:
         """Tangents of the results, given those of some inputs; None is a zero."""

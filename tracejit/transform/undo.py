@@ -15,7 +15,7 @@ no version is needed any more when it is put back, and the array is never copied
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,10 @@ class Chain:
         """The version that the region begins with."""
         return self.versions[-1]
 
+    def each(self) -> Iterator[tuple[Eqn, Var]]:
+        """The steps, each with the version that it makes."""
+        return zip(self.steps, self.versions, strict=False)
+
     def places(self) -> list[Var]:
         """The variables that say where the writes went: starts, bounds, branches."""
         found: list[Atom] = []
@@ -61,49 +65,58 @@ def carried(eqn: Eqn) -> tuple[list[Atom], list[Var], Region]:
     return eqn.inputs, eqn.regions[1].params, eqn.regions[1]
 
 
-def chain_of(region: Region, result: Atom) -> Chain | None:
-    """The way to `result` through a region; None where it is no chain of writes."""
+def chain_of(region: Region, result: Atom, small: bool = True) -> Chain | None:
+    """The way to `result` through a region; None where it is no chain of writes.
+
+    `small`: of writes that are better saved than the array.
+    """
     if not isinstance(result, Var) or not result.aval.shape:
         return None
     defs = {v: eqn for eqn in region.eqns for v in eqn.outputs}
     versions, steps = [result], []
     while versions[-1] in defs:
         eqn = defs[versions[-1]]
-        before = _before(eqn, versions[-1])
-        if not isinstance(before, Var) or before.aval != result.aval:
+        previous = version_before(eqn, versions[-1], small)
+        if not isinstance(previous, Var) or previous.aval != result.aval:
             return None
-        versions.append(before)
+        versions.append(previous)
         steps.append(eqn)
     return Chain(tuple(versions), tuple(steps))
 
 
-def _before(eqn: Eqn, version: Var) -> Atom | None:
+def version_before(eqn: Eqn, version: Var, small: bool = True) -> Atom | None:
     """The version that an equation makes this one from."""
-    if eqn.prim in WRITES:
+    if eqn.prim in WRITES and small:
         part = eqn.inputs[1].aval
         return eqn.inputs[0] if 2 * part.nbytes <= version.aval.nbytes else None
+    if eqn.prim.updates and not small:
+        return eqn.inputs[0]
+    if not eqn.regions:
+        return None
     k = eqn.outputs.index(version)
     if eqn.prim in (for_, while_):
         inits, params, body = carried(eqn)
-        chain = chain_of(body, body.results[k])
+        chain = chain_of(body, body.results[k], small)
         return inits[k] if chain is not None and chain.first is params[k] else None
     if eqn.prim is cond:
-        chains = [chain_of(branch, branch.results[k]) for branch in eqn.regions]
+        chains = [chain_of(branch, branch.results[k], small) for branch in eqn.regions]
         firsts = {None if chain is None else chain.first for chain in chains}
         return firsts.pop() if len(firsts) == 1 else None
     return None
 
 
-def slot_of(primal: Eqn, which: int, var: Var) -> tuple[int, Chain] | None:
+def slot_of(
+    primal: Eqn, which: int, var: Var, small: bool = True
+) -> tuple[int, Chain] | None:
     """The result of a loop's body or branch whose chain `var` is on."""
     region = primal.regions[which]
     first = len(region.params) - len(region.results)
     for k, result in enumerate(region.results):
-        chain = chain_of(region, result)
+        chain = chain_of(region, result, small)
         if chain is None or not chain.steps or var not in chain.versions:
             continue
         if primal.prim is cond:
-            if _before(primal, primal.outputs[k]) is None:
+            if version_before(primal, primal.outputs[k], small) is None:
                 continue  # the other branch makes an array of its own
         elif chain.first is not region.params[first + k]:
             continue
@@ -186,12 +199,13 @@ def bare(step: Eqn) -> Eqn:
 
 def read_before(step: Eqn, body: Region) -> Var:
     """Have the primal read, before it is overwritten, what a write replaces."""
-    part = Var(step.inputs[1].aval.update(shape=_part(step)), "old")
+    part = Var(step.inputs[1].aval.update(shape=part_shape(step)), "old")
     inputs = [step.inputs[0], *step.inputs[2:]]
     read = Eqn(getitem, inputs, [part], dict(step.params), [], step.loc, step.origin)
     body.eqns.insert(body.eqns.index(step), read)
     return part
 
 
-def _part(step: Eqn) -> tuple[int, ...]:
+def part_shape(step: Eqn) -> tuple[int, ...]:
+    """The shape of the part that is written to."""
     return tuple([n for n in step.params["sizes"] if n is not None])
