@@ -12,10 +12,10 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.builder import current
 from tracejit.ir.program import Eqn, Program
 from tracejit.ops import elementwise as ew
+from tracejit.ops.dead import eliminate_dead
 from tracejit.ops.shape import broadcast
 from tracejit.optimize.algebra import RULES, Rule
 from tracejit.optimize.clean import simplify
-from tracejit.optimize.dead import eliminate_dead
 
 ODD = [0.0, -0.0, 1.0, -1.0, 2.5, -0.3, 1e-310, 1e308, -1e308, np.inf, -np.inf, np.nan]
 KINDS = {"f": np.float64, "i": np.int64, "u": np.uint64}

@@ -26,12 +26,12 @@ from tracejit.ir.program import Literal
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import Failure
 from tracejit.ops.control import check as check_op
+from tracejit.ops.dead import eliminate_dead
 from tracejit.ops.index import acc_slice, getitem, setitem
 from tracejit.ops.linalg import dot
 from tracejit.ops.reduce import sum_
 from tracejit.ops.shape import broadcast, reshape, transpose
 from tracejit.optimize.clean import simplify
-from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.passes import PASSES, optimize
 from tracejit.transform.vjp import vjp

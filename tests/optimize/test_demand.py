@@ -9,8 +9,8 @@ from tests.optimize.test_clean import names
 from tests.transform.programs import total
 from tracejit import grad
 from tracejit.ops import elementwise as ew
+from tracejit.ops.dead import eliminate_dead
 from tracejit.optimize.clean import simplify
-from tracejit.optimize.dead import eliminate_dead
 
 N = (5,)
 

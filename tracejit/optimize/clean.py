@@ -28,8 +28,8 @@ from tracejit.ir.program import (
     substitute,
 )
 from tracejit.ops import control
+from tracejit.ops.dead import loop_without
 from tracejit.optimize.algebra import COMMUTATIVE, FAST_TABLE, TABLE
-from tracejit.optimize.dead import loop_without
 from tracejit.optimize.forward import forward, may_forward
 from tracejit.optimize.view import View, fitted, key_of
 

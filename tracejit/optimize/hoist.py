@@ -17,9 +17,9 @@ from tracejit.ir.primitive import Elementwise, Multilinear
 from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var, replace_region
 from tracejit.ir.ranges import Part, Ranges
 from tracejit.ops.control import trip_range
+from tracejit.ops.dead import has_effect
 from tracejit.ops.index import acc_slice, getitem, setitem
 from tracejit.ops.shape import reshape, transpose
-from tracejit.optimize.dead import has_effect
 
 #: In flops per element: from here on an array is kept rather than recomputed.
 EXPENSIVE = 10

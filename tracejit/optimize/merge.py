@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var, replace_region
+from tracejit.ops.dead import has_effect
 from tracejit.ops.elementwise import add
 from tracejit.ops.index import acc_slice
-from tracejit.optimize.dead import has_effect
 
 
 def merge_loops(program: Program) -> Program:

@@ -12,8 +12,8 @@ from typing import Any
 from tracejit.ir.check import checked
 from tracejit.ir.program import Eqn, Program, Region
 from tracejit.ir.text import program_text
+from tracejit.ops.dead import eliminate_dead
 from tracejit.optimize.clean import simplify
-from tracejit.optimize.dead import eliminate_dead
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.products import gather_products

@@ -28,10 +28,10 @@ from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var, clone_region
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import check, cond, emit_for, for_, while_
+from tracejit.ops.dead import needed
 from tracejit.ops.index import setitem
 from tracejit.ops.rows import row
 from tracejit.ops.shape import empty
-from tracejit.transform.alive import alive
 from tracejit.transform.threads import trips_of
 
 INT = np.dtype(np.int64)
@@ -84,7 +84,7 @@ class Rounds:
         index, *carried = body.params
         results = [body.results[k] for k in slots]
         params = [index, *(carried[k] for k in slots)]
-        return replace(self, body=Region(params, alive(body.eqns, results), results))
+        return replace(self, body=needed(Region(params, body.eqns, results)))
 
 
 def rounds_of(loop: Eqn) -> Rounds:
@@ -110,14 +110,10 @@ def unchecked(region: Region) -> Region:
 
 def needed_slots(body: Region, slots: set[int]) -> list[int]:
     """The slots that computing `slots`, round for round, depends on."""
-    body = clone_region(body, {})
-    carried = body.params[1:]
     while True:
         results = [body.results[k] for k in slots]
-        eqns = clone_region(Region([], body.eqns, results), {})
-        used = {v for e in alive(eqns.eqns, eqns.results) for v in e.uses()}
-        used.update(v for v in eqns.results if isinstance(v, Var))
-        found = slots | {k for k, v in enumerate(carried) if v in used}
+        used = needed(Region([], body.eqns, results)).free_vars()
+        found = slots | {k for k, v in enumerate(body.params[1:]) if v in used}
         if found == slots:
             return sorted(slots)
         slots = found

@@ -302,7 +302,7 @@ class Step:
     def reads(self) -> set[int]:
         """The slots whose states the adjoint reads."""
         region = self.adjoint(TAPE)
-        used = {v for eqn in region.eqns for v in eqn.uses()}
+        used = Region([], region.eqns, region.results).free_vars()
         carried = region.params[1 : len(self.carried) + 1]
         return {k for k, v in enumerate(carried) if v in used}
 

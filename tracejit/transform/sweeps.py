@@ -19,7 +19,6 @@ from tracejit.ir.builder import building, current
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.program import Atom, Eqn, Program, Region, Var
 from tracejit.ops.control import cond, for_
-from tracejit.transform.alive import alive
 from tracejit.transform.checkpoint import push_checkpoint
 from tracejit.transform.custom import (
     Push,
@@ -170,6 +169,23 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
                 region.eqns = settle(body.eqns, region.eqns, varying)
     primal[:] = [e for eqn in primal for e in (eqn, *moved[eqn])]
     return stays
+
+
+def alive(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
+    """The equations that the results depend on, in regions too.
+
+    Only with them gone do the free variables of a region tell what it needs.
+    """
+    live = {a for a in results if isinstance(a, Var)}
+    kept: list[Eqn] = []
+    for eqn in reversed(eqns):
+        if not eqn.prim.effect and not any(v in live for v in eqn.outputs):
+            continue
+        for region in eqn.regions:
+            region.eqns = alive(region.eqns, region.results)
+        live.update(eqn.uses())
+        kept.append(eqn)
+    return kept[::-1]
 
 
 def tapes(region: Region, wrt: Sequence[Var]) -> dict[Var, float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tracejit.ir.builder import building
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom, Literal, Program, Region, Var
-from tracejit.transform.alive import alive
+from tracejit.ops.dead import eliminate_dead
 from tracejit.transform.custom import closed
 from tracejit.transform.modes import MODES, TAPE, Saving
 from tracejit.transform.sweeps import Sweeps
@@ -72,9 +72,7 @@ def onto(program: Program, wrt: Sequence[int], count: int, saving: Saving) -> Pr
         ]
     params = [*region.params, *seeds, *accs]
     derived = Region(params, [*sweeps.primal(), *reverse], grads)
-    program = closed(Program(f"{program.name}_adjoint", derived, "adjoint"))
-    program.region.eqns = alive(program.eqns, program.results)
-    return program
+    return eliminate_dead(closed(Program("adjoint", derived, "adjoint")))
 
 
 MODES["vjp"] = vjp

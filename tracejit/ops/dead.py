@@ -10,7 +10,12 @@ Live = set[Var]
 
 def eliminate_dead(program: Program) -> Program:
     """The Program without what neither its results nor an effect depend on."""
-    return replace_region(program, _region(program.region, set()))
+    return replace_region(program, needed(program.region))
+
+
+def needed(region: Region) -> Region:
+    """The region without what neither its results nor an effect depend on."""
+    return _region(region, set())
 
 
 def _region(region: Region, live: Live, results: list[Atom] | None = None) -> Region:
