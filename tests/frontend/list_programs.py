@@ -179,6 +179,16 @@ def lengths(c, x, m):
     return s if ys else 0.0
 
 
+@staged
+def comprehensions(c, x, m):
+    ys = [c * x[i] ** 2 for i in range(len(x))]
+    zs = [np.sin(y) * v for y, v in zip(ys, x, strict=True) if v > 0.5]
+    pairs = [(i * c, v) for i, v in enumerate(x)]
+    rows = [[y * v for y in range(3)] for v in x]
+    s = np.sum(np.array(ys) ** 2) + sum(ys) + sum(zs) + sum(y * y for y in ys)
+    return s + np.sum(np.array(pairs) ** 2) + np.sum(np.array(rows) * m)
+
+
 # Arrays and trees ---------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from tracejit.frontend.carry import (
     spec_of,
 )
 from tracejit.frontend.grown import Form, bounds, grown_in
-from tracejit.frontend.growth import growing, require_room, same_steps
+from tracejit.frontend.growth import growing, need_of, same_steps
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import current
 from tracejit.frontend.places import (
@@ -274,7 +274,9 @@ def _merge(
     places = {k: p for side in sides for k, (p, _) in side.changes.items()}
     for place in places.values():
         if isinstance(place, Contents):
-            require_room(place, place.get(), [side.after(place) for side in sides])
+            afters = [side.after(place) for side in sides]
+            if (error := need_of(place, place.get(), afters)) is not None:
+                raise error
     grown = same_steps(places, [side.after for side in sides])
     for side in sides:
         side.accept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tracejit.base.errors import (
@@ -31,10 +32,13 @@ from tracejit.frontend import (
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
 from tracejit.frontend.generators import Generator
+from tracejit.frontend.grown import FEW, grown_in
+from tracejit.frontend.growth import append
 from tracejit.frontend.lift import NO_META
 from tracejit.frontend.outside import imported
 from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import Raised, Restage, session
+from tracejit.frontend.trips import trips_of
 from tracejit.ir.program import Eqn, walk
 from tracejit.ops.control import Failure, check
 
@@ -149,6 +153,8 @@ def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any
 def genexp(source: Any, lazy: Any, each: Any) -> Generator:
     """A generator expression over `source`."""
 
+    source = source if grown_in(source) is not None else outside.iter_(source)
+
     def push(emit: Any) -> None:
         def emit_all(value: Any) -> None:
             emit(value)
@@ -156,6 +162,16 @@ def genexp(source: Any, lazy: Any, each: Any) -> Generator:
         each(emit_all, source)
 
     return Generator(lambda: lazy(source), push, whole=True)
+
+
+def listcomp(source: Any, lazy: Any, each: Any) -> list[Any]:
+    """A list comprehension over `source`: a loop, unless it is short."""
+    trips = trips_of(source)
+    if trips is None or (trips.counted and len(trips) <= FEW):
+        return lazy(source)
+    out: list[Any] = session().make([])
+    each(partial(append, out), source)
+    return out
 
 
 def made(obj: Any) -> Any:
@@ -179,6 +195,7 @@ HOOKS.update(
         "compare": branches.compare,
         "generator": Generator,
         "genexp": genexp,
+        "listcomp": listcomp,
         "no_meta": NO_META,
         "sequence": lambda value, *how: matches.as_sequence(imported(value), *how),
         "mapping_parts": lambda value, *how: matches.as_mapping(imported(value), *how),

@@ -160,20 +160,28 @@ class Expressions(ast.NodeTransformer):
 
     def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
         """Pulled, it runs as Python does; pushed, it is a nest of loops."""
-        first = node.generators[0].iter
+        return self._either(node, "genexp")
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
+        """As a generator expression, of which a list is made at once."""
+        return self._either(node, "listcomp")
+
+    def _either(self, node: ast.GeneratorExp | ast.ListComp, kind: str) -> ast.expr:
         simple = all(_is_simple(part.target) for part in node.generators)
         if not simple or any(isinstance(n, ast.NamedExpr) for n in ast.walk(node)):
             return self.comprehension(node)
         pushed, name = copy.deepcopy(node), self.temporary()
-        source = call_hook("iter", self.visit(first))
+        source = self.visit(node.generators[0].iter)
         lazy = self.inner(node, lambda n: self._pulled(n, load(name)))
         each = self.inner(pushed, lambda n: self._pushed(n, load(name)))
         new = call_hook(
-            "genexp", source, _function([name], lazy), _function([EMITTER, name], each)
+            kind, source, _function([name], lazy), _function([EMITTER, name], each)
         )
         return self.made(node, new)
 
-    def _pushed(self, node: ast.GeneratorExp, source: ast.expr) -> ast.expr:
+    def _pushed(
+        self, node: ast.GeneratorExp | ast.ListComp, source: ast.expr
+    ) -> ast.expr:
         loops = []
         for k, part in enumerate(node.generators):
             values = source if k == 0 else self.visit(part.iter)
@@ -218,7 +226,7 @@ class Expressions(ast.NodeTransformer):
 
     visit_Set = visit_List  # type: ignore[assignment]
     visit_Dict = visit_List  # type: ignore[assignment]
-    visit_ListComp = visit_SetComp = visit_DictComp = comprehension
+    visit_SetComp = visit_DictComp = comprehension
 
     # Logic ------------------------------------------------------------------------
 

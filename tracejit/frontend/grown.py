@@ -75,6 +75,11 @@ class Form:
     def __str__(self) -> str:
         return f"{self.tree} of {', '.join(map(_described, self.leaves))}"
 
+    @property
+    def key(self) -> Any:
+        """All there is to it; a Form for each key is kept in the Session."""
+        return self.tree, self.leaves, self.contiguous, frozenset(self.grown_in)
+
     def alike(self, other: Form) -> bool:
         """Whether lists of the one form and of the other are kept alike."""
         mine, theirs = ((f.tree, f.leaves, f.contiguous) for f in (self, other))
@@ -159,7 +164,7 @@ class Grown:
     """
 
     form: Form
-    arrays: list[Box]
+    arrays: tuple[Box, ...]
     length: Any
 
     @property
@@ -266,7 +271,7 @@ class Grown:
         for array in self.arrays:
             arrays.append(copied(array.through(_rows(array, start, size, step))))
             share(arrays[-1], array, self.form)
-        return [session().make(Grown(self.form, arrays, length))]
+        return [session().make(Grown(self.form, tuple(arrays), length))]
 
     def stacked(self) -> Any:
         """The array that NumPy makes of the list: a box, or a Ragged."""

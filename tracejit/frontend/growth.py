@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracejit.base.errors import StagingError
+from tracejit.base.pytree import flatten
 from tracejit.frontend.aliases import share
 from tracejit.frontend.box import C_ORDER, Box, box_of
 from tracejit.frontend.carry import Carried
@@ -35,7 +36,7 @@ from tracejit.frontend.session import session
 from tracejit.frontend.trips import Trips, interval
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import zeros
-from tracejit.ir.program import Var
+from tracejit.ir.program import Eqn, Region, Var
 from tracejit.ops.promote import convert
 
 #: How often a list may turn out to need more room, or another type.
@@ -100,10 +101,9 @@ def _put(error: Growing, source: Any, rounds: int | None, few: bool) -> bool:
         return False
     form = error.form
     form.grown_in |= {source} - {None}
-    arrays = [
-        box_of(zeros(Aval(leaf.aval.dtype, (room, *leaf.aval.shape))), layout=C_ORDER)
-        for leaf in kept
-    ]
+    form = session().forms_of_lists.setdefault(form.key, form)
+    avals = [Aval(leaf.aval.dtype, (room, *leaf.aval.shape)) for leaf in kept]
+    arrays = tuple([box_of(zeros(aval), layout=C_ORDER) for aval in avals])
     trace = session()
     new = trace.make(Grown(form, arrays, len(items) if old is None else old.length))
     if old is None:
@@ -137,21 +137,21 @@ def _copy_into(array: Box, before: Box, form: Form) -> None:
         share(array, twin, form)
 
 
-def require_room(
+def need_of(
     place: Place, before: Any, values: Sequence[Any], counted: bool = False
-) -> None:
-    """Raise `Growing` where a list is longer in some of `values` than in others.
+) -> Growing | None:
+    """What to raise where a list is longer in some of `values` than in others.
 
     These are what it may be after a branch, or before and after a round of a loop;
     `counted`: the length that it had before is one in any round.
     """
     items, trace = place.owner, session()
     if not isinstance(place, Contents) or type(items) is not list:
-        return
+        return None
     if is_outside(items) or id(items) not in trace.born:
-        return
+        return None
     if not all(isinstance(value, list) for value in values):
-        return
+        return None
     old, new = grown_in(before), [grown_in(value) for value in values]
     lengths = [_most(value) for value in (before, *values)]
     same = all(g is new[0] for g in new[1:])
@@ -160,16 +160,24 @@ def require_room(
         grows = not same and (old is None or not plain)
     else:
         grows = len(set(lengths[1:])) > 1 and max(lengths) > lengths[0]
-    form = (
-        _common([*before, *(x for value in values for x in value)]) if grows else None
-    )
+    parts = [x for value in (before, *values) for x in value]
+    form = _common(parts) if grows else None
     if form is None:
-        return
+        return None
     most = max(lengths)
     if old is not None:
         most = max(most, *(g.capacity for g in new if g is not None))
     growth = 0 if counted else max(lengths) - lengths[0]
-    raise Growing(items, form, most if most < FAR else None, growth)
+    return Growing(items, form, most if most < FAR else None, growth)
+
+
+def of_data(eqns: list[Eqn], values: list[Any]) -> bool:
+    """Whether what is put into a list is computed from more than integers."""
+    boxes = [x.root.value for x in flatten(values)[0] if type(x) is Box]
+    region = Region([], eqns, [v for v in boxes if isinstance(v, Var)])
+    return any(
+        v.aval.shape or v.aval.dtype.kind not in "iu" for v in region.free_vars()
+    )
 
 
 def same_steps(

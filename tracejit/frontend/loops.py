@@ -39,7 +39,7 @@ from tracejit.frontend.branches import (
 from tracejit.frontend.carry import Spec, array_leaves, avals, encode, spec_of
 from tracejit.frontend.generators import Generator, log_changes
 from tracejit.frontend.grown import Length
-from tracejit.frontend.growth import Lengths, growing, most_rounds, require_room
+from tracejit.frontend.growth import Lengths, growing, most_rounds, need_of, of_data
 from tracejit.frontend.guesses import guesses, is_untouched, remember
 from tracejit.frontend.lift import Meta
 from tracejit.frontend.outside import current, iter_, own_iterator, require_new
@@ -225,7 +225,9 @@ class Loop:
             before = slot.before if slot else self._before(place)
             probe.require_apart(place)
             seen = self._seen(before, after)
-            require_room(place, before, seen, self.lengths.known(before))
+            error = need_of(place, before, seen, self.lengths.known(before))
+            if error is not None:
+                raise error if self._is_of_data(probe, after) else _of_numbers(place)
             if isinstance(place, Length):
                 settled &= self.lengths.widen(place, before, after)
                 if self.lengths.is_step(key):
@@ -264,6 +266,14 @@ class Loop:
         if self.runs and self._is_own(place) and place.name not in self.meta.again:  # type: ignore
             return NO_PAST
         return current(place)
+
+    def _is_of_data(self, probe: Branch, grown: list[Any]) -> bool:
+        """Whether more than the counter decides on what a list holds.
+
+        Where it does not, Python's own numbers in it are worth more than a loop.
+        """
+        rounds = self.lengths.rounds
+        return rounds is None or rounds > MAX_UNROLLED or of_data(probe.eqns, grown)
 
     def _seen(self, before: Any, after: Any) -> list[Any]:
         return [after] if before is NO_PAST else [before, after]
@@ -397,6 +407,12 @@ def _unstageable(what: str, cause: Exception | None) -> Exception:
     if isinstance(cause, TracejitError | NameError):
         return cause
     return StagingError(f"the {what} cannot be staged: {cause}", session().builder.loc)
+
+
+def _of_numbers(place: Place) -> StagingError:
+    return StagingError(
+        f"{place} gets plain numbers of Python's", session().builder.loc
+    )
 
 
 def _must_stop(frame: Frame, meta: Meta) -> bool:

@@ -194,6 +194,8 @@ class Session(Trace):
     #: surroundings do, as those of transforms, and of those that are lanes of a `vmap`.
     once: list[int] = field(default_factory=list)
     lanes: list[int] = field(default_factory=list)
+    #: Those of lists that are kept in arrays (see `grown`), by what they say.
+    forms_of_lists: dict[Any, Any] = field(default_factory=dict)
     #: Loops and branches that merged arrays which may be others.
     merged: set[Any] = field(default_factory=set)
     unrolled: int = 0
