@@ -24,7 +24,7 @@ from tests.corpus.generator import Writer
 from tests.corpus.judge import CRASHED, RIGHT, UNFIT, WRONG
 from tests.corpus.running import judge_text
 from tracejit.backend.numba_source import Writer as SourceWriter
-from tracejit.frontend import branches, fancy, loops
+from tracejit.frontend import branches, fancy, probing
 from tracejit.frontend.box import Box, copied
 from tracejit.frontend.lens import Part, Reshaped
 from tracejit.frontend.references import Either, References
@@ -189,7 +189,7 @@ fault(
 )
 fault(
     "a carried value is taken for an invariant",
-    (loops.Loop, "results", _takes_last_for_invariant),
+    (probing.Loop, "results", _takes_last_for_invariant),
 )
 fault("an array written in a branch stays as it was", (branches, "put", _loses_writes))
 fault(

@@ -41,6 +41,8 @@ from tracejit.ops.promote import convert
 
 #: How often a list may turn out to need more room, or another type.
 MAX_TRIES = 12
+#: Rounds that Python may run by itself for a list of plain numbers.
+MANY = 10_000
 #: Room that a list is given beyond what it needs outside of loops.
 SPARE = 8
 
