@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import gc
 import pickle
+import weakref
 from collections import namedtuple
 
 import numpy as np
@@ -336,3 +338,30 @@ def test_transformed_functions_pickle_by_their_source():
     assert pickle.loads(pickle.dumps(cube_slope)) is cube_slope
     f = pickle.loads(pickle.dumps(tj.value_and_grad(fourth, backend="numpy")))
     assert f(2.0) == (16.0, 32.0)
+
+
+def test_programs_go_when_their_function_goes():
+    def new(k):
+        return lambda x: k * x * x
+
+    fn = new(3.0)
+    assert tj.vjp(fn, 2.0, backend="numpy")[1](1.0) == (12.0,)
+    assert tj.jvp(fn, (2.0,), (1.0,), backend="numpy")[1] == 12.0
+    gone = weakref.ref(fn)
+    del fn
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_wrapper_has_programs_of_its_own():
+    def square(x):
+        return x * x
+
+    assert tj.jvp(square, (2.0,), (1.0,), backend="numpy") == (4.0, 4.0)
+
+    @functools.wraps(square)
+    def fourth(x):
+        return square(x) * square(x)
+
+    assert tj.jvp(fourth, (2.0,), (1.0,), backend="numpy") == (16.0, 32.0)
+    assert copy.copy(vars(square)["__tracejit_programs__"]) == {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import numpy as np
 
@@ -143,21 +145,57 @@ def differentiated_tree(staged: Staged, has_aux: bool) -> TreeDef:
     return staged.out_tree.children[0] if has_aux else staged.out_tree
 
 
-# A function keeps its programs from call to call, as long as it lives.
-_programs: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
-_programs_lock = threading.Lock()
+class _Kept(dict[Any, Any]):
+    """What was made for one function, by key.
+
+    It lies on the function, for a function and its programs refer to one another: so
+    they go together, when nobody has the function any more.
+    """
+
+    owner: Callable[[], Any] = staticmethod(lambda: None)
+
+    def __reduce__(self) -> Any:
+        return _Kept, ()  # a copied function begins anew
+
+
+_NAME = "__tracejit_programs__"
+#: For what they cannot lie on, as methods of objects: the last few.
+_others: OrderedDict[Any, dict[Any, Any]] = OrderedDict()
+_OTHERS = 16
+_kept_lock = threading.Lock()
 
 
 def program_of(fn: Function, key: Any, make: Callable[[], Any]) -> Any:
     """What `make` returned for this function and key before, or returns now."""
-    with _programs_lock:
+    with _kept_lock:
         try:
-            held = _programs.setdefault(fn, {})
-        except TypeError:  # not weakly referable
+            held = _kept_on(fn) if _holds(fn) else _kept_beside(fn)
+        except TypeError:  # not hashable
             return make()
         if key not in held:
             held[key] = make()
         return held[key]
+
+
+def _holds(fn: Function) -> bool:
+    return isinstance(fn, FunctionType | partial | Dispatcher)
+
+
+def _kept_on(fn: Function) -> dict[Any, Any]:
+    kept = vars(fn).get(_NAME)
+    if kept is None or kept.owner() is not fn:  # `functools.wraps` copies attributes
+        kept = _Kept()
+        kept.owner = ref(fn)
+        setattr(fn, _NAME, kept)
+    return kept
+
+
+def _kept_beside(fn: Function) -> dict[Any, Any]:
+    held = _others.setdefault(fn, {})
+    _others.move_to_end(fn)
+    if len(_others) > _OTHERS:
+        _others.popitem(last=False)
+    return held
 
 
 def decorator(fn: Function | None, make: Callable[[Function], Any]) -> Any:
