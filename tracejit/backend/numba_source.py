@@ -44,7 +44,7 @@ from tracejit.optimize.nest import (
     children,
     size_of,
 )
-from tracejit.optimize.registers import everything
+from tracejit.optimize.walks import everything
 
 INDENT = "    "
 #: The elements of what may be on the stack: those of a small matrix.

@@ -497,6 +497,15 @@ select: Elementwise = elementwise(
     result=_select_dtype,
     dtypes=("b", "fiubc", "fiubc"),
 )
+# `x`, but 0 where `a` is: what a derivative multiplies by may be infinite there.
+unless_zero: Elementwise = elementwise(
+    "unless_zero",
+    lambda a, x: np.where(np.not_equal(a, 0), x, np.zeros_like(x)),
+    None,
+    lambda y, a, x: Mask(ne(a, 0)),
+    emit="_tj_select({0} != 0, {1}, {dtype}(0))",
+    dtypes="fc",
+)
 isnan = elementwise("isnan", np.isnan, None, emit="math.isnan({0})", result="bool")
 isinf = elementwise("isinf", np.isinf, None, emit="math.isinf({0})", result="bool")
 isfinite = elementwise(

@@ -28,6 +28,7 @@ from tracejit.optimize.registers import (
     drop_unread,
     use_registers,
 )
+from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
 
 RULES = array_rules.RULES | control_rules.RULES | matrix_rules.RULES
@@ -48,6 +49,6 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
-            kernel.body = slide_all(use_registers(body))
+            kernel.body = slide_all(use_registers(split(unroll(body))))
             return kernel
         stored |= wanted

@@ -10,16 +10,15 @@ with care (Kahan's, two-sum) read their total more than once and stay as written
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.held import Bounds, bounds_of, hold
 from tracejit.optimize.nest import (
     BLOCKS,
-    INT64,
     Accumulate,
-    Affine,
     Buffer,
     Call,
     Grow,
@@ -33,50 +32,32 @@ from tracejit.optimize.nest import (
     Rotate,
     Store,
     While,
-    children,
     scalar_var,
 )
+from tracejit.optimize.walks import assigned, everything, if_it_ran, reads_of
 
 
-def use_registers(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes with such sums rewritten, in the innermost loops first."""
+def use_registers(nodes: Sequence[Node], around: Bounds | None = None) -> list[Node]:
+    """The nodes with such sums rewritten, in the innermost loops first.
+
+    `around` are the bounds of the loops that they stand in.
+    """
+    around = around or {}
     out: list[Node] = []
     for node in nodes:
         if isinstance(node, If):
-            node.then = use_registers(node.then)
-            node.otherwise = use_registers(node.otherwise)
+            node.then = use_registers(node.then, around)
+            node.otherwise = use_registers(node.otherwise, around)
         elif isinstance(node, While):
-            node.body = plain_sums(use_registers(node.body), node.test)
+            node.body = plain_sums(use_registers(node.body, around), node.test)
         elif isinstance(node, Loop):
-            node.body = plain_sums(use_registers(node.body))
-            out += promoted(node)
+            node.body = use_registers(node.body, around | bounds_of([node]))
+            for part in promoted(node):
+                out += hold(part, around) if part is node else [part]
+            node.body = plain_sums(node.body)
             continue
         out.append(node)
     return out
-
-
-def everything(nodes: Sequence[Node]) -> Iterator[Node]:
-    """The nodes and all that they hold."""
-    for node in nodes:
-        yield node
-        yield from everything(list(children(node)))
-
-
-def reads_of(node: Node) -> Iterator[Var]:
-    """The scalars that a node itself reads, not what it holds."""
-    for name in ("value", "ok", "pred", "lo", "hi", "step", "row"):
-        yield from _vars(getattr(node, name, None))
-    for name in ("inputs", "index", "args"):
-        part = getattr(node, name, ())
-        for item in part if isinstance(part, Sequence) else ():
-            yield from _vars(item)
-
-
-def _vars(item: object) -> Iterator[Var]:
-    if isinstance(item, Var):
-        yield item
-    elif isinstance(item, Affine):
-        yield from item.vars
 
 
 # s = s + e ----------------------------------------------------------------------------
@@ -84,42 +65,55 @@ def _vars(item: object) -> Iterator[Var]:
 
 def plain_sums(body: list[Node], test: Sequence[Node] = ()) -> list[Node]:
     """The body of a loop with its plain carried sums as accumulations."""
-    inside = everything([*test, *body])
+    inside = list(everything([*test, *body]))
     reads = Counter(v for node in inside for v in reads_of(node))
     made = {n.out: n for n in body if isinstance(n, Eqn) and n.prim.single}
+    set_by = Counter(n.target for n in inside if isinstance(n, Let))
+    copied = {n.target: n for n in body if isinstance(n, Let) and set_by[n.target] == 1}
     instead: dict[Node, list[Node]] = {}
     for node in body:
         if isinstance(node, Let) and isinstance(node.value, Var):
             total = node.target
             if total.aval.dtype.kind != "f":
                 continue
-            chain = _chain(total, node.value, made, reads)
+            chain, start = _chain(total, node.value, made, copied, reads)
             for eqn, term, minus in chain:
                 instead[eqn] = _added(total, term, minus)
             if chain:
                 instead[node] = []
+                instead.update({start: []} if start else {})
     return [n for node in body for n in instead.get(node, [node])]
 
 
 def _chain(
-    total: Var, value: Atom, made: dict[Var, Eqn], reads: Counter[Var]
-) -> list[tuple[Eqn, Atom, bool]]:
-    """The additions that lead from `total` to `value`, if all else is read nowhere."""
+    total: Var,
+    value: Atom,
+    made: dict[Var, Eqn],
+    copied: dict[Var, Let],
+    reads: Counter[Var],
+) -> tuple[list[tuple[Eqn, Atom, bool]], Let | None]:
+    """The additions that lead from `total` to `value`, if all else is read nowhere.
+
+    They may begin with a copy of `total`, which is returned, too.
+    """
     chain: list[tuple[Eqn, Atom, bool]] = []
+    copies = [n for v, n in copied.items() if n.value is total and reads[v] == 1]
+    start = copies[0] if copies else None
+    first = total if start is None else start.target
     if reads[total] != 1:
-        return []
-    while value is not total:
+        return [], None
+    while value is not first:
         if not isinstance(value, Var) or value not in made or reads[value] != 1:
-            return []
+            return [], None
         eqn = made[value]
         if eqn.prim.name not in ("add", "sub"):
-            return []
+            return [], None
         left, right = eqn.inputs
-        if eqn.prim.name == "add" and not _leads_to(left, total, made):
+        if eqn.prim.name == "add" and not _leads_to(left, first, made):
             left, right = right, left
         chain.append((eqn, right, eqn.prim.name == "sub"))
         value = left
-    return chain
+    return chain, start
 
 
 def _leads_to(atom: Atom, total: Var, made: dict[Var, Eqn]) -> bool:
@@ -190,34 +184,6 @@ def _only_added(nodes: Sequence[Node]) -> set[Buffer]:
             source = getattr(node, "source", None)
             other.update([source] if source else [])
     return {b for b in added - other if b.aval.dtype.kind == "f" and not b.rows}
-
-
-def assigned(node: Node) -> Iterator[Var]:
-    """The scalars that a node binds."""
-    for name in ("out", "target", "index"):
-        var = getattr(node, name, None)
-        if isinstance(var, Var):
-            yield var
-    if isinstance(node, Eqn):
-        yield from node.outputs
-
-
-def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
-    """Where a loop made no trip, the place may not exist."""
-    span = (loop.hi - loop.lo).constant
-    if span is not None:
-        return nodes if span > 0 else []
-    out: list[Node] = []
-    bounds: list[Atom] = []
-    for bound in (loop.lo, loop.hi):
-        if bound.constant is not None:
-            bounds.append(Literal(bound.constant, INT64))
-        else:
-            bounds.append(scalar_var(INT64))
-            out.append(Let(bounds[-1], bound))  # type: ignore[arg-type]
-    ran = scalar_var(bool)
-    test = Eqn(REGISTRY["lt"], bounds, [ran])
-    return [*out, test, If(ran, nodes, [])]
 
 
 # What nobody reads --------------------------------------------------------------------

@@ -26,7 +26,7 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
-from tracejit.optimize.registers import assigned, if_it_ran
+from tracejit.optimize.walks import assigned, if_it_ran
 
 #: The most cells worth a register each.
 WIDEST = 8

@@ -26,7 +26,14 @@ from tracejit.ir.builder import current
 from tracejit.ir.primitive import Elementwise, Mask, scale, zeros
 from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.ops.control import cond, emit_for, for_
-from tracejit.ops.elementwise import logical_and, logical_not, logical_or, ne, select
+from tracejit.ops.elementwise import (
+    logical_and,
+    logical_not,
+    logical_or,
+    ne,
+    select,
+    unless_zero,
+)
 from tracejit.transform.checkpoint import turned
 from tracejit.transform.custom import pull, pulled
 from tracejit.transform.linearize import linear_checkpoint
@@ -146,7 +153,7 @@ class Transposer:
             for pred, where in choices:
                 out = scale(Mask(pred, where), out)
             if ct in self.chosen and not choices and self.has_poles(eqn):
-                out = raw = scale(Mask(ne(ct, 0)), raw)
+                out = raw = _or_nothing(ct, raw)
         if ct in self.chosen or choices:
             self.chosen[out] = raw, choices
         return out
@@ -312,6 +319,13 @@ def _divides(eqn: Eqn) -> bool:
     return eqn.prim.name in POLES or (
         eqn.prim.name == "integer_pow" and eqn.params["n"] < 0
     )
+
+
+def _or_nothing(ct: Any, slope: Any) -> Any:
+    """A cotangent times a slope, or 0 where the cotangent is 0."""
+    if ct.aval == slope.aval:
+        return unless_zero(ct, slope)
+    return scale(Mask(ne(ct, 0)), slope)
 
 
 def add_ct(cts: Cotangents, var: Var, ct: Atom) -> None:

@@ -1,0 +1,127 @@
+"""Small loops unrolled, loops split where they leave out a round, elements held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.backend.random_programs import run_as_python
+from tracejit import make_ir
+from tracejit.backend.numba_source import write
+from tracejit.ir.aval import Aval
+from tracejit.ir.evaluate import evaluate
+from tracejit.ir.program import Var
+from tracejit.optimize.held import apart
+from tracejit.optimize.lower import lower
+from tracejit.optimize.nest import Affine
+
+RNG = np.random.default_rng(0)
+
+
+def text_of(fn, *args):
+    """The kernel's text, after it was run as Python against the interpreter."""
+    program = make_ir(fn)(*args)
+    for mine, other in zip(
+        run_as_python(program, args), evaluate(program, args), strict=True
+    ):
+        np.testing.assert_allclose(mine, other, rtol=1e-13, atol=1e-13)
+    lines = write(lower(program)).text.splitlines()
+    return "\n".join(ln for ln in lines if not ln.lstrip().startswith("#"))
+
+
+def forces(x):
+    f = np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if i != j:
+                d = x[j] - x[i]
+                f[i] += d / (0.1 + d[0] ** 2 + d[1] ** 2)
+                f[j] -= 0.1 * d
+    return f
+
+
+def without_one(x):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        for j in range(len(x) - 1, -1, -1):
+            if j == i:
+                continue
+            out[i] = out[i] * 0.5 + x[j]
+    return out
+
+
+def shorter(x):
+    """The round left out may be none of the loop's."""
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        for j in range(2, len(x) - 1):
+            if j != i:
+                out[i] += x[j]
+    return out
+
+
+def at_one_place(x):
+    x = x.copy()
+    for i in range(1, len(x)):
+        for j in range(i):
+            x[i] = 0.9 * x[i] + 0.1 * x[j]
+    return x
+
+
+def at_places_that_meet(x):
+    x = x.copy()
+    for i in range(1, len(x)):
+        for j in range(i + 1):
+            x[i] = 0.9 * x[i] + 0.1 * x[j]
+    return x
+
+
+def perhaps_nowhere(x):
+    """Nothing is read where there is nothing: the loop may have no round."""
+    x = x.copy()
+    for i in range(len(x) + 2):
+        for j in range(i, len(x) - 1):
+            x[i] = x[i] + x[j + 1]
+    return x
+
+
+@pytest.mark.parametrize(
+    "fn", [without_one, shorter, at_one_place, at_places_that_meet, perhaps_nowhere]
+)
+@pytest.mark.parametrize("n", [1, 2, 3, 9])
+def test_numbers(fn, n):
+    text_of(fn, RNG.normal(size=n))
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_rows_of_a_few_numbers(n, m):
+    text_of(forces, RNG.normal(size=(n, m)))
+
+
+def test_which_loops_are_taken_apart():
+    text = text_of(forces, RNG.normal(size=(9, 3)))
+    assert "range(3)" not in text.split("for i_1")[1]
+    assert "!=" not in text
+    assert "!=" not in text_of(without_one, RNG.normal(size=9))
+    assert "!=" in text_of(shorter, RNG.normal(size=9))
+
+
+def test_what_is_held_in_a_register():
+    inner = text_of(at_one_place, RNG.normal(size=9)).split("for j")[1]
+    assert "] = " not in inner.split("if")[0]
+    inner = text_of(at_places_that_meet, RNG.normal(size=9)).split("for j")[1]
+    assert "] = " in inner
+
+
+def test_places_apart():
+    i, j, k = (Var(Aval(np.dtype(np.int64))) for _ in range(3))
+    zero, one = Affine.of(0), Affine.of(1)
+    known = {j: (zero, Affine.of(i) - 1), k: (Affine.of(i) + 1, Affine.of(9))}
+    assert apart((zero,), (one,), {})
+    assert not apart((zero,), (zero,), {})
+    assert not apart((Affine.of(i),), (Affine.of(j),), {})
+    assert apart((Affine.of(i),), (Affine.of(j),), known)
+    assert apart((Affine.of(k),), (Affine.of(i),), known)
+    assert apart((Affine.of(k),), (Affine.of(j) + 1,), known)
+    assert not apart((Affine.of(k),), (Affine.of(j) + 2,), known)

@@ -1,0 +1,70 @@
+"""Walks over nodes: what a block holds, reads and binds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tracejit.ir.primitive import REGISTRY
+from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.optimize.nest import (
+    INT64,
+    Affine,
+    If,
+    Let,
+    Loop,
+    Node,
+    children,
+    scalar_var,
+)
+
+
+def everything(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes and all that they hold."""
+    for node in nodes:
+        yield node
+        yield from everything(list(children(node)))
+
+
+def reads_of(node: Node) -> Iterator[Var]:
+    """The scalars that a node itself reads, not what it holds."""
+    for name in ("value", "ok", "pred", "lo", "hi", "step", "row"):
+        yield from _vars(getattr(node, name, None))
+    for name in ("inputs", "index", "args"):
+        part = getattr(node, name, ())
+        for item in part if isinstance(part, Sequence) else ():
+            yield from _vars(item)
+
+
+def _vars(item: object) -> Iterator[Var]:
+    if isinstance(item, Var):
+        yield item
+    elif isinstance(item, Affine):
+        yield from item.vars
+
+
+def assigned(node: Node) -> Iterator[Var]:
+    """The scalars that a node binds."""
+    for name in ("out", "target", "index"):
+        var = getattr(node, name, None)
+        if isinstance(var, Var):
+            yield var
+    if isinstance(node, Eqn):
+        yield from node.outputs
+
+
+def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
+    """Where a loop made no trip, the place may not exist."""
+    span = (loop.hi - loop.lo).constant
+    if span is not None:
+        return nodes if span > 0 else []
+    out: list[Node] = []
+    bounds: list[Atom] = []
+    for bound in (loop.lo, loop.hi):
+        if bound.constant is not None:
+            bounds.append(Literal(bound.constant, INT64))
+        else:
+            bounds.append(scalar_var(INT64))
+            out.append(Let(bounds[-1], bound))  # type: ignore[arg-type]
+    ran = scalar_var(bool)
+    test = Eqn(REGISTRY["lt"], bounds, [ran])
+    return [*out, test, If(ran, nodes, [])]
