@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backend.numba_source import write
+from tracejit.base.garbage import uncollected
 from tracejit.frontend.stage import stage
 from tracejit.optimize.lower import lower
 from tracejit.optimize.passes import optimize
@@ -123,11 +124,12 @@ def measure(kind: str, n: int) -> tuple[int, int, list[float]]:
         times.append(process_time())
         return value
 
-    staged = done(stage(fn, args)).program
-    clean = done(optimize(staged))
-    adjoint = done(vjp(clean, (0, 1), seed=True))
-    adjoint = done(optimize(adjoint))
-    done(write(lower(adjoint)))
+    with uncollected():
+        staged = done(stage(fn, args)).program
+        clean = done(optimize(staged))
+        adjoint = done(vjp(clean, (0, 1), seed=True))
+        adjoint = done(optimize(adjoint))
+        done(write(lower(adjoint)))
     seconds = [b - a for a, b in itertools.pairwise(times)]
     return count(staged), count(adjoint), seconds
 

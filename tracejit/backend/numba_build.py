@@ -19,6 +19,7 @@ from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError
+from tracejit.base.garbage import uncollected
 from tracejit.ir.aval import Aval
 from tracejit.ir.cost import growing_bytes
 from tracejit.ir.program import Literal, Program, Var
@@ -44,7 +45,8 @@ def compile_count() -> int:
 
 def compile_program(program: Program, *, fastmath: bool = False) -> Compiled:
     """A Program as native code. Programs that differ only in sizes share it."""
-    source = _written(program)
+    with uncollected():
+        source = _written(program)
     return Compiled(program, source, _entry(source, fastmath))
 
 

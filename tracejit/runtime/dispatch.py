@@ -19,6 +19,7 @@ import numpy as np
 
 from tracejit.backend.numba_build import Compiled, compile_program
 from tracejit.base.config import config
+from tracejit.base.garbage import uncollected
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
@@ -287,7 +288,8 @@ class Dispatcher:
 
     def compile(self, arguments: Arguments) -> Entry:
         """Trace, and build what runs the result."""
-        staged, program = self.trace(arguments)
+        with uncollected():
+            staged, program = self.trace(arguments)
         return Entry(staged, program, self.runner(program), arguments)
 
     def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
