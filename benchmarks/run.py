@@ -12,7 +12,7 @@ from statistics import geometric_mean
 from time import perf_counter
 from typing import Any
 
-from benchmarks import staging
+from benchmarks import memory, staging
 from benchmarks.contestants import contestants
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
@@ -135,7 +135,7 @@ def machine() -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--suite", choices=(*SUITES, "staging"), action="append", help="only these"
+        "--suite", choices=(*SUITES, "staging", "memory"), action="append", help="only"
     )
     parser.add_argument("--only", metavar="NAME", action="append", help="workloads")
     parser.add_argument("--repeat", type=int, default=7, help="rounds (default 7)")
@@ -147,8 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "staging" in suites:  # a table of its own
         suites.remove("staging")
         staging.main(["--repeat", str(options.repeat)])
-        if not suites:
-            return 0
+    if "memory" in suites:  # so has this
+        suites.remove("memory")
+        memory.report()
+    if not suites:
+        return 0
     rows: list[dict[str, Any]] = []
     print(HEADER)
     for suite in suites:

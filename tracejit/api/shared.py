@@ -64,12 +64,13 @@ class Transformed(Dispatcher):
         recent = self.recent(args, kwargs)
         if recent is not None:
             entry, traced = recent
-            self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
-            return self.returns(entry.arguments, entry.staged, entry(traced))
-        arguments = self.bind(args, kwargs)
-        entry = self.entry(arguments)
+            arguments = entry.arguments
+        else:
+            arguments = self.bind(args, kwargs)
+            entry, traced = self.entry(arguments), arguments.traced()
+        results = entry(traced)
+        # Only now: the entry in C takes over the memory that this call leaves.
         self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
-        results = entry(arguments.traced())
         return self.returns(arguments, entry.staged, results)
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -175,9 +175,7 @@ class Compiled:
             values[k] = address_of(result)
         block = None
         if self._offsets:
-            # A list's pop and append are atomic: threads never share a block.
-            blocks = self._free_blocks
-            block = blocks.pop() if blocks else self._new_block()
+            block = self._block()
             self._place_temporaries(values, address_of(block))
         number = self.entry(values)
         if block is not None:
@@ -241,9 +239,10 @@ class Compiled:
             exclusive=[places[k] for k in exclusive],
             recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
             temporaries=self._offsets,
-            block=self._new_block() if self._offsets else None,
+            block=self._block() if self._offsets else None,
             owner=self.entry,
         )
+        self._last_results.clear()
         order = self._order or range(len(self._made))
         given = [fast.Given(p) for p in places]
         return fast.fast_entry(call, arrange(list(order), given, fast.Leaf))
@@ -271,8 +270,13 @@ class Compiled:
             values[k] = number(args[k])
         return kept
 
-    def _new_block(self) -> np.ndarray:
-        return np.empty(self.workspace_bytes + _ALIGN, np.uint8)
+    def _block(self) -> np.ndarray:
+        """Memory for the temporaries of a call: of one that has ended, or new."""
+        try:
+            # A list's pop and append are atomic: threads never share a block.
+            return self._free_blocks.pop()
+        except IndexError:
+            return np.empty(self.workspace_bytes + _ALIGN, np.uint8)
 
     def _place_temporaries(self, values: list[Any], address: int) -> None:
         address += -address % _ALIGN

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,38 +106,38 @@ def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
     [1.0, 2.0, 3.0]
     """
     leaves: list[Any] = []
+    return leaves, _visit(tree, leaves)
 
-    def visit(sub: Any) -> TreeDef:
-        node = _node(sub)
-        if node is None:
-            leaves.append(sub)
-            return LEAF
-        children, meta = node
-        return TreeDef(type(sub), meta, tuple([visit(c) for c in children]))
 
-    return leaves, visit(tree)
+def _visit(tree: Any, leaves: list[Any]) -> TreeDef:
+    """The structure; no closure, which would keep the leaves alive in a cycle."""
+    node = _node(tree)
+    if node is None:
+        leaves.append(tree)
+        return LEAF
+    children, meta = node
+    return TreeDef(type(tree), meta, tuple([_visit(c, leaves) for c in children]))
 
 
 def unflatten(treedef: TreeDef, leaves: Sequence[Any]) -> Any:
     """The pytree of structure `treedef` with these leaves."""
-    rest = iter(leaves)
+    return _build(treedef, iter(leaves))
 
-    def build(node: TreeDef) -> Any:
-        if node.kind is None:
-            return next(rest)
-        children = [build(c) for c in node.children]
-        if node.kind in _REGISTRY:
-            return _REGISTRY[node.kind][1](node.meta, children)
-        if issubclass(node.kind, tuple):
-            meta: Any = node.meta
-            count, names = meta
-            return _tuple(node.kind, children[:count], names, children[count:])
-        new = object.__new__(node.kind)  # a dataclass; __init__ may want other things
-        for name, child in zip(node.meta, children, strict=True):  # type: ignore[call-overload]
-            object.__setattr__(new, name, child)
-        return new
 
-    return build(treedef)
+def _build(node: TreeDef, rest: Iterator[Any]) -> Any:
+    if node.kind is None:
+        return next(rest)
+    children = [_build(c, rest) for c in node.children]
+    if node.kind in _REGISTRY:
+        return _REGISTRY[node.kind][1](node.meta, children)
+    if issubclass(node.kind, tuple):
+        meta: Any = node.meta
+        count, names = meta
+        return _tuple(node.kind, children[:count], names, children[count:])
+    new = object.__new__(node.kind)  # a dataclass; __init__ may want other things
+    for name, child in zip(node.meta, children, strict=True):  # type: ignore[call-overload]
+        object.__setattr__(new, name, child)
+    return new
 
 
 def tuple_like(model: tuple[Any, ...], elements: Iterable[Any]) -> Any:
