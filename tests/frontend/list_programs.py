@@ -324,6 +324,21 @@ def rows_of_rows(c, x, m):
 
 
 @staged
+def matrix(c, x, m):
+    rows = []
+    for i in range(12):
+        row = []
+        for j in range(len(x)):
+            row.append(x[i] * x[j] * c)
+        rows.append(row)
+    table = [[v * k for v in x] for k in range(len(x))]
+    s = np.sum(np.array(rows) ** 2) + rows[3][4] * len(rows[-1])
+    for row in rows:
+        s += row[0] * row[-1]
+    return s + np.sum(np.array(table) * np.outer(x, x))
+
+
+@staged
 def triangle(c, x, m):
     ys = []
     for i in range(len(x)):

@@ -7,7 +7,8 @@ import pytest
 
 from tests.corpus.judge import RIGHT, judge
 from tests.frontend.list_programs import STAGED, UNROLLED
-from tracejit import make_ir
+from tracejit import check_grads, grad, jit, make_ir, show
+from tracejit.base.errors import IndexRangeError, StagingError, UnknownAliasError
 from tracejit.ir.program import walk
 
 RNG = np.random.default_rng(0)
@@ -44,3 +45,142 @@ def test_as_lists(fn):
 @pytest.mark.parametrize("fn", [f for f in STAGED if f.__name__ in COMPILED], ids=named)
 def test_compiled(fn):
     judged(fn, "numba")
+
+
+def sum_of_squares(x, c, n):
+    xs = []
+    for _ in range(n):
+        x = x + 0.1 * np.sin(c * x)
+        xs.append(x)
+    return np.sum(np.array(xs) ** 2)
+
+
+def test_the_source_does_not_know_the_length():
+    texts = [
+        show(grad(sum_of_squares), 0.5, 1.3, n, stage="source") for n in (10, 100_000)
+    ]
+    assert texts[0] == texts[1]
+    lines = [line.strip() for line in texts[0].splitlines()]
+    # Zeros, forwards, the slopes of the squares, backwards.
+    assert sum(line.startswith("for ") for line in lines) == 4
+
+
+def test_a_long_list():
+    n, h = 100_000, 1e-9
+    found = grad(sum_of_squares)(0.5, 0.0, n)  # x stays what it is
+    assert found == pytest.approx(2 * 0.5 * n)
+    slope = sum_of_squares(0.5, 1.3 + h, 1000) - sum_of_squares(0.5, 1.3 - h, 1000)
+    found = grad(sum_of_squares, argnums=1)(0.5, 1.3, 1000)
+    assert found == pytest.approx(slope / (2 * h), rel=1e-4)
+
+
+def test_second_order():
+    def f(c, x):
+        ys = [c]
+        for t in range(len(x)):
+            ys.append(np.sin(ys[-1] * c) + x[t])
+        return np.sum(np.array(ys) ** 2)
+
+    check_grads(f, (0.7, X), order=2, backend="numpy")
+
+
+def test_the_list_itself_is_a_result():
+    def f(c, x):
+        ys, pairs = [], []
+        for t in range(len(x)):
+            ys.append(x[t] * c)
+            pairs.append((x[t], [c]))
+        return {"ys": ys, "pairs": pairs}
+
+    found, want = jit(f, backend="numpy")(0.7, X), f(0.7, X)
+    assert found == want and type(found["ys"]) is list
+    assert type(found["pairs"][0]) is tuple
+
+
+def test_a_list_of_the_outside_gets_its_elements():
+    class Model:
+        ys = None
+
+    model = Model()
+
+    def f(c, x):
+        model.ys = []
+        for t in range(len(x)):
+            model.ys.append(x[t] * c)
+        return np.sum(np.array(model.ys))
+
+    assert jit(f, backend="numpy")(0.5, X) == pytest.approx(np.sum(X) * 0.5)
+    np.testing.assert_allclose(model.ys, X * 0.5)
+    assert type(model.ys) is list and type(model.ys[0]) is np.float64
+
+
+def grown(x, limit):
+    ys = []
+    for v in x:
+        if v > limit:
+            ys.append(v)
+    return ys
+
+
+@pytest.mark.parametrize("key", [20, -21, 5, -6])
+def test_out_of_range(key):
+    def f(x, limit):
+        return grown(x, limit)[key]
+
+    x = np.arange(20.0)
+    with pytest.raises(IndexRangeError, match="list index out of range"):
+        jit(f, backend="numpy")(x, 14.5)
+    if -21 < key < 20:
+        assert jit(f, backend="numpy")(x, -1.0) == f(x, -1.0)
+
+
+def test_an_empty_list_has_no_element():
+    with pytest.raises(IndexRangeError, match="list index out of range"):
+        jit(lambda x, limit: grown(x, limit).pop(), backend="numpy")(X, 1e3)
+
+
+def test_a_traced_length_is_no_result():
+    with pytest.raises(StagingError, match="how many elements") as info:
+        jit(grown)(X, 1.0)
+    assert "if v > limit" in str(info.value)
+
+
+def test_rounds_that_nobody_can_count():
+    def f(x):
+        ys = []
+        while x > 1e-3:
+            x = x * 0.5
+            ys.append(x)
+        return sum(ys)
+
+    with pytest.raises(StagingError, match="not known") as info:
+        jit(f)(1.0)
+    assert "for k in range(most)" in str(info.value)
+    assert "while x > 1e-3" in str(info.value)
+
+
+def test_one_array_where_data_ends_the_loop():
+    def f(x):
+        u, ys = np.zeros(3), []
+        for _ in range(20):
+            u += x
+            ys.append(u)
+            if u[0] > 5.0:
+                break
+        return np.sum(np.array(ys))
+
+    with pytest.raises(UnknownAliasError, match="which array this"):
+        jit(f)(np.ones(3))
+
+
+def test_a_list_that_data_makes_grow_while_it_is_looped_over():
+    def f(x):
+        ys = [x]
+        for y in ys:
+            ys.append(y + x)
+            if y > 5.0:
+                break
+        return sum(ys)
+
+    with pytest.raises(StagingError):
+        jit(f)(1.0)

@@ -44,9 +44,6 @@ from tracejit.frontend.trees import containers, leaves_as
 from tracejit.ops.control import Failure, check
 from tracejit.ops.promote import convert, interval_of
 
-#: What elements may hold beside arrays and numbers, where it is the same in all.
-_PLAIN = str | bytes | np.dtype
-
 #: Lists of no more elements are better left alone: each may stay in a register.
 FEW = 8
 
@@ -105,13 +102,20 @@ def form_of(value: Any) -> Form | None:
     """The form of a list of which this is an element; None: it has none."""
     leaves, tree = flatten(value)
     found: list[Carried | Same] = []
-    for leaf in leaves:
-        kind = leaf_type(leaf)
+    for leaf, is_length in zip(leaves, _are_lengths(tree), strict=True):
+        kind = None if is_length and isinstance(leaf, int) else leaf_type(leaf)
         if kind is None and not isinstance(leaf, _PLAIN):
             return None
         found.append(Same(leaf) if kind is None else kind)
     arrays = [as_box(x) for x, f in zip(leaves, found, strict=True) if _is_array(f)]
     return Form(tree, found, all(settled_layout(a) == C_ORDER for a in arrays))
+
+
+def _are_lengths(tree: TreeDef) -> list[bool]:
+    """Which leaves are the lengths of lists that are kept in arrays, within a list."""
+    if tree.kind is Grown:
+        return [False] * (tree.num_leaves - 1) + [True]
+    return [x for c in tree.children for x in _are_lengths(c)] if tree.kind else [False]
 
 
 def _is_array(leaf: Carried | Same) -> bool:
@@ -135,6 +139,11 @@ def _described(leaf: Carried | Same) -> str:
     return repr(leaf.value) if isinstance(leaf, Same) else str(leaf.aval)
 
 
+#: What elements may hold beside arrays and numbers, where it is the same in all: so is
+#: the length of lists in a list.
+_PLAIN = str | bytes | np.dtype | int | Form
+
+
 class Growing(StagingError):
     """A list grows in the loop or branch being staged, and has no room for it.
 
@@ -146,10 +155,10 @@ class Growing(StagingError):
         self, items: list[Any], form: Form, capacity: int | None, growth: int = 0
     ):
         super().__init__(
-            f"a list (elements: {form}) grows in a loop or branch that is staged"
-            + (", and how long it gets is not known" if capacity is None else ""),
+            f"a list (elements: {form}) grows in a loop or branch on traced data, and "
+            "how long it gets is not known",
             session().builder.loc,
-            "fill an array, out = np.zeros(n), by out[i] = y",
+            "bound the rounds: `for k in range(most):` with a `break`",
         )
         self.items, self.form = items, form
         self.capacity, self.growth = capacity, growth
@@ -182,7 +191,7 @@ class Grown:
         """What cannot be done is tried again, with a plain list."""
         error = StagingError(
             "what is done here with a list that grows in a loop or branch on traced "
-            "data needs each of its elements by itself",
+            "data needs to know how many elements it has, or a list of Python's",
             session().builder.loc,
             "make an array of it, np.array(ys), or fill one by out[i] = y",
         )
@@ -275,19 +284,31 @@ class Grown:
 
     def stacked(self) -> Any:
         """The array that NumPy makes of the list: a box, or a Ragged."""
-        if not all(isinstance(leaf, Carried) for leaf in self.form.leaves):
-            self.refuse()
-        return self._nested(self.form.tree, map(self._filled, self.arrays))
+        kept = map(self._filled, self.arrays)
+        pairs = [x if isinstance(x, Same) else next(kept) for x in self.form.leaves]
+        return self._nested(self.form.tree, iter(pairs), 1)
 
-    def _nested(self, tree: TreeDef, parts: Iterator[Any]) -> Any:
+    def _nested(self, tree: TreeDef, parts: Iterator[Any], depth: int) -> Any:
+        """The array of a part of the elements; those are told apart by `depth` axes."""
         if tree.kind is None:
-            return next(parts)
-        if not issubclass(tree.kind, tuple | list):
+            part = next(parts)
+            return self.refuse() if isinstance(part, Same) else part
+        if type(tree.kind) is not type or not issubclass(tree.kind, tuple | list):
             self.refuse()
-        children = [self._nested(child, parts) for child in tree.children]
-        if any(type(child) is Ragged for child in children):
+        if len(tree.children) == 1 and tree.children[0].kind is Grown:
+            form, *arrays = [next(parts) for _ in range(tree.num_leaves)]
+            length = arrays.pop()
+            if type(length) is not Same or any(type(a) is Ragged for a in arrays):
+                self.refuse()
+            rows = (*[slice(None)] * depth, slice(0, length.value))
+            inner = form.value
+            kept = iter([array[rows] for array in arrays])
+            pairs = [x if isinstance(x, Same) else next(kept) for x in inner.leaves]
+            return self._nested(inner.tree, iter(pairs), depth + 1)
+        children = [self._nested(child, parts, depth) for child in tree.children]
+        if not children or any(type(child) is Ragged for child in children):
             self.refuse()
-        return call(np.stack, children, axis=1)
+        return call(np.stack, children, axis=depth)
 
     def _filled(self, array: Box) -> Any:
         """A copy of the part of an array that is in use."""
@@ -327,22 +348,20 @@ class Grown:
         for obj in containers(self.form.tree, value):
             session().frozen.setdefault(id(obj), (obj, self.form))
 
-    def set(self, key: Any, value: Any) -> bool:
-        """`ys[key] = value`, where elements are numbers; else False.
-
-        An array that is an element already is one that was written to: `ys[k] += v`.
-        """
-        place = self.place_of(key)
-        if type(value) is Box and any(value.base is a for a in self.arrays):
-            return value.lens == _part_at(value.base, place).lens  # type: ignore
-        form = self.form.joined(form_of(value))
-        if (
-            form is None
-            or not form.alike(self.form)
-            or any(map(_is_array, form.leaves))
-        ):
+    def has(self, key: Any, value: Any) -> bool:
+        """Whether a value is the array at `key`: `ys[key] += v` has written to it."""
+        if type(value) is not Box or not any(value.base is a for a in self.arrays):
             return False
-        self.put(place, value)
+        return value.lens == _part_at(value.base, self.place_of(key)).lens  # type: ignore
+
+    def set(self, key: Any, value: Any) -> bool:
+        """`ys[key] = value`, where elements are numbers; else False."""
+        form = self.form.joined(form_of(value))
+        if form is None or not form.alike(self.form):
+            return False
+        if any(map(_is_array, form.leaves)):
+            return False
+        self.put(self.place_of(key), value)
         return True
 
     def pop(self) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tracejit.base.errors import StagingError
 from tracejit.base.pytree import flatten
+from tracejit.base.source import UNKNOWN
 from tracejit.frontend.aliases import share
 from tracejit.frontend.box import C_ORDER, Box, box_of
 from tracejit.frontend.carry import Carried
@@ -90,6 +91,10 @@ def growing(
             if source in trace.advice.listed or not _put(error, source, rounds, few):
                 break
     trace.undo_to(mark)
+    why = trace.advice.listed.get(source)
+    if why is not None:
+        unplaced = why.loc is UNKNOWN
+        raise StagingError(why.message, cause.loc, why.cure) if unplaced else why
     # Not for the loop around: it will see by itself.
     raise StagingError(cause.message, cause.loc, cause.cure) from cause
 

@@ -469,8 +469,8 @@ def iter_(values: Any) -> Iterable[Any]:
     if isinstance(values, np.ndarray):
         values = loose(values)
     values = own_iterator(values)
-    if grown_in(values) is not None:
-        return imported(values)
+    if type(values) is list and grown_in(values) is None and not is_outside(values):
+        return Items(values)
     if isinstance(values, list | tuple) and not is_outside(values):
         arrays = any(isinstance(v, np.ndarray) for v in values)
         return (
@@ -479,3 +479,20 @@ def iter_(values: Any) -> Iterable[Any]:
             else values
         )
     return imported(values)
+
+
+class Items:
+    """The elements of a list that may grow meanwhile, but not come into arrays."""
+
+    def __init__(self, items: list[Any]):
+        self.items = items
+
+    def __iter__(self) -> Iterator[Any]:
+        k = 0
+        while k < len(self.items):
+            value = self.items[k]
+            yield loose(value) if isinstance(value, np.ndarray) else value
+            grown = grown_in(self.items)
+            if grown is not None:
+                grown.refuse()
+            k += 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from tracejit.base.errors import UnknownAliasError
+from tracejit.base.errors import TracejitError, UnknownAliasError
 from tracejit.base.source import UNKNOWN, SrcLoc, is_installed
 from tracejit.frontend.trace import Trace, Write, current_trace
 from tracejit.ir.builder import Builder
@@ -18,6 +18,8 @@ from tracejit.ir.program import Eqn, Literal, Var
 
 #: In place of a value: there is none, or none was asked for.
 MISSING = object()
+
+NOTHING: Mapping[Any, Any] = {}
 
 #: Marks the globals of lifted code, and with them its frames.
 LIFTED = "__tracejit_lifted__"
@@ -40,7 +42,7 @@ class Advice:
     such numbers and arguments, by key, whose values Python decides on; `refer`: loops
     and branches whose references to arrays are values of the program; `packed`: places
     in the source where what a mask picks is an array of its own; `listed`: loops and
-    branches in which lists are not kept in arrays (see `grown`).
+    branches in which lists are not kept in arrays (see `grown`), and why.
     """
 
     unroll: set[Any] = field(default_factory=set)
@@ -48,7 +50,7 @@ class Advice:
     pinned: set[Any] = field(default_factory=set)
     refer: set[Any] = field(default_factory=set)
     packed: set[SrcLoc] = field(default_factory=set)
-    listed: set[Any] = field(default_factory=set)
+    listed: dict[Any, TracejitError] = field(default_factory=dict)
 
     def settle(self) -> bool:
         """Decide on the values of all numbers after all; whether that is news."""
@@ -257,15 +259,15 @@ class Session(Trace):
         finally:
             places.pop()
 
-    def unsure(self, error: Exception, sources: set[Any]) -> Exception:
+    def unsure(self, error: TracejitError, sources: set[Any]) -> Exception:
         """Begin again, with the references of those `sources` in the program.
 
         Where they turn out to be many, with those of all that merged arrays so far. A
         source that is the form of a list has it left alone where it grows.
         """
         listed = {key for s in sources for key in getattr(s, "grown_in", ())}
-        if listed - self.advice.listed:
-            return self.restage(listed=listed)
+        if listed - self.advice.listed.keys():
+            return self.restage(listed=dict.fromkeys(listed, error))
         new = sources - self.advice.refer - {None}
         if new and self.advice.refer:
             new |= self.merged
@@ -291,7 +293,7 @@ class Session(Trace):
         inputs: Iterable[Any] = (),
         refer: Iterable[Any] = (),
         packed: Iterable[SrcLoc] = (),
-        listed: Iterable[Any] = (),
+        listed: Mapping[Any, TracejitError] = NOTHING,
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
         if unroll is not None:
@@ -300,7 +302,7 @@ class Session(Trace):
         self.advice.inputs |= set(inputs)
         self.advice.refer |= set(refer)
         self.advice.packed |= set(packed)
-        self.advice.listed |= set(listed)
+        self.advice.listed = {**listed, **self.advice.listed}
         return Restage()
 
     @contextmanager

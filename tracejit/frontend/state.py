@@ -109,6 +109,8 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
     if store is not None:
         session().call(store, obj, key, value)
         return
+    if _is_set(obj, key, value):
+        return
     if isinstance(obj, _CONTAINERS):
         trace = session()
         if isinstance(obj, list) and isinstance(key, Box):
@@ -117,8 +119,6 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
         if id(obj) in trace.frozen and not sliced:
             if not isinstance(obj, set) and obj[key] is value:
                 return  # the second half of `obj[key] += v`, where v went into an array
-        if _is_set(obj, key, value):
-            return
         trace.record(Contents(obj), *(() if sliced else [("item", id(obj), key)]))
         if sliced:
             trace.reordered.add(id(obj))
@@ -136,10 +136,15 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
 def _is_set(obj: Any, key: Any, value: Any) -> bool:
     """Set an element of a list that is kept in arrays; else it is made a plain one."""
     grown = grown_in(obj)
-    done = grown is not None and not isinstance(key, slice) and grown.set(key, value)
-    if not done:
-        settle(obj)
-    return done
+    if grown is None:
+        return False
+    if not isinstance(key, slice) and grown.has(key, value):
+        return True
+    session().require_unfrozen(obj)
+    if not isinstance(key, slice) and grown.set(key, value):
+        return True
+    settle(obj)
+    return False
 
 
 def del_item(obj: Any, key: Any) -> None:

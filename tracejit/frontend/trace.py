@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import UnknownAliasError
+from tracejit.base.errors import TracejitError, UnknownAliasError
 from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import Builder, building
@@ -155,7 +155,7 @@ class Trace:
         )
         return self.unsure(error, {stale.source})
 
-    def unsure(self, error: Exception, sources: set[Any]) -> Exception:
+    def unsure(self, error: TracejitError, sources: set[Any]) -> Exception:
         """What to raise where the loops and branches `sources` left an alias unsure."""
         return error
 
