@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.corpus.judge import RIGHT, judge
-from tests.frontend.list_programs import STAGED, UNROLLED
+from tests.frontend.list_hazards import UNROLLED
+from tests.frontend.list_programs import STAGED
 from tracejit import check_grads, grad, jit, make_ir, show
 from tracejit.base.errors import IndexRangeError, StagingError, UnknownAliasError
 from tracejit.ir.program import walk
