@@ -125,3 +125,17 @@ def test_places_apart():
     assert apart((Affine.of(k),), (Affine.of(i),), known)
     assert apart((Affine.of(k),), (Affine.of(j) + 1,), known)
     assert not apart((Affine.of(k),), (Affine.of(j) + 2,), known)
+
+
+def doublings(x, s):
+    x = x.copy()
+    for k in range(1):
+        while s < 5.0:
+            s = s * 2
+            x[k] += s
+    return x * s
+
+
+def test_a_loop_as_long_as_the_data_say_in_a_single_round():
+    text = text_of(doublings, np.ones(3), 1.3)
+    assert "for" not in text and "while True" in text

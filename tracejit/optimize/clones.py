@@ -34,6 +34,9 @@ def _clone(node: Node, renamed: Renamed) -> Node:
     new: dict[str, Any] = {}
     if isinstance(node, Loop):
         new["index"] = _fresh(node.index, renamed)
+    for name in BLOCKS:  # first: the test of a `While` binds what it reads
+        if hasattr(node, name):
+            new[name] = clone(getattr(node, name), renamed)
     for name in ("lo", "hi", "step", "row", "value", "ok", "pred"):
         if hasattr(node, name):
             new[name] = _renamed(getattr(node, name), renamed)
@@ -42,9 +45,6 @@ def _clone(node: Node, renamed: Renamed) -> Node:
             new[name] = [_renamed(item, renamed) for item in getattr(node, name)]
     if hasattr(node, "index") and not isinstance(node, Loop):
         new["index"] = tuple([_renamed(item, renamed) for item in node.index])
-    for name in BLOCKS:
-        if hasattr(node, name):
-            new[name] = clone(getattr(node, name), renamed)
     # Last: what a node binds, it does not read.
     if isinstance(node, Eqn):
         new["outputs"] = [_fresh(v, renamed) for v in node.outputs]
