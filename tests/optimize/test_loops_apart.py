@@ -138,4 +138,4 @@ def doublings(x, s):
 
 def test_a_loop_as_long_as_the_data_say_in_a_single_round():
     text = text_of(doublings, np.ones(3), 1.3)
-    assert "for" not in text and "while True" in text
+    assert "for k" not in text and "while True" in text
