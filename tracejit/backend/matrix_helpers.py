@@ -56,12 +56,50 @@ def _tj_turn_square(n: int, a: Any) -> None:
             a[i * n + j] = above
 
 
+def _tj_is_small(n: int) -> bool:
+    """Whether loops are faster than a call."""
+    return n <= 8
+
+
 def _tj_fail(size: int, x: Any) -> None:
     for k in range(size):
         x[k] = np.nan
 
 
 # Systems of equations -----------------------------------------------------------------
+
+
+def _tj_substitute(
+    lower: bool, trans: bool, unit: bool, n: int, m: int, t: Any, x: Any
+) -> None:
+    """x (n, m) = op(T)⁻¹ x, of a few unknowns: a call of LAPACK would cost more."""
+    row, column = (1, n) if trans else (n, 1)
+    forward = lower != trans
+    for step in range(n):
+        i = step if forward else n - 1 - step
+        first, last = (0, i) if forward else (i + 1, n)
+        for c in range(m):
+            rest = x[i * m + c]
+            for k in range(first, last):
+                rest -= t[i * row + k * column] * x[k * m + c]
+            x[i * m + c] = rest if unit else rest / t[i * row + i * column]
+
+
+def _tj_eliminate(n: int, a: Any, pivots: Any) -> None:
+    """L and U in place of a, of a few unknowns: LAPACK's dgetf2, and as it pivots."""
+    for j in range(n):
+        top = j
+        for i in range(j + 1, n):
+            if abs(a[i * n + j]) > abs(a[top * n + j]):
+                top = i
+        pivots[j] = top
+        _tj_swap_rows(j, top, n, a)
+        if a[j * n + j] != 0:
+            for i in range(j + 1, n):
+                factor = a[i * n + j] / a[j * n + j]
+                a[i * n + j] = factor
+                for k in range(j + 1, n):
+                    a[i * n + k] -= factor * a[j * n + k]
 
 
 def _tj_solve_triangular(
@@ -71,7 +109,12 @@ def _tj_solve_triangular(
 
     Column by column our matrices are transposed: so T stands on the right.
     """
-    if n == 0 or m == 0:
+    if _tj_is_small(n):
+        for k in range(batch):
+            t, b = _tj_at(a, k * n * n), _tj_at(x, k * n * m)
+            _tj_substitute(lower, trans, unit, n, m, t, b)
+        return
+    if m == 0:
         return
     # The letters L and U, T and N, U and N.
     side = 85 if lower else 76
@@ -86,6 +129,9 @@ def _tj_lu(batch: int, n: int, a: Any, pivots: Any, work: Any) -> None:
     """L and U in place of a, and the pivots, counted from 0."""
     for k in range(batch):
         own, first = _tj_at(a, k * n * n), k * n
+        if _tj_is_small(n):
+            _tj_eliminate(n, own, _tj_at(pivots, first))
+            continue
         _tj_turn_square(n, own)
         _tj_getrf(n, n, own, max(n, 1), work)
         _tj_turn_square(n, own)

@@ -217,6 +217,21 @@ _INTRINSICS = {
 }
 
 
+def _for_any_number(dispatcher: Any) -> Any:
+    """A Numba function that is compiled for types alone.
+
+    Called with numbers that the text names, such as sizes, it would be compiled anew
+    for each of them.
+    """
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return template([types.unliteral(a) for a in args], kws)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
 def _compiled_helpers() -> dict[str, Any]:
     """The helpers as Numba functions, which see each other by name."""
     seen: dict[str, Any] = {**helpers.plain_globals(), **scalars.NAMES, **_INTRINSICS}
@@ -224,7 +239,7 @@ def _compiled_helpers() -> dict[str, Any]:
     for name, f in (own | helpers.HELPERS).items():
         if name not in _INTRINSICS:
             copy = FunctionType(f.__code__, seen, name)
-            seen[name] = njit(error_model="numpy")(copy)
+            seen[name] = _for_any_number(njit(error_model="numpy")(copy))
     return {name: seen[name] for name in helpers.HELPERS}
 
 
