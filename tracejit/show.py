@@ -12,6 +12,7 @@ from tracejit.api.reverse import Grad
 from tracejit.backend.numba_build import compile_program, needs
 from tracejit.ir.cost import flops, tape_bytes
 from tracejit.ir.program import Program
+from tracejit.ir.text import residuals_text
 from tracejit.runtime.dispatch import (
     Dispatcher,
     Options,
@@ -135,13 +136,19 @@ def show(
     """Print, and return, a function's program at one stage of the pipeline.
 
     `stage`: "staged" (as traced), "clean", "tangent" (jvp), "adjoint" (vjp in every
-    float argument, cleaned), "source" (what Numba compiles), or "all".
+    float argument, cleaned), "source" (what Numba compiles), or "all". Below the
+    adjoint stands how it comes by each value of the function that it reads: captured,
+    recomputed, re-read from an array that still has it, handed down from one round to
+    the one before, taped, or put back by an undo log.
     """
     if stage == "all":
         return "\n".join(show(fn, *args, stage=s, **kwargs) for s in STAGES)
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {(*STAGES, 'all')}, not {stage!r}")
-    text = str(_at_stage(fn, args, kwargs, stage))
+    found = _at_stage(fn, args, kwargs, stage)
+    text = str(found)
+    if stage == "adjoint":
+        text += residuals_text(found)
     print(text)
     return text
 

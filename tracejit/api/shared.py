@@ -22,7 +22,7 @@ from tracejit.base.tracebacks import for_users
 from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
-from tracejit.ir.program import Program, Region
+from tracejit.ir.program import Program, Region, replace_region
 from tracejit.ops.promote import convert as cast
 from tracejit.runtime.arguments import Arguments, is_traced
 from tracejit.runtime.dispatch import (
@@ -93,7 +93,7 @@ def without_value(program: Program, n: int) -> Program:
     """The program without its first `n` results; what only they need is cleaned."""
     region = program.region
     kept = Region(region.params, region.eqns, region.results[n:])
-    return Program(program.name, kept, program.stage)
+    return replace_region(program, kept)
 
 
 def check_differentiable(

@@ -171,6 +171,15 @@ class Eqn:
         return [atom.aval for atom in self.inputs]
 
 
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """What the way back reads of the way there: its name, and how it comes by it."""
+
+    name: str
+    how: str
+    loc: SrcLoc
+
+
 @dataclass(slots=True, eq=False)
 class Program:
     """A closed region with a name. `stage` is where in the pipeline it stands.
@@ -184,6 +193,8 @@ class Program:
     stage: str = "staged"
     checks: list[Any] = field(default_factory=list)
     writes: tuple[int, ...] = ()
+    #: Of an adjoint: tells what was decided for each value that it reads; see `show`.
+    residuals: Callable[[], tuple[Residual, ...]] = tuple
     #: `ir.text` sets it: printing is a room that stands on this one.
     printer: ClassVar[Callable[[Program], str]] = repr
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Residual, Var
 
 #: Where the types stand, unless the code is longer, or all of it shorter.
 COLUMN = 56
@@ -45,6 +45,21 @@ def program_text(program: Program) -> str:
         writer.line(1, f"{names(program.inputs[k])}[...] = {value}")
     writer.line(1, f"return {_tuple(results[:split])}".rstrip())
     return "\n".join([stage, _signature(program.name, params), *writer.aligned(), ""])
+
+
+def residuals_text(program: Program) -> str:
+    """How an adjoint comes by each value that it reads, by the user's lines."""
+    groups: dict[str, list[Residual]] = {}
+    for residual in program.residuals():
+        loc = residual.loc
+        line = f"line {loc.line}: {loc.text}" if loc.line else "arguments"
+        groups.setdefault(line, []).append(residual)
+    lines = ["# what the way back reads"] if groups else []
+    for line, residuals in groups.items():
+        lines.append(f"#   {line}")
+        width = max(len(r.name) for r in residuals)
+        lines += [f"#       {r.name:{width}}  {r.how}" for r in residuals]
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def eqn_text(eqn: Eqn) -> str:

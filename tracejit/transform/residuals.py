@@ -44,6 +44,7 @@ from tracejit.ir.program import (
 from tracejit.ops.control import cond, for_
 from tracejit.ops.index import getitem, setitem
 from tracejit.transform.cut import min_vertex_cut
+from tracejit.transform.decisions import Decisions
 from tracejit.transform.reread import Reading, Rereader
 from tracejit.transform.threads import (
     INT,
@@ -85,6 +86,7 @@ class Supplier:
     def __init__(self, pairs: dict[Eqn, Eqn], region: Region):
         self.pairs = pairs
         self.region = region
+        self.decisions = Decisions(region)
         self.threads: list[Thread] = []
         self.tapes: dict[Var, Thread] = {}
         self.pointers: dict[Eqn, Thread] = {}
@@ -114,6 +116,8 @@ class Supplier:
                     if (eqn, k) not in self.undone:
                         self.undo(eqn, k, path, way)
             self.provide(eqn, path, way)
+            if not path:
+                self.decisions.captured(eqn)
 
     def needed(self, region: Region, path: Path) -> tuple[list[Var], set[Var]]:
         """What a region reads of those local to the end of a path, and all of them."""
@@ -150,11 +154,17 @@ class Supplier:
         with building() as builder, builder.open() as reads:
             for var, reading in again.items():
                 env[var] = reading.emit()
+                self.decisions.read_again(var, reading.array)
             for var in taped:
                 if var not in handed:
                     env[var] = self.tape(var, path)
+                    self.decisions.taped(var, self.tapes[var].aval)
             for var, (entering, leaving) in handed.items():
                 env[var] = hand_down(eqn, var, env[entering], leaving)
+                self.decisions.handed_down(var)
+            for var in needed:
+                if var not in env:
+                    self.decisions.recomputed(var, recomputed, env)
             reads += _run_again(recomputed, env, exactly=_decides(region))
         substitute_in(region, env)
         region.eqns[:0] = reads
@@ -256,6 +266,8 @@ class Supplier:
                     self.replaced[step] = read_before(step, primal.regions[which])
                 with building() as builder, builder.open() as eqns:
                     old = self.tape(self.replaced[step], path)
+                    saved = self.tapes[self.replaced[step]].aval
+                    self.decisions.undone(chain.versions[k], saved)
                     current = setitem(current, old, *step.inputs[2:], **step.params)
                 region.eqns[at:at] = eqns
             else:

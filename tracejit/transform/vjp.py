@@ -49,7 +49,9 @@ def vjp(
         [*sweeps.primal(), *reverse],
         [*region.results, *grads],
     )
-    return closed(Program(f"{program.name}_adjoint", derived, "adjoint"))
+    adjoint = Program(f"{program.name}_adjoint", derived, "adjoint")
+    adjoint.residuals = sweeps.supplier.decisions.told
+    return closed(adjoint)
 
 
 def onto(program: Program, wrt: Sequence[int], count: int, saving: Saving) -> Program:
