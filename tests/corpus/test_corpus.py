@@ -10,6 +10,7 @@ import pytest
 from tests.corpus.fitting import fitted
 from tests.corpus.judge import REFUSED, RIGHT, judge
 from tests.corpus.programs import (
+    histories,
     hpc_kernels,
     hpc_science,
     hpc_signals,
@@ -26,7 +27,7 @@ from tests.corpus.programs import (
 )
 from tests.corpus.table import PROGRAMS, Program
 
-_TABLES = (kernels, models, objectives, pythonic, sequences, stencils)
+_TABLES = (histories, kernels, models, objectives, pythonic, sequences, stencils)
 _MORE = (hpc_kernels, hpc_science, hpc_signals, idioms, learning, own_numbers, science)
 assert all((*_TABLES, *_MORE))
 

@@ -142,6 +142,8 @@ def slices(c, x, m):
     s = np.sum(np.diff(ys) ** 2) + np.sum(np.array(ys[::-2]) ** 2)
     for a, b, v in zip(ys[:-1], ys[1:], x, strict=False):
         s += a * b * v
+    for k in range(len(x) - 10):
+        s += np.prod(ys[k : k + 3]) + np.mean(ys[k : k + 10])
     last = ys[-12:]
     last.append(c)
     return s + np.sum(np.array(last) ** 2) + len(ys) + sum(ys[-2:])

@@ -89,16 +89,17 @@ def _pair(a: Box, b: Box, source: Any) -> None:
 def share(array: Box, element: Box, source: Any) -> None:
     """Note that a list is kept in `array`, and that `element` is a part of the list.
 
-    The array is a twin of itself, too: two views of it may be one object.
+    The array is its own first twin: two views of it may be one object.
     """
-    for twin in (array, element):
-        if not any(found is twin for found, _ in array.twins):
-            _pair(array, twin, source)
+    if not keeps_list(array):
+        array.twins.insert(0, (array, source))
+    if not any(twin is element for twin, _ in array.twins):
+        _pair(array, element, source)
 
 
 def keeps_list(box: Box) -> bool:
     """Whether it is an array that a list is kept in."""
-    return any(twin is box for twin, _ in box.twins)
+    return bool(box.twins) and box.twins[0][0] is box
 
 
 def links(sources: Mapping[Key, Sequence[Any]]) -> Links:

@@ -249,7 +249,7 @@ class Grown:
         """A part of the list, as a list that is kept in arrays where it is long."""
         entries = key.start, key.stop, key.step
         if not all(map(is_static, entries)):
-            self.refuse()
+            return self._moving(key)
         start, stop, step = map(plain, entries)
         if isinstance(self.length, int):
             where = range(int(self.length))[start:stop:step]
@@ -267,6 +267,16 @@ class Grown:
             return [self.element(k) for k in where]
         return self._of_rows(where.start, len(where), where.step, len(where))
 
+    def _moving(self, key: slice) -> list[Any]:
+        """`ys[i : i + 3]`: so many elements, from a traced place on."""
+        if not isinstance(self.length, int):
+            self.refuse()
+        parts = [a.through(_rows(a, 0, self.length))[key] for a in self.arrays]
+        if any(type(part) is not Box for part in parts):
+            self.refuse()
+        size = parts[0].aval.shape[0]
+        return self._of_views(parts, size)
+
     def _rest(self, start: int, stop: int) -> list[Any]:
         """`ys[start:stop]` of a list of traced length, `stop` from the end or 0."""
         if start < 0:
@@ -276,11 +286,20 @@ class Grown:
 
     def _of_rows(self, start: int, size: int, step: int, length: Any) -> list[Any]:
         """A new list of some of the elements."""
-        arrays = []
-        for array in self.arrays:
-            arrays.append(copied(array.through(_rows(array, start, size, step))))
-            share(arrays[-1], array, self.form)
-        return [session().make(Grown(self.form, tuple(arrays), length))]
+        lenses = [_rows(array, start, size, step) for array in self.arrays]
+        pairs = zip(self.arrays, lenses, strict=True)
+        return self._of_views([array.through(lens) for array, lens in pairs], length)
+
+    def _of_views(self, views: Sequence[Box], length: Any) -> list[Any]:
+        """A new list of elements of this one, which `views` show."""
+        arrays = tuple(map(copied, views))
+        kept = [leaf for leaf in self.form.leaves if isinstance(leaf, Carried)]
+        for leaf, array, view in zip(kept, arrays, views, strict=True):
+            if leaf.kind == "array":
+                share(array, view.root, self.form)
+        part = Grown(self.form, arrays, length)
+        few = isinstance(length, int) and length <= FEW
+        return part.elements() if few else [session().make(part)]
 
     def stacked(self) -> Any:
         """The array that NumPy makes of the list: a box, or a Ragged."""
