@@ -154,3 +154,44 @@ def global_is_put_back(x):
     for i in [1, 2]:
         TOTAL += float(i)
     return x + TOTAL
+
+
+@case(X)
+def classes_of_its_own(x):
+    class Base:
+        def __init__(self, w):
+            self.w = w
+
+        def value(self, x):
+            return self.w * x
+
+    class Derived(Base):
+        def __init__(self, w):
+            super().__init__(w + 1)
+
+        def value(self, x):
+            return sum([super().value(x), self.w])
+
+    return Derived(x[0]).value(x)
+
+
+LEADING, SWITCH = np.array([0.0, 0.0, 2.0, 1.0]), np.array([1.0])
+
+
+@case(X)
+def shapes_that_arrays_of_the_outside_decide(x):
+    a = LEADING
+    while a[0] == 0.0:
+        a = a[1:]
+    if SWITCH[0] > 0:
+        y = x[len(a) - 1 :]
+    else:
+        y = x @ x
+    return np.sum(a) * y
+
+
+@case(X)
+def items_by_name(x):
+    parts = {"c": x[:2], "a": [x[1:], x[0]], "b": 3.0}
+    found = [name for name, _ in sorted(parts.items())]
+    return parts[found[-1]] * len(found) + sorted([("z", x[0]), ("y", x[1])])[0][1]

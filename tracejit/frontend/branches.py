@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import StagingError
+from tracejit.base.errors import InternalError, StagingError
 from tracejit.base.pytree import LEAF, flatten
 from tracejit.frontend.aliases import links
 from tracejit.frontend.box import Box, call, is_static
@@ -46,7 +46,7 @@ from tracejit.frontend.places import (
     assign,
 )
 from tracejit.frontend.references import References
-from tracejit.frontend.session import Raised, session
+from tracejit.frontend.session import Raised, Restage, session
 from tracejit.frontend.stand_in import Stale
 from tracejit.frontend.state import binary
 from tracejit.frontend.trees import Merge, containers, freeze
@@ -208,6 +208,22 @@ def branch(
 
     `live` are the variables of `frame` that matter afterwards (None: all of them).
     """
+    try:
+        return _branch(frame, test, then, orelse, live)
+    except (Restage, Raised, InternalError):
+        raise
+    except Exception:
+        test.concrete()  # staging may begin again with what decides known
+        raise
+
+
+def _branch(
+    frame: Frame,
+    test: Any,
+    then: Callable[[], Any],
+    orelse: Callable[[], Any],
+    live: frozenset[str] | None,
+) -> Any:
     pred = truth(test).read()
     run = partial(_branch, frame, pred, then, orelse, live)
     return growing(source_of(then), 1, run, few=True)

@@ -324,7 +324,9 @@ class Expressions(ast.NodeTransformer):
         if self._is_builtin(node, "super"):
             frame = self.scope.function
             first = ast.Attribute(load(frame.frame), frame.first, ast.Load())  # type: ignore
-            owner = self.visit_Name(ast.Name("__class__", ast.Load()))
+            # A class that stands in this source has Python's own cell for it.
+            name = ast.Name("__class__", ast.Load())
+            owner = name if self.scope.in_class else self.visit_Name(name)
             new = ast.Call(hook("call"), [hook("super"), owner, first], [])
             return ast.copy_location(new, node)
         if isinstance(node.func, ast.Name) and node.func.id in INTRINSICS:

@@ -274,6 +274,7 @@ def while_(
             except Exception as error:
                 cause = error
             if traced(now):
+                now.concrete()  # staging may begin again with what decides known
                 raise _unstageable("loop", cause) from cause
         before = len(trace.builder.stack[-1])
         body()

@@ -96,7 +96,10 @@ _ARRAYS: dict[Any, int] = {
 
 
 #: Options that are arrays, for which lists may stand.
-_ARRAY_OPTIONS = {"where", "weights", "prepend", "append", "to_begin", "to_end"}
+_ARRAY_OPTIONS = {
+    *("where", "weights", "prepend", "append", "to_begin", "to_end"),
+    *("a_min", "a_max", "min", "max", "x", "y"),
+}
 
 _AXES = {"axis", "axes", "axis1", "axis2", "keepdims"}
 

@@ -41,11 +41,14 @@ def in_order(values: Sequence[Any], keys: Sequence[Any], reverse: bool) -> list[
     count = len(values)
     if count < 2:
         return list(values)
-    if all(map(is_static, leaves(keys))):
-        known = [_known(key) for key in keys]
+    known = _deciding(keys)
+    if known is not None:
         order = sorted(range(count), key=known.__getitem__, reverse=reverse)
         return [values[k] for k in order]
-    columns = list(zip(*([*leaves([key])] for key in keys), strict=True))
+    rows = [[*leaves([key])] for key in keys]
+    if len({len(row) for row in rows}) > 1:
+        raise _undecided()
+    columns = list(zip(*rows, strict=True))
     for leaf in leaves(keys):
         if isinstance(leaf, Box) and leaf.aval.shape:
             call(bool, leaf != leaf)  # an error, as the truth of an array is
@@ -58,6 +61,20 @@ def in_order(values: Sequence[Any], keys: Sequence[Any], reverse: bool) -> list[
         raise _undecided()
     picked = [_picked(column, places) for column in zip(*parts, strict=True)]
     return [unflatten(trees[0], [p[k] for p in picked]) for k in range(count)]
+
+
+def _deciding(keys: Sequence[Any]) -> list[Any] | None:
+    """What is known of the keys and puts them in order; None where data does it."""
+    if all(map(is_static, leaves(keys))):
+        return [_known(key) for key in keys]
+    rows = [key if isinstance(key, tuple) else () for key in keys]
+    for n in range(1, min(map(len, rows)) + 1):
+        heads = [row[:n] for row in rows]
+        if not all(isinstance(x, str | int) for head in heads for x in head):
+            return None
+        if len(set(heads)) == len(keys):
+            return heads
+    return None
 
 
 def _known(key: Any) -> Any:

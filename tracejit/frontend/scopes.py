@@ -46,6 +46,12 @@ class Scope:
         return None
 
     @property
+    def in_class(self) -> bool:
+        """Whether a class stands around it, in the source that is lifted."""
+        parent = self.parent
+        return parent is not None and (parent.kind == "class" or parent.in_class)
+
+    @property
     def function(self) -> Scope:
         """The innermost scope with a frame, this one included."""
         scope = self
