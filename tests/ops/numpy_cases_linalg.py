@@ -145,7 +145,11 @@ SCIPY = {
     "solve_sylvester": smooth("sl.solve_sylvester(S, A[:, :3], B.T)"),
     "solve_continuous_lyapunov": smooth("sl.solve_continuous_lyapunov(S, S.T)"),
     "solve_discrete_lyapunov": smooth("sl.solve_discrete_lyapunov(S / 4, S.T)"),
-    "solve_banded": smooth("sl.solve_banded((1, 1), A, x[:4])"),
+    "solve_banded": smooth(
+        "sl.solve_banded((1, 1), A, x[:4])",
+        "sl.solve_banded((2, 1), S, S[:, 1:])",
+        "sl.solve_banded((0, 2), A, x[:4])",
+    ),
     "solveh_banded": smooth("sl.solveh_banded(A[:2] + [[0], [9]], x[:4])"),
     "eigvals_banded": smooth("sl.eigvals_banded(A)"),
     "eigvalsh_tridiagonal": smooth("sl.eigvalsh_tridiagonal(x, y[1:])"),

@@ -52,6 +52,7 @@ MODULES = {
     "sd": "scipy.spatial.distance",
     "so": "scipy.optimize",
     "ip": "scipy.interpolate",
+    "nd": "scipy.ndimage",
 }
 
 SECTIONS = {

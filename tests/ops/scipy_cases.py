@@ -26,6 +26,7 @@ _PAIRS = (
     "poch pseudo_huber huber powm1"
 ).split()
 _ORDERED = "jv yv iv kv ive kve jve yve struve modstruve".split()
+_MODES = "reflect mirror nearest wrap constant".split()
 _POLYNOMIALS = (
     "legendre chebyt chebyu chebyc chebys laguerre hermite hermitenorm sh_legendre "
     "sh_chebyt sh_chebyu"
@@ -340,11 +341,110 @@ OTHERS: dict[str, Routine] = {
     "scipy.signal.convolve": smooth("sg.convolve(x, y[:3])"),
     "scipy.signal.correlate": smooth("sg.correlate(x, y[:3])"),
     "scipy.signal.fftconvolve": smooth("sg.fftconvolve(x, y[:3])"),
+    "scipy.signal.lfilter": smooth(
+        "sg.lfilter([0.2, 0.3, a], [1.0, -0.5], x)",
+        "sg.lfilter([1.0, a], 1.0, A)",
+        "sg.lfilter(y[:2], pos[:3], A, axis=0)",
+        "sg.lfilter([b], [2.0, 0.5, a], x, zi=y[:2])",
+    ),
+    "scipy.signal.filtfilt": smooth(
+        "sg.filtfilt([0.1, a], [1.0, -0.3], np.tile(x, 3))",
+    ),
+    "scipy.signal.sosfilt": smooth(
+        "sg.sosfilt([[0.1, 0.2, 0.1, 1, -0.5, 0.1], [1, a, 0, 1, 0.3, 0]], x)",
+        "sg.sosfilt([[0.1, 0.2, 0.1, 1, -0.5, 0.1]], x, zi=y[None, :2])[1]",
+    ),
+    "scipy.signal.convolve2d": smooth(
+        "sg.convolve2d(A, S)",
+        "sg.convolve2d(A, S[:2, :3], 'same')",
+        "sg.convolve2d(A, S[:2, :2], mode='valid')",
+        "sg.convolve2d(A[:2], S, 'valid')",
+        "sg.convolve2d(A, S[:2, :2], boundary='symm')",
+        "sg.convolve2d(A, S[:3, :2], 'same', 'wrap')",
+        "sg.convolve2d(A, S[:2, :2], fillvalue=2.0)",
+    ),
+    "scipy.signal.correlate2d": smooth(
+        "sg.correlate2d(A, S)",
+        "sg.correlate2d(A, S[:2, :3], 'same')",
+        "sg.correlate2d(A[:2], S, 'valid')",
+    ),
+    "scipy.signal.upfirdn": smooth("sg.upfirdn([1, 2, a], x, 3, 2)"),
+    "scipy.signal.resample_poly": smooth("sg.resample_poly(x, 3, 2)"),
+    "scipy.signal.medfilt": smooth("sg.medfilt(x)", "sg.medfilt(A, [1, 3])"),
+    "scipy.signal.savgol_filter": smooth("sg.savgol_filter(x, 3, 1)"),
+    **{
+        f"scipy.ndimage.{f}": smooth(
+            f"nd.{f}(x, y[:3])",
+            *(f"nd.{f}(A, y[:4], 0, mode='{m}')" for m in _MODES),
+            f"nd.{f}(A, y[:2], mode='constant', cval=a, origin=-1)",
+        )
+        for f in ("correlate1d", "convolve1d")
+    },
+    **{
+        f"scipy.ndimage.{f}": smooth(
+            f"nd.{f}(A, S[:3, :3])",
+            *(f"nd.{f}(A, S[:2, :3], mode='{m}')" for m in _MODES),
+            f"nd.{f}(T, T[:1, :2, :2], origin=[0, -1, 0])",
+        )
+        for f in ("correlate", "convolve")
+    },
+    **{
+        f"scipy.ndimage.{f}": smooth(f"nd.{f}(x, {more})", f"nd.{f}(A, {more})")
+        for f, more in {
+            "gaussian_filter1d": "0.7",
+            "gaussian_filter": "0.7, mode='wrap'",
+            "gaussian_laplace": "0.7",
+            "gaussian_gradient_magnitude": "0.7",
+            "uniform_filter1d": "3",
+            "uniform_filter": "2",
+            "maximum_filter": "3",
+            "minimum_filter1d": "2, mode='constant', cval=0.1",
+            "median_filter": "3",
+            "sobel": "0",
+            "prewitt": "0",
+            "laplace": "mode='mirror'",
+        }.items()
+    },
+    "scipy.ndimage.map_coordinates": smooth(
+        "nd.map_coordinates(A, [unit + 0.5, 2 * unit], order=1)",
+        "nd.map_coordinates(A, [3 * unit, 2 * unit], order=1, mode='nearest')",
+        "nd.map_coordinates(A, [[0.2, 1.7], [1.4, 2.6]], order=0)",
+        refused={"nd.map_coordinates(A, [unit, unit])": "cubic ones"},
+    ),
     "scipy.signal.hilbert": smooth("np.abs(sg.hilbert(x))"),
     "scipy.signal.detrend": smooth("sg.detrend(x)"),
     "scipy.signal.resample": smooth("sg.resample(x, 7)"),
     "scipy.interpolate.interp1d": smooth(
         "ip.interp1d(np.arange(5.0), y)(pos)", "ip.interp1d(np.arange(5.0), x)(unit)"
+    ),
+    "scipy.interpolate.CubicSpline": smooth(
+        "ip.CubicSpline(k5, x)(3 * unit)",
+        "ip.CubicSpline(pos.cumsum(), x, bc_type='natural')(3 * unit + 1, 1)",
+        "ip.CubicSpline(k5, A.ravel()[:10].reshape(5, 2), bc_type='clamped')(pos)",
+        "ip.CubicSpline(k5, x).integrate(a, b)",
+        "ip.CubicSpline(k5, x).antiderivative()(unit)",
+        "ip.CubicSpline(k5, x, extrapolate=False).derivative()(unit)",
+    ),
+    **{
+        f"scipy.interpolate.{f}": smooth(f"ip.{f}(k5, x)(3 * unit)")
+        for f in (
+            "PchipInterpolator Akima1DInterpolator KroghInterpolator "
+            "BarycentricInterpolator"
+        ).split()
+    },
+    "scipy.interpolate.PPoly": smooth("ip.PPoly(A[:, :3], [0, 1, 2, 4.0])(pos)"),
+    "scipy.interpolate.BSpline": smooth(
+        "ip.BSpline([0, 0, 0, 1, 2, 4, 4, 4.0], x, 2)(pos)",
+        "ip.BSpline([0, 0, 0, 1, 2, 4, 4, 4.0], x, 2).derivative()(pos)",
+    ),
+    "scipy.interpolate.make_interp_spline": smooth(
+        "ip.make_interp_spline(k5, x)(3 * unit)",
+        "ip.make_interp_spline(k5, x, k=2)(3 * unit)",
+        "ip.make_interp_spline(k5, x, bc_type='natural')(3 * unit)",
+    ),
+    "scipy.interpolate.splev": smooth(
+        "ip.splev(unit, ip.splrep(np.arange(5.0), np.arange(5.0) ** 3))",
+        "ip.splev(unit, ([0, 0, 0, 0, 2, 4, 4, 4, 4.0], x, 3), der=1)",
     ),
     **{
         f"scipy.fft.{f}": smooth(f"np.abs(sf.{f}(x))")

@@ -71,7 +71,7 @@ def converted(value, dtype):
 #: What NumPy raises where a function has no such arguments; it warns of imaginary parts
 #: that are lost, which we refuse.
 NOT_OF_THESE = (
-    *(ValueError, TypeError, IndexError, np.linalg.LinAlgError),
+    *(ValueError, TypeError, IndexError, NotImplementedError, np.linalg.LinAlgError),
     np.exceptions.ComplexWarning,
 )
 #: What compares real numbers only.

@@ -56,7 +56,8 @@ UNKNOWN = SrcLoc("<unknown>", 0)
 
 @lru_cache(maxsize=1024)
 def is_installed(file: str) -> bool:
-    """Whether a file belongs to a package that was installed, or to Python."""
+    """Whether a file belongs to a package that was installed, to this, or to Python."""
     parts = Path(file).parts
     installed = "site-packages" in parts or "dist-packages" in parts
+    installed |= Path(file).is_relative_to(Path(__file__).parent.parent)
     return installed or file.startswith(sysconfig.get_path("stdlib") + os.sep)

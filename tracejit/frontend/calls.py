@@ -170,7 +170,9 @@ def _of_traced_length(fn: Any, args: Any, kwargs: Any) -> Callable[..., Any] | N
     maker = maker_of(fn, args)
     if maker is not None:
         return maker
-    if not any(type(x) is Ragged for x in leaves([*args, *kwargs.values()])):
+    own = getattr(fn, "__module__", None) == "builtins"  # of a list, it is the list's
+    values = args if own else leaves([*args, *kwargs.values()])
+    if not any(type(x) is Ragged for x in values):
         return None
     known = fn in PROGRAMS or dispatch(fn) is not None
     return program_of(fn) if known and fn not in trips.HANDLERS else None

@@ -155,6 +155,12 @@ def _refused(name: str, cure: str) -> Any:
     return method
 
 
+def _setflags(self: Box, write: Any = None, **flags: Any) -> None:
+    # What writes afterwards is an error in NumPy, and no program of use.
+    if flags or write:
+        raise unsupported("x.setflags()", "leave the flags as they are")
+
+
 def _compress(self: Box, condition: Any, axis: Any = None, **options: Any) -> Any:
     return call(np.compress, condition, self, axis, **options)
 
@@ -170,7 +176,7 @@ _INSTALLED: dict[str, Any] = {
     "resize": _resize,
     "choose": choose,
     "compress": _compress,
-    "setflags": _refused("setflags", "leave the flags as they are"),
+    "setflags": _setflags,
     "itemset": _refused("itemset", "x[i] = v"),
     "getfield": _refused("getfield", "x.astype(dtype)"),
 }

@@ -317,6 +317,8 @@ HANDLERS["other"] = unknown_function
 
 def _shape(shape: Any) -> tuple[int, ...]:
     """A shape as given: an int or several, Extents kept."""
+    if isinstance(shape, np.ndarray) or (type(shape) is Box and shape.aval.shape):
+        shape = tuple(plain(shape))
     entries = shape if isinstance(shape, tuple | list) else (shape,)
     return tuple([n if isinstance(n, int) else n.__index__() for n in entries])
 

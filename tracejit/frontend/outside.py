@@ -54,11 +54,13 @@ _PLAIN = int | float | complex | str | bytes | np.generic | None | range | slice
 def is_library(module: str | None) -> bool:
     """Whether a module belongs to Python, NumPy and the like.
 
-    The functions that `tracejit.testing` makes are made of the user's.
+    The functions that `tracejit.testing` makes are made of the user's, and those of
+    some other modules of ours are written to be staged like them.
     """
-    if module == "tracejit.testing":
+    module = module or ""
+    if module == "tracejit.testing" or module.startswith("tracejit.frontend.plain_"):
         return False
-    return (module or "").partition(".")[0] in LIBRARIES
+    return module.partition(".")[0] in LIBRARIES
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -16,7 +16,7 @@ _PROGRAMS_COME_FROM = (scipy_matrix_functions, scipy_special)
 
 #: Options that say how to compute, not what.
 _MANNER = {
-    *("overwrite_a", "overwrite_b", "overwrite_c", "check_finite"),
+    *("overwrite_a", "overwrite_b", "overwrite_ab", "overwrite_c", "check_finite"),
     *("lwork", "lapack_driver", "driver"),
 }
 #: Options that are lists of numbers.

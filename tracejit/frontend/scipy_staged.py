@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tracejit.frontend.box import HANDLERS, has_box
+from tracejit.base.errors import TracejitError
+from tracejit.frontend import plain_bands, plain_filters, plain_splines
+from tracejit.frontend.box import HANDLERS, has_box, is_static, leaves
 from tracejit.frontend.calls import call
+from tracejit.frontend.functions import lifted
+from tracejit.frontend.numpy_calls import on_plain
 from tracejit.frontend.scipy_calls import STAGED
 from tracejit.ops.numpy_names import unsupported
 
@@ -203,6 +209,71 @@ def factored(fn: Any) -> Callable[..., Any]:
     return handler
 
 
+def staged_as(program: Any) -> Callable[[Any], Callable[..., Any]]:
+    """A function of SciPy as a function that is written in NumPy."""
+
+    def make(fn: Any) -> Callable[..., Any]:
+        def handler(*args: Any, **options: Any) -> Any:
+            values = list(leaves([*args, *options.values()]))
+            if all(map(is_static, values)):
+                return (
+                    on_plain(fn, args, options)
+                    if has_box(*values)
+                    else fn(*args, **options)
+                )
+            try:
+                return lifted(program)(*args, **options)
+            except NotImplementedError as error:
+                if isinstance(error, TracejitError):
+                    raise
+                raise unsupported(str(error)) from None
+
+        return handler
+
+    return make
+
+
+def of_known(fn: Any) -> Callable[..., Any]:
+    """A function of SciPy that has no program, of what is known."""
+
+    def handler(*args: Any, **options: Any) -> Any:
+        if not all(map(is_static, leaves([*args, *options.values()]))):
+            raise unsupported(f"scipy.interpolate.{fn.__name__}", "make_interp_spline")
+        return on_plain(fn, args, options)
+
+    return handler
+
+
+def lapack(fn: Any) -> Callable[..., Any]:
+    """`scipy.linalg.get_lapack_funcs`, of functions that there are programs for."""
+
+    def handler(names: Any, arrays: Any = (), *args: Any, **options: Any) -> Any:
+        listed = [names] if isinstance(names, str) else names
+        if not has_box(*arrays) or not all(name in _LAPACK for name in listed):
+            return fn(names, arrays, *args, **options)
+        found = [_LAPACK[name] for name in listed]
+        return found[0] if isinstance(names, str) else found
+
+    return handler
+
+
+def _gbsv(kl: int, ku: int, ab: Any, b: Any, **options: Any) -> Any:
+    """Solves a system of a band matrix, which stands below `kl` empty rows."""
+    solve = sys.modules["scipy.linalg"].solve_banded
+    return ab, None, call(solve, (kl, ku), ab[kl:], b), 0
+
+
+_LAPACK = {"gbsv": _gbsv}
+
+
+STAGED |= {
+    name: staged_as(program)
+    for module in (plain_bands, plain_filters, plain_splines)
+    for name, program in module.PROGRAMS.items()
+}
+STAGED["scipy.interpolate.splrep"] = of_known
+STAGED["scipy.linalg.get_lapack_funcs"] = lapack
+STAGED["scipy._lib.solve"] = lambda fn: partial(call, np.linalg.solve)
 STAGED |= {
     "scipy.spatial.cdist": cdist,
     "scipy.spatial.pdist": pdist,

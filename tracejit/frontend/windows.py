@@ -109,8 +109,13 @@ HANDLERS[np.lib.stride_tricks.as_strided] = as_strided
 
 
 @library(np.lib.stride_tricks.sliding_window_view, arrays=1)
-def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Any:
-    """`sliding_window_view`: it follows what is written to the array later."""
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, writeable: bool = False
+) -> Any:
+    """`sliding_window_view`: it follows what is written to the array later.
+
+    It cannot be written to, `writeable` or not.
+    """
     box = asarray(x)
     sizes = window_shape if isinstance(window_shape, tuple | list) else (window_shape,)
     ndim = box.aval.ndim

@@ -150,11 +150,6 @@ def _banded(a: Any, count: int, lower: bool) -> Any:
     return np.where(inside, a[np.clip(places, 0, n - 1), columns], 0)
 
 
-def solve_banded(l_and_u: Any, ab: Any, b: Any) -> Any:
-    """`scipy.linalg.solve_banded`."""
-    return np.linalg.solve(_spread(ab, l_and_u[1]), b)
-
-
 def _cho_solve(low: Any, b: Any) -> Any:
     return np.linalg.solve(_dagger(low), np.linalg.solve(low, b))
 
