@@ -208,25 +208,15 @@ def branch(
 
     `live` are the variables of `frame` that matter afterwards (None: all of them).
     """
+    pred = truth(test).read()
+    run = partial(_branch, frame, pred, then, orelse, live)
     try:
-        return _branch(frame, test, then, orelse, live)
+        return growing(source_of(then), 1, run, few=True)
     except (Restage, Raised, InternalError):
         raise
     except Exception:
         test.concrete()  # staging may begin again with what decides known
         raise
-
-
-def _branch(
-    frame: Frame,
-    test: Any,
-    then: Callable[[], Any],
-    orelse: Callable[[], Any],
-    live: frozenset[str] | None,
-) -> Any:
-    pred = truth(test).read()
-    run = partial(_branch, frame, pred, then, orelse, live)
-    return growing(source_of(then), 1, run, few=True)
 
 
 def _branch(
