@@ -378,7 +378,13 @@ def left_early(c, x, m):
         ys.append(y)
         if y > 5:
             break
-    return sum(ys) * len(ys) + ys[-1]
+    ys.append(c * c)
+    for t in range(len(x) - 1, 0, -1):
+        ys.append(x[t] * c)
+        if x[t] > 1.0:
+            break
+    ys.append(3.0)
+    return sum(ys) * len(ys) + ys[-2] * ys[0]
 
 
 @staged

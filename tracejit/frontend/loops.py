@@ -240,6 +240,9 @@ def _for_with_exits(loop: Loop, region: Region, trips: Trips) -> tuple[Var, list
     test = Branch(loop.frame, condition)
     check = new_region([index, *loop.params], test.eqns, [test.value])
     last, *outs = while_primitive(lo, *loop.inits(), regions=[check, region])
+    if trips.counted:
+        ends = trips.plain[0], trips.plain[-1] + trips.plain.step
+        last.interval = min(ends), max(ends)
     return last, outs
 
 
