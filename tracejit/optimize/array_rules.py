@@ -97,6 +97,8 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     # What is scattered, and where, is read while elements in any order are written.
     scattered = [] if _sliced(eqn) else eqn.inputs[1:]
     operands = [a for a in scattered if isinstance(a, Var)]
+    if old is not None and _clashes(low, eqn, old):
+        operands += [v] * isinstance(v, Var)  # as `x[::-1] = x`
     itself = any(low.buffers.buffer_of(a) is old for a in operands)
     if buffer is None or itself or not low.buffers.free_for(buffer, scope):
         buffer = low.buffers.new(x.aval, out.hint)
