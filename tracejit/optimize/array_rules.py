@@ -95,10 +95,10 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         return
     buffer = old
     # What is scattered, and where, is read while elements in any order are written.
-    scattered = [] if _sliced(eqn) else eqn.inputs[1:]
-    operands = [a for a in scattered if isinstance(a, Var)]
-    if old is not None and _clashes(low, eqn, old):
-        operands += [v] * isinstance(v, Var)  # as `x[::-1] = x`
+    # So is an array that is written into itself in another order (`x[::-1] = x`).
+    at_once = old is None or not _clashes(low, eqn, old)
+    read = [v][at_once:] if _sliced(eqn) else eqn.inputs[1:]
+    operands = [a for a in read if isinstance(a, Var)]
     itself = any(low.buffers.buffer_of(a) is old for a in operands)
     if buffer is None or itself or not low.buffers.free_for(buffer, scope):
         buffer = low.buffers.new(x.aval, out.hint)
