@@ -152,12 +152,13 @@ class Names:
         return self.written(atom) or self.array(atom)
 
     def written(self, var: Var) -> str:
-        """The source text of what computes it, if that is in one line."""
+        """The source text of what computes it, or the first line of that."""
         eqn = self.made.get(var)
-        if eqn is None or eqn.loc.end_col is None:
+        if eqn is None:
             return ""
         line = linecache.getline(eqn.loc.file, eqn.loc.line)
-        return _cut(line[eqn.loc.col : eqn.loc.end_col].strip())
+        text = line[eqn.loc.col : eqn.loc.end_col].strip()
+        return _cut(text if eqn.loc.end_col is not None or not text else f"{text} …")
 
     def index(self, atom: Any) -> str:
         """The text of an index, without what counts it from the end."""
