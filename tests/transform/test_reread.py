@@ -294,8 +294,11 @@ class Writer:
 
     def body(self, x, indices, depth):
         for _ in range(self.rng.integers(1, 3)):
-            kind = self.rng.integers(4)
-            if kind < 2 and depth < 2 + (self.rng.random() < 0.2):
+            kind = self.rng.integers(5)
+            if kind == 4 and depth < 2:  # an array of this round alone
+                y = self.loop(x * 1.0, indices, depth + 1)
+                x = put(x, ew.sin(at(y, *self.cell(indices))), *self.cell(indices))
+            elif kind < 2 and depth < 2 + (self.rng.random() < 0.2):
                 x = self.loop(x, indices, depth + 1)
             elif kind == 2:
                 pred = ew.gt(at(x, *self.cell(indices)), 0.6)

@@ -3,12 +3,13 @@
     for t in range(n): x[t + 1] = f(x[t])        x[t] is still there at the end
 
 An array that is in one slot of every loop on the way out ends as an array of the
-Program. A part of it that was read, or written, in some round is there unchanged if no
-write that comes later meets it: a write of the same round to a later version, or any
-write of a later round. Indices are linear in the loops' own; a later round is one that
-agrees in the indices of some outer loops and is further on in the next one. That such
-a round writes to the part, within the bounds of its loops, is a system of linear
-inequalities, and has to have no solution (`ir.inequalities`).
+Program, or of a round of the loops further out, where it is new. A part of it that was
+read, or written, in some round is there unchanged if no write that comes later meets
+it: a write of the same round to a later version, or any write of a later round. Indices
+are linear in the loops' own; a later round is one that agrees in the indices of some
+outer loops and is further on in the next one. That such a round writes to the part,
+within the bounds of its loops, is a system of linear inequalities, and has to have no
+solution (`ir.inequalities`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tracejit.ops.index import getitem, setitem
 from tracejit.transform.threads import Path, loop_index
 from tracejit.transform.undo import (
     WRITES,
+    Chain,
     carried,
     chain_of,
     part_shape,
@@ -40,8 +42,10 @@ ONE = Form(1, {})
 
 @dataclass(frozen=True)
 class Reading:
-    """A part of an array of the Program: what was read or written in some round."""
+    """A part of an array from further out: what was read or written in some round."""
 
+    #: Local to this many of the loops and branches around the round.
+    depth: int
     array: Var
     starts: Sequence[Atom]
     params: Mapping[str, Any]
@@ -66,14 +70,16 @@ class Rereader:
         self.region_of: dict[Eqn, Region] = {}
         #: By value: the writes of it, as it is, to parts of arrays.
         self.written: dict[Any, list[Eqn]] = {}
-        #: By array: the Program's equations that change it, or hold those that do.
+        #: By array: equations beside the one that made it that change it, or hold those
+        #: that do.
         self.takers: dict[Any, dict[Eqn, None]] = {}
         for eqn in region.eqns:
-            self.survey(eqn, region, eqn)
+            self.survey(eqn, region, ())
         self.found: dict[Var, Reading | None] = {}
 
-    def survey(self, eqn: Eqn, region: Region, outermost: Eqn) -> None:
+    def survey(self, eqn: Eqn, region: Region, around: tuple[Eqn, ...]) -> None:
         """Note what an equation makes, writes and changes."""
+        around = (*around, eqn)
         self.region_of[eqn] = region
         self.defs.update((v, eqn) for v in eqn.outputs)
         if eqn.prim is setitem and eqn.inputs[1].aval.shape == part_shape(eqn):
@@ -82,10 +88,12 @@ class Rereader:
         if eqn.prim in (for_, while_):
             taken = carried(eqn)[0]
         for array in taken:
-            self.takers.setdefault(array, {})[outermost] = None
+            home = self.region_of.get(self.defs.get(array))  # type: ignore[arg-type]
+            beside = (e for e in around if self.region_of[e] is home)
+            self.takers.setdefault(array, {})[next(beside, around[0])] = None
         for inner in eqn.regions:
             for part in inner.eqns:
-                self.survey(part, inner, outermost)
+                self.survey(part, inner, around)
 
     def reading(self, var: Var, path: Path) -> Reading | None:
         """How to read a variable, local to the end of a path, when all has run."""
@@ -116,7 +124,7 @@ class Rereader:
         if needs is None:
             return None
         final = self.final(array, self.ranges.part(starts, eqn), path)
-        return None if final is None else Reading(final, starts, eqn.params, needs)
+        return None if final is None else Reading(*final, starts, eqn.params, needs)
 
     def needs(self, atoms: Sequence[Atom], known: set[Var]) -> list[Eqn] | None:
         """What computes integers from `known` ones; None where other things enter."""
@@ -133,41 +141,55 @@ class Rereader:
             found |= dict.fromkeys([*before, eqn])
         return list(found)
 
-    def final(self, array: Var, part: Part, path: Path) -> Var | None:
-        """What an array, in a version local to a path, ends as in the Program."""
+    def final(self, array: Var, part: Part, path: Path) -> tuple[int, Var] | None:
+        """What an array, in a version local to a path, ends as, and how far out.
+
+        There it is local to as many loops and branches of the path, and new in each of
+        their rounds.
+        """
         home = len(path)
         while home and slot_of(*path[home - 1], array, small=False) is None:
             home -= 1
-        if not home:
+        steps: list[tuple[int, list[tuple[Eqn, Var, bool]]]] = []
+        out, last, version = home, None, array
+        while out and (found := slot_of(*path[out - 1], version, small=False)):
+            k, chain = found
+            steps.append((out, self.steps(path[out - 1], k, chain, version, last)))
+            last, out = path[out - 1][0], out - 1
+            version = last.outputs[k]
+        if out == home:
             return None
         bounds = [bound for eqn, _ in path for bound in self.bounds(eqn)]
-        last = None
-        for depth in range(home, 0, -1):
-            eqn, which = path[depth - 1]
-            found = slot_of(eqn, which, array, small=False)
-            if found is None:
-                return None
-            k, chain = found
-            loops = [e for e, _ in path[:depth] if e.prim is not cond]
-            version = chain.versions.index(array)
-            steps = [(s, v, at < version) for at, (s, v) in enumerate(chain.each())]
-            for region in eqn.regions if eqn.prim is cond else []:
-                if region is not eqn.regions[which]:
-                    other = chain_of(region, region.results[k], small=False)
-                    assert other is not None
-                    steps += [(s, v, False) for s, v in other.each()]
-            # What the loop or branch on the path writes has been looked at.
-            if any(
-                self.met(part, bounds, loops, step, made, later)
-                for step, made, later in steps
-                if step is not last
-            ):
-                return None
-            array, last = eqn.outputs[k], eqn
-        return self.after(array, part, bounds)
+        first = len(_loops(path[:out]))
+        for depth, made in steps:
+            loops = _loops(path[:depth])
+            for step, new, later in made:
+                if self.met(part, bounds, loops, first, step, new, later):
+                    return None
+        end = self.after(version, part, bounds, _loops(path[:out]))
+        return None if end is None else (out, end)
 
-    def after(self, array: Var, part: Part, bounds: list[Form]) -> Var | None:
-        """The last version of an array that the Program goes on to change."""
+    def steps(
+        self, place: tuple[Eqn, int], k: int, chain: Chain, version: Var, last: Any
+    ) -> list[tuple[Eqn, Var, bool]]:
+        """What writes to an array in a region, and whether after a version of it.
+
+        `last`, the loop or branch there that is on the path, has been looked at.
+        """
+        eqn, which = place
+        at = chain.versions.index(version)
+        found = [(s, v, n < at) for n, (s, v) in enumerate(chain.each())]
+        for region in eqn.regions if eqn.prim is cond else []:
+            if region is not eqn.regions[which]:
+                other = chain_of(region, region.results[k], small=False)
+                assert other is not None
+                found += [(s, v, False) for s, v in other.each()]
+        return [step for step in found if step[0] is not last]
+
+    def after(
+        self, array: Var, part: Part, bounds: list[Form], loops: list[Eqn]
+    ) -> Var | None:
+        """The last version of an array that the region around goes on to change."""
         while array in self.takers:
             if len(self.takers[array]) > 1:
                 return None
@@ -176,7 +198,9 @@ class Rereader:
                 v for v in eqn.outputs if version_before(eqn, v, small=False) is array
             )
             version = next(following, None)
-            if version is None or self.met(part, bounds, [], eqn, version, True):
+            if version is None:
+                return None
+            if self.met(part, bounds, loops, len(loops), eqn, version, True):
                 return None
             array = version
         return array
@@ -188,17 +212,19 @@ class Rereader:
         part: Part,
         bounds: list[Form],
         loops: list[Eqn],
+        first: int,
         step: Eqn,
         version: Var,
         later: bool,
     ) -> bool:
         """Whether a step that makes a version may write to a part that was read before.
 
-        The part and the step are in the same `loops`; `bounds` are those of the indices
-        where it was read. In the same round, the step comes `later`, or before.
+        The part and the step are in the same `loops`, and the array lives in one round
+        of the `first` ones; `bounds` are those of the indices where it was read. In the
+        same round, the step comes `later`, or before.
         """
         for nest, place in self.writes(step, version):
-            for level in range(len(loops)):
+            for level in range(first, len(loops)):
                 if self.meets(part, bounds, loops, level, nest, place):
                     return True
             if later and self.meets(part, bounds, loops, len(loops), nest, place):
@@ -285,6 +311,10 @@ class Rereader:
 def _less(a: Form, b: Form) -> Form:
     """What is at least 0 where a < b."""
     return affine.add(affine.add(b, a, -1), ONE, -1)
+
+
+def _loops(path: Path) -> list[Eqn]:
+    return [eqn for eqn, _ in path if eqn.prim is not cond]
 
 
 def _direction(eqn: Eqn) -> int | None:

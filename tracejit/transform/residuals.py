@@ -26,7 +26,7 @@ what made it is run again, loops and all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -174,8 +174,21 @@ class Supplier:
         return Rereader(self.region)
 
     def still_there(self, path: Path) -> Callable[[Var], Reading | None]:
-        """How what is bound at the end of a path can be read when all has run."""
-        return partial(self.rereader.reading, path=path)
+        """How what is bound at the end of a path can be read when all has run.
+
+        An array of a round further out is saved for it, if it is no larger than all
+        that is read, or not by much.
+        """
+
+        def still(var: Var) -> Reading | None:
+            reading = self.rereader.reading(var, path)
+            if reading is not None and reading.depth:
+                saved = saved_bytes(var, path[reading.depth :])
+                if 2 * saved < reading.array.aval.nbytes:
+                    return None
+            return reading
+
+        return still
 
     def rather_saved(self, path: Path, way: Way) -> Callable[[Var, Var], bool]:
         """Whether a part of what is bound around is better saved than read again.
