@@ -44,8 +44,8 @@ LARGE = {
         "rand(20_000 * k), rand(20_000 * k)",
         200,
     ),
-    "tape": ("grad(taped)", "rand(400 * k),", 100),
-    "snapshots": ("grad(longer, memory='80 MB')", "rand(100 * k),", 10),
+    "tape": ("grad(taped)", "rand(400 * k),", 90),
+    "snapshots": ("grad(longer, memory='80 MB')", "rand(10_000 * k),", 10),
     "stencil": ("value_and_grad(stencil, (0, 1))", "rand((20 * k, 100)), 0.1", 1500),
     "matmul": (
         "value_and_grad(lambda A, B: np.sum(np.tanh(A @ B) ** 2), (0, 1))",
@@ -77,7 +77,7 @@ def taped(x, rounds=200):
     return np.sum(x)
 
 def longer(x):
-    return taped(x, 50_000)
+    return taped(x, 300)
 
 def stencil(u, c):
     u = u.copy()
@@ -268,7 +268,8 @@ def triangle(x):
 def test_rounds_of_inner_loops_are_counted_in_the_middle():
     whole, half = (cost(f)(np.ones(100)).primal for f in (square, triangle))
     assert half.flops == pytest.approx(whole.flops / 2, rel=0.02)
-    assert half.bytes_moved == pytest.approx(whole.bytes_moved / 2, rel=0.02)
+    # Below the diagonal x[j] is never x[i], which stays in a register.
+    assert half.bytes_moved < whole.bytes_moved / 2
 
 
 def test_what_it_reports_on():
