@@ -8,7 +8,7 @@ the loop's own index only; so again inside that loop.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -38,7 +38,7 @@ from tracejit.optimize.pull import Body, Home, Range
 from tracejit.optimize.statements import Stmt
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
-_DEPTHS = [scalar_var(INT64) for _ in range(64)]
+LANES = [scalar_var(INT64) for _ in range(64)]
 
 
 # What a piece of code touches --------------------------------------------------------
@@ -219,15 +219,18 @@ class Fuser:
         homes: dict[Var, Home],
         defs: dict[Var, Eqn],
         integers: dict[Var, Affine],
+        arrange: Callable[[Fuser, list[Member]], list[Member]],
     ):
         self.homes, self.defs, self.integers = homes, defs, integers
+        #: What the statements of a region are made before they are put in loops.
+        self.arrange = arrange
         #: For each lazy value: the loops and indices where it was computed, and by whom
         #: it was asked for.
         self.computed: dict[Var, tuple[set[Any], set[Var | None]]] = {}
         self.repeated: set[Var] = set()
 
     def nodes(self, items: Sequence[Item]) -> list[Node]:
-        members = [(item, self.touched(item)) for item in items]
+        members = self.arrange(self, [(item, self.touched(item)) for item in items])
         out: list[Node] = []
         for group in self.groups(members, 0):
             if group.extent is None and not isinstance(group.members[0][0], Stmt):
@@ -247,14 +250,14 @@ class Fuser:
             asked.add(by)
 
     def touched(self, item: Item) -> Touched:
-        """What an item reads and writes, in terms of the `_DEPTHS` indices."""
+        """What an item reads and writes, in terms of the `LANES` indices."""
         touched = Touched()
         if not isinstance(item, Stmt):
             touched.add(item, anywhere=False)
             return touched
         body, first = Body(self.homes, self.defs, self.integers), scalar_var(bool).id
-        body.depth_of = dict.fromkeys(_DEPTHS, 0)
-        index = tuple(Affine.of(v) for v in _DEPTHS[: len(item.extents)])
+        body.depth_of = dict.fromkeys(LANES, 0)
+        index = tuple(Affine.of(v) for v in LANES[: len(item.extents)])
         kept = index[: item.reduced] if item.reduced is not None else index
         item.before(body, kept)
         item.element(body, index)
@@ -263,7 +266,7 @@ class Fuser:
             for node in level.nodes:
                 touched.add(node, anywhere=False)
         touched.scalars_read -= touched.scalars_written
-        inner = touched.scalars_written.union(_DEPTHS)
+        inner = touched.scalars_written.union(LANES)
         touched.ranges = [
             (var, lo, hi)
             for var, lo, hi in body.ranges
@@ -348,7 +351,7 @@ class Fuser:
         small = Affine.of(group.extent).constant is not None
         if small or any(s.ordered for s, _ in group.members):
             return []
-        lane = _DEPTHS[depth]
+        lane = LANES[depth]
         found = (r for _, touched in group.members for r in touched.ranges)
         return list(dict.fromkeys((lo, hi) for var, lo, hi in found if var is lane))
 
@@ -402,8 +405,8 @@ def _same_lane(i: Index | None, j: Index | None, depth: int) -> bool:
     """Whether two accesses use the loop at `depth` alike, on an axis of its own."""
     if i is None or j is None or len(i) != len(j):
         return False
-    lane = _DEPTHS[depth]
+    lane = LANES[depth]
     return any(
-        a == b and lane in a.terms and set(a.terms) & set(_DEPTHS) == {lane}
+        a == b and lane in a.terms and set(a.terms) & set(LANES) == {lane}
         for a, b in zip(i, j, strict=True)
     )

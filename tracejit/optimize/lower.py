@@ -20,6 +20,7 @@ from tracejit.optimize import (
     sort_rules,
 )
 from tracejit.optimize.expand import expand
+from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
 from tracejit.optimize.pull import only_unit_axes
@@ -37,7 +38,7 @@ RULES |= sort_rules.RULES | fft_rules.RULES
 
 def lower(program: Program, *, blas: bool = True) -> Kernel:
     """The loop nests of a Program; `blas`: whether routines may be called."""
-    program = expand(program)
+    program = fill_late(expand(program))
     stored: set[Any] = {
         eqn.inputs[0]
         for eqn in program.walk()

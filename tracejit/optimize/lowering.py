@@ -16,6 +16,7 @@ from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Affine, Buffer, Kernel, Node, Reset, Rotate, Store
 from tracejit.optimize.pull import Home, linear
 from tracejit.optimize.statements import PointStmt, StoreStmt
+from tracejit.optimize.widen import widened
 
 #: Computing a value again, at this cost in all, is cheaper than storing it. A load
 #: costs 1, an arithmetic operation half of that.
@@ -48,7 +49,7 @@ class Lowering:
         self.reads: dict[Var, frozenset[Buffer]] = {}
         self.depths: dict[Var, int] = {}
         self.integers: dict[Var, Affine] = {}
-        self.fuser = Fuser(self.buffers.homes, self.defs, self.integers)
+        self.fuser = Fuser(self.buffers.homes, self.defs, self.integers, widened)
         self.failures: list[Any] = []
         self.copies_in_loops = 0
 

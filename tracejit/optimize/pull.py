@@ -138,16 +138,20 @@ class Body:
         high = self.scalar("lt", self.integer(i), self.integer(hi))
         return self.scalar("logical_and", low, high)
 
+    def only_if(self, pred: Atom, then: Callable[[], None]) -> None:
+        """`then()` where `pred` holds; what it computes is known nowhere else."""
+        self.levels.append(Level())
+        saved, self.floor = self.floor, len(self.levels) - 1
+        then()
+        self.floor = saved
+        nodes = self.levels.pop().nodes
+        self.emit(If(pred, nodes, []))
+
     def either(self, pred: Atom, then: Callable[[], Atom], otherwise: Atom) -> Var:
         """`then()` where `pred` holds; it is computed nowhere else."""
         out = scalar_var(otherwise.aval.dtype)
         self.emit(Let(out, otherwise))
-        self.levels.append(Level())
-        saved, self.floor = self.floor, len(self.levels) - 1
-        value = then()
-        self.emit(Let(out, value))
-        self.floor = saved
-        self.emit(If(pred, self.levels.pop().nodes, []))
+        self.only_if(pred, lambda: self.emit(Let(out, then())))
         self.depth_of[out] = len(self.levels) - 1
         return out
 
