@@ -29,22 +29,23 @@ from tracejit.ir.program import (
 )
 from tracejit.ops import control
 from tracejit.ops.dead import loop_without
-from tracejit.optimize.algebra import COMMUTATIVE, FAST_TABLE, TABLE
+from tracejit.optimize.algebra import COMMUTATIVE, TABLES, Table
 from tracejit.optimize.forward import forward, may_forward
 from tracejit.optimize.view import View, fitted, key_of
 
 
-def simplify(program: Program, *, fast: bool = False) -> Program:
-    """The Program after one walk; `fast` allows rules that hold on paper only."""
+def simplify(program: Program, *, fast: bool = False, last: bool = False) -> Program:
+    """The Program after one walk; `fast` allows rules that hold on paper only, `last`
+    those for what no derivative will be taken of."""
     with building() as builder:
-        cleaner = _Cleaner(builder, View.of(program.region), fast)
+        cleaner = _Cleaner(builder, View.of(program.region), TABLES[fast, last])
         return replace_region(program, cleaner.region(program.region))
 
 
 class _Cleaner:
-    def __init__(self, builder: Builder, view: View, fast: bool):
+    def __init__(self, builder: Builder, view: View, table: Table):
         self.builder, self.view = builder, view
-        self.table = FAST_TABLE if fast else TABLE
+        self.table = table
         #: What variables were found equal to.
         self.env: dict[Var, Atom] = {}
         #: Equations in scope, by what they compute.

@@ -19,6 +19,7 @@ from tracejit.optimize import (
     matrix_rules,
     sort_rules,
 )
+from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.expand import expand
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
@@ -50,6 +51,7 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
-            kernel.body = slide_all(use_registers(split(unroll(body))))
+            body = split_at_cells(split(unroll(body)))
+            kernel.body = slide_all(use_registers(body))
             return kernel
         stored |= wanted

@@ -31,15 +31,24 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
+_simplify_last = partial(simplify, last=True)
 #: Run on what no derivative will be taken of: it is further from the user's program.
 LAST_PASSES: list[tuple[str, Pass]] = [
-    *PASSES[:5],
+    ("dead code", eliminate_dead),
+    ("simplify", _simplify_last),
+    ("hoist", hoist),
+    ("reciprocals", share_reciprocals),
+    ("merge", merge_loops),
     ("products", gather_products),
     ("hoist", hoist),
-    *PASSES[5:],
+    ("simplify", _simplify_last),
+    ("dead code", eliminate_dead),
 ]
 #: The same where what holds on paper only is allowed.
-FAST: dict[Pass, Pass] = {simplify: partial(simplify, fast=True)}
+FAST: dict[Pass, Pass] = {
+    simplify: partial(simplify, fast=True),
+    _simplify_last: partial(simplify, fast=True, last=True),
+}
 
 #: What one round leaves, the next one seldom makes smaller, and a third hardly ever.
 MAX_ROUNDS = 4
