@@ -292,7 +292,10 @@ def _onto_zero(eqn: Eqn, view: View) -> Any:
             return None
         if step.prim is setitem and _same_part(eqn, step, view):
             break
-        if step.prim is not acc_slice or not _apart(eqn, step, view):
+        if step.prim is not acc_slice:
+            return None
+        # Sums may be formed in any order, if they are not the user's own.
+        if eqn.origin is None and not _apart(eqn, step, view):
             return None
         between.append(step)
         x = step.inputs[0]
