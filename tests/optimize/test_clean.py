@@ -366,7 +366,7 @@ def test_accumulations_elsewhere_may_come_between():
     program = build(clash, (4,), ())
     for eqn in program.eqns:
         eqn.origin = eqn
-    cleaned = simplify(program)
+    cleaned = eliminate_dead(simplify(program))
     assert [e.prim.name for e in cleaned.eqns].count("acc_slice") == 1
     for index in (0.0, 1.0):
         args = [np.arange(1.0, 5.0), index]
