@@ -116,6 +116,14 @@ def indices(x, y):
     return s + np.sum(np.delete(x, k) ** 2) + np.sum(np.compress(x > 0, y) * y[k])
 
 
+def lists(x, y):
+    squares = [v**2 for v in x[x > 0]]
+    found = []
+    for i in np.flatnonzero(y > 0):
+        found.append(y[i] * i)
+    return sum(squares) * np.array(found).max() + len(squares)
+
+
 def complex_numbers(x, y):
     z = x + 1j * y
     return np.abs(z[x > 0] * np.conj(z[y > 0])).sum()

@@ -215,7 +215,7 @@ def branch(
     except (Restage, Raised, InternalError):
         raise
     except Exception:
-        test.concrete()  # staging may begin again with what decides known
+        test.concrete(False)  # staging may begin again with that known
         raise
 
 

@@ -77,7 +77,8 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
                 return
             stage = partial(_stage_for, frame, trips, body, meta)
             try:
-                growing(source_of(body), most_rounds(trips), stage)
+                rounds, few = most_rounds(trips), not trips.counted
+                growing(source_of(body), rounds, stage, few)
                 return
             except NothingTraced:
                 break
@@ -277,7 +278,7 @@ def while_(
             except Exception as error:
                 cause = error
             if traced(now):
-                now.concrete()  # staging may begin again with what decides known
+                now.concrete(False)  # staging may begin again with that known
                 raise _unstageable("loop", cause) from cause
         before = len(trace.builder.stack[-1])
         body()
