@@ -208,7 +208,8 @@ class Supplier:
             depth = depths.get(whole)
             if depth is None or not _is_part(part, whole):
                 return False
-            if 2 * saved_bytes(part, path[depth:]) >= whole.aval.nbytes:
+            little = 2 * saved_bytes(part, path[depth:]) < whole.aval.nbytes
+            if not (little or whole.aval.grows):  # there is no tape of tapes
                 return False
             return self.slot(whole, path[:depth], way[:depth]) is None
 
