@@ -98,7 +98,9 @@ class Literal(Arithmetic):
 
     def key(self) -> tuple[Any, ...]:
         """Equal keys mean equal values: NaN equals NaN, 0.0 differs from -0.0."""
-        return ("lit", self.aval.dtype.str, repr(self.value), self.runtime)
+        real = self.aval.dtype.kind == "f"  # 1 is 1.0
+        value = float(self.value) if real else self.value
+        return ("lit", self.aval.dtype.str, repr(value), self.runtime)
 
     @property
     def scalar(self) -> Any:
