@@ -46,7 +46,9 @@ def compilations() -> int:
     return int(import_module("tracejit.testing").compilations())
 
 
-def measure(work: Workload, size: int, rounds: int) -> dict[str, Any]:
+def measure(
+    work: Workload, size: int, rounds: int, who: Sequence[str] = FRAMEWORKS
+) -> dict[str, Any]:
     """One row: seconds a call of everyone who got the gradient right."""
     args = work.make(size)
     expected = work.hand(*args)
@@ -57,6 +59,8 @@ def measure(work: Workload, size: int, rounds: int) -> dict[str, Any]:
     }
     row: dict[str, Any] = {"name": work.name, "size": size, "errors": {}}
     for name, call in contestants(work, args):
+        if name not in who:
+            continue
         try:
             if isinstance(call, Exception):
                 raise call
@@ -140,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME", action="append", help="workloads")
     parser.add_argument("--repeat", type=int, default=7, help="rounds (default 7)")
     parser.add_argument(
+        "--who", choices=FRAMEWORKS, action="append", help="only these contestants"
+    )
+    parser.add_argument(
         "--json", type=Path, default=Path(__file__).with_name("results.json")
     )
     options = parser.parse_args(arguments)
@@ -159,7 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.only and work.name not in options.only:
                 continue
             for size in work.sizes:
-                rows.append({"suite": suite, **measure(work, size, options.repeat)})
+                row = measure(work, size, options.repeat, options.who or FRAMEWORKS)
+                rows.append({"suite": suite, **row})
                 print(line(rows[-1]), flush=True)
     for suite in suites:
         if of_suite := [row for row in rows if row["suite"] == suite]:
