@@ -12,6 +12,7 @@ from __future__ import annotations
 import linecache
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from tracejit.base.source import UNKNOWN, SrcLoc
@@ -64,17 +65,17 @@ class Decisions:
         """Put back from what the write that made this version replaced."""
         self.note(version, "undone", lambda names: f"undo log {_shape(saved)}")
 
-    def recomputed(self, var: Var, eqns: Iterable[Eqn], kept: Iterable[Var]) -> None:
+    def recomputed(
+        self, found: Iterable[Var], eqns: Iterable[Eqn], kept: Iterable[Var]
+    ) -> None:
         """By these equations, from what is kept and what is bound outside.
 
         Of indices there is nothing to tell.
         """
-        if var.aval.dtype.kind in "iu" and not var.aval.shape:
-            return
         again = {v: eqn for eqn in eqns for v in eqn.outputs}
         known = set(kept)
 
-        def how(names: Names) -> str:
+        def how(var: Var, names: Names) -> str:
             sources = list(dict.fromkeys(_sources(var, again, known)))
             if sources == [var]:
                 return f"read from `{names.array(again[var].inputs[0])}`"
@@ -82,7 +83,9 @@ class Decisions:
             texts = dict.fromkeys(f"`{names.of(v)}`" for v in floats)
             return f"recomputed: cheap from {', '.join(texts)}"
 
-        self.note(var, "recomputed", how)
+        for var in found:
+            if var.aval.shape or var.aval.dtype.kind not in "iu":
+                self.note(var, "recomputed", partial(how, var))
 
     def told(self) -> tuple[Residual, ...]:
         """All notes in the order of the user's lines."""

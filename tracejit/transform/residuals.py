@@ -162,9 +162,8 @@ class Supplier:
             for var, (entering, leaving) in handed.items():
                 env[var] = hand_down(eqn, var, env[entering], leaving)
                 self.decisions.handed_down(var)
-            for var in needed:
-                if var not in env:
-                    self.decisions.recomputed(var, recomputed, env)
+            rest = [var for var in needed if var not in env]
+            self.decisions.recomputed(rest, recomputed, env)
             reads += _run_again(recomputed, env, exactly=_decides(region))
         substitute_in(region, env)
         region.eqns[:0] = reads
