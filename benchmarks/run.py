@@ -12,7 +12,7 @@ from statistics import geometric_mean
 from time import perf_counter
 from typing import Any
 
-from benchmarks import memory, staging
+from benchmarks import growth, memory, staging
 from benchmarks.contestants import contestants
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
@@ -136,10 +136,23 @@ def machine() -> dict[str, str]:
     return versions
 
 
+def chosen(suite: str, options: argparse.Namespace) -> list[Workload]:
+    """The workloads of a suite that were asked for."""
+    return [w for w in workloads(suite) if not options.only or w.name in options.only]
+
+
+#: The suites with tables of their own.
+TABLES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "staging": lambda options: staging.main(["--repeat", str(options.repeat)]),
+    "memory": lambda options: memory.report(),
+    "growth": lambda options: growth.report(chosen("loops", options), options.repeat),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--suite", choices=(*SUITES, "staging", "memory"), action="append", help="only"
+        "--suite", choices=(*SUITES, *TABLES), action="append", help="only"
     )
     parser.add_argument("--only", metavar="NAME", action="append", help="workloads")
     parser.add_argument("--repeat", type=int, default=7, help="rounds (default 7)")
@@ -151,20 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     suites = options.suite or list(SUITES)
-    if "staging" in suites:  # a table of its own
-        suites.remove("staging")
-        staging.main(["--repeat", str(options.repeat)])
-    if "memory" in suites:  # so has this
-        suites.remove("memory")
-        memory.report()
+    for name in [name for name in suites if name in TABLES]:
+        suites.remove(name)
+        TABLES[name](options)
     if not suites:
         return 0
     rows: list[dict[str, Any]] = []
     print(HEADER)
     for suite in suites:
-        for work in workloads(suite):
-            if options.only and work.name not in options.only:
-                continue
+        for work in chosen(suite, options):
             for size in work.sizes:
                 row = measure(work, size, options.repeat, options.who or FRAMEWORKS)
                 rows.append({"suite": suite, **row})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import run, staging
+from benchmarks import growth, run, staging
 from benchmarks.workload import disagreement, leaves
 
 WORKLOADS = [work for suite in run.SUITES for work in run.workloads(suite)]
@@ -46,6 +46,34 @@ def test_tracejit_agrees_with_the_hand_written_gradient(work):
     for backend in ("numpy", "numba"):
         vg = tracejit.value_and_grad(work.f, argnums=work.argnums, backend=backend)
         assert disagreement(vg(*args), work.hand(*args)) < 1e-10, backend
+
+
+def source(work, args):
+    """The text of a program's kernel, by which it is found again once compiled."""
+    gradient = tracejit.value_and_grad(work.f, argnums=work.argnums)
+    return tracejit.show(gradient, *args, stage="source")
+
+
+@pytest.mark.parametrize("work", run.workloads("loops"), ids=lambda w: w.name)
+def test_a_loop_has_one_kernel_for_every_number_of_rounds(work):
+    text = source(work, work.make(20))
+    assert source(work, work.make(41)) == text
+    if growth.steps_of(work.make(20)) is not None:
+        for steps in (10, 100_000):
+            assert source(work, growth.with_steps(work.make(20), steps)) == text
+
+
+def test_the_growth_of_a_program_is_measured_by_steps_and_by_cells(capsys):
+    (work,) = (w for w in run.workloads("loops") if w.name == "heat-2d")
+    by = {
+        axis: [scaled(scale) for scale in (1.0, 8.0)]
+        for axis, scaled in growth.axes(work)
+    }
+    (few, many), (small, large) = by["steps"], by["cells"]
+    assert many[2] == 8 * few[2] and many[0].size == few[0].size
+    assert 7.5 * small[0].size < large[0].size < 8.5 * small[0].size
+    growth.report([work], 1)
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_the_benchmarks_run(tmp_path):
