@@ -29,18 +29,8 @@ from tracejit.ir.primitive import Primitive
 from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Var
 from tracejit.ir.text import expression
 from tracejit.ops import elementwise as ew
+from tracejit.ops.twins import COMMUTATIVE
 from tracejit.optimize.view import View
-
-COMMUTATIVE = {
-    ew.add,
-    ew.mul,
-    ew.eq,
-    ew.ne,
-    ew.logical_and,
-    ew.logical_or,
-    ew.bitwise_and,
-    ew.bitwise_or,
-}
 
 Side = Callable[..., Any]
 Bindings = dict[Var, Atom]

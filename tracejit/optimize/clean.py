@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from tracejit.ir.aval import Extent
 from tracejit.ir.builder import Builder, building
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.program import (
@@ -29,9 +27,10 @@ from tracejit.ir.program import (
 )
 from tracejit.ops import control
 from tracejit.ops.dead import loop_without
-from tracejit.optimize.algebra import COMMUTATIVE, TABLES, Table
+from tracejit.ops.twins import key_of, key_of_eqn
+from tracejit.optimize.algebra import TABLES, Table
 from tracejit.optimize.forward import forward, may_forward
-from tracejit.optimize.view import View, fitted, key_of
+from tracejit.optimize.view import View, fitted
 
 
 def simplify(program: Program, *, fast: bool = False, last: bool = False) -> Program:
@@ -92,7 +91,7 @@ class _Cleaner:
         """An equation without regions."""
         if eqn.prim.single and self.rewritten(eqn):
             return
-        key = _key(eqn)
+        key = key_of_eqn(eqn)
         twins = None if key is None else self.seen.get(key)
         if twins is not None and all(map(self.view.movable, [*twins, *eqn.outputs])):
             for out, twin in zip(eqn.outputs, twins, strict=True):
@@ -217,7 +216,7 @@ def _leaders(body: Region, inits: Sequence[Atom]) -> list[int]:
         seen: dict[Hashable, list[Var]] = {}
         for eqn in body.eqns:
             inputs = substitute(eqn.inputs, env)
-            key = None if eqn.regions else _key(replace(eqn, inputs=inputs))
+            key = key_of_eqn(replace(eqn, inputs=inputs))
             twins = eqn.outputs if key is None else seen.setdefault(key, eqn.outputs)
             env.update(zip(eqn.outputs, twins, strict=True))
         results = map(key_of, substitute(body.results, env))
@@ -231,30 +230,3 @@ def _leaders(body: Region, inits: Sequence[Atom]) -> list[int]:
 def _first_of_its_kind(keys: Sequence[Hashable]) -> list[int]:
     first: dict[Hashable, int] = {}
     return [first.setdefault(key, k) for k, key in enumerate(keys)]
-
-
-def _key(eqn: Eqn) -> Hashable | None:
-    """Equations with equal keys compute the same; None: it is to stay by itself.
-
-    A constant fill stays: one that starts an accumulator is overwritten in place, and
-    where it is only read it costs nothing.
-    """
-    if eqn.outputs and eqn.outputs[0].aval.shape:
-        if not any(a.aval.shape for a in eqn.inputs):
-            return None
-    operands: Any = tuple(key_of(a) for a in eqn.inputs)
-    if eqn.prim in COMMUTATIVE:
-        operands = frozenset(operands)
-    params = tuple((name, _frozen(p)) for name, p in eqn.params.items())
-    try:
-        hash(params)
-    except TypeError:
-        return None
-    return eqn.prim, operands, params
-
-
-def _frozen(param: Any) -> Hashable:
-    """Extents are the same only if they are named so: text must not vary with size."""
-    if isinstance(param, tuple):
-        return tuple([_frozen(p) for p in param])
-    return (int(param), param.expr) if isinstance(param, Extent) else param

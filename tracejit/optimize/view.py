@@ -11,6 +11,7 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ir.ranges import Ranges
 from tracejit.ops.shape import broadcast
+from tracejit.ops.twins import key_of
 from tracejit.optimize.demand import sides
 
 
@@ -94,11 +95,6 @@ class View:
 
     def same(self, a: Atom, b: Atom) -> bool:
         return key_of(a) == key_of(b)
-
-
-def key_of(atom: Atom) -> object:
-    """Equal keys mean equal values."""
-    return atom.key() if isinstance(atom, Literal) else atom
 
 
 def fitted(atom: Atom, aval: Aval) -> Atom:

@@ -13,12 +13,14 @@ with it the factors that do not depend on the direction: they stand in its loops
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Hashable, Mapping, Sequence
 
 from tracejit.ir.builder import building, current
-from tracejit.ir.primitive import Primitive
-from tracejit.ir.program import Atom, Eqn, Program, Region, Var
-from tracejit.ops.control import cond, for_
+from tracejit.ir.primitive import Elementwise, Primitive
+from tracejit.ir.program import Atom, Eqn, Program, Region, Var, substitute
+from tracejit.ops.control import cond, for_, while_
+from tracejit.ops.twins import key_of_eqn
 from tracejit.transform.checkpoint import push_checkpoint
 from tracejit.transform.custom import (
     Push,
@@ -126,6 +128,7 @@ class Sweeps:
         with current().open() as linear:
             linearize(self.region.eqns, tangents)
         require_linear_rules(self.region, linear)
+        reuse(self.region.eqns, Region([], linear, []), ChainMap())
         return linear
 
     def _settled(self, linear: list[Eqn], varying: set[Var]) -> list[Eqn]:
@@ -147,18 +150,58 @@ def dot(var: Var) -> Var:
     return Var(var.aval, f"d{var.hint}" if var.hint else "")
 
 
+def reuse(
+    primal: Sequence[Eqn], linear: Region, known: ChainMap[Hashable, Var]
+) -> None:
+    """Have a linear region read what the primal computes, too, instead of anew.
+
+    The slope of a sine is a cosine, which there may be: what is saved of a round then
+    is both. Of arrays this may be more than what they are computed from: not these.
+    """
+    known = known.new_child({_scalar(e): e.out for e in primal if _scalar(e)})
+    env: dict[Var, Atom] = {}
+    kept: list[Eqn] = []
+    for eqn in linear.eqns:
+        eqn.inputs = substitute(eqn.inputs, env)
+        twin = known.get(_scalar(eqn))
+        if twin is not None:
+            env[eqn.out] = twin
+            continue
+        kept.append(eqn)
+        for region in eqn.regions:
+            substitute_in(region, env)
+        origin = eqn.origin
+        if origin is not None and origin.prim in (for_, while_, cond) and eqn.regions:
+            bodies = origin.regions[-len(eqn.regions) :]
+            for body, region in zip(bodies, eqn.regions, strict=True):
+                reuse(body.eqns, region, known)
+    linear.eqns[:] = kept
+    linear.results = substitute(linear.results, env)
+
+
+def _scalar(eqn: Eqn) -> Hashable | None:
+    """What an equation on numbers computes; None of any other one."""
+    plain = isinstance(eqn.prim, Elementwise) and not eqn.out.aval.shape
+    return key_of_eqn(eqn) if plain else None
+
+
 def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[Eqn]:
-    """Move what does not depend on `varying` to the primal equation it derives from.
+    """Move what does not depend on `varying` to the primal equation it derives from,
+    or to the last one that it reads.
 
     Returns what stays, whose outputs are added to `varying`.
     """
-    moved: dict[Eqn, list[Eqn]] = {eqn: [] for eqn in primal}
+    number = {eqn: k for k, eqn in enumerate(primal)}
+    made = {v: k for eqn, k in number.items() for v in eqn.outputs}
+    moved: list[list[Eqn]] = [[] for _ in primal]
     stays: list[Eqn] = []
     for eqn in linear:
         origin = eqn.origin
-        ours = origin is not None and origin in moved
+        ours = origin is not None and origin in number
         if ours and not eqn.regions and varying.isdisjoint(eqn.uses()):
-            moved[origin].append(eqn)  # type: ignore[index]
+            k = max(number[origin], 0, *(made.get(v, 0) for v in eqn.uses()))  # type: ignore[index]
+            moved[k].append(eqn)
+            made.update(dict.fromkeys(eqn.outputs, k))
             continue
         stays.append(eqn)
         varying.update(eqn.outputs)
@@ -167,7 +210,7 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
             for region, body in zip(eqn.regions, bodies, strict=True):
                 varying.update(region.params[1:])
                 region.eqns = settle(body.eqns, region.eqns, varying)
-    primal[:] = [e for eqn in primal for e in (eqn, *moved[eqn])]
+    primal[:] = [e for eqn, k in number.items() for e in (eqn, *moved[k])]
     return stays
 
 
