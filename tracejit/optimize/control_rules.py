@@ -15,6 +15,7 @@ from tracejit.ir.program import Atom, Eqn, Region, Var
 from tracejit.optimize.buffers import Scope, captured, origin
 from tracejit.optimize.lowering import REPEATED, Lowering, Rule, loc_in
 from tracejit.optimize.nest import (
+    Affine,
     Buffer,
     Check,
     If,
@@ -48,6 +49,8 @@ def for_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     nodes = _trip(low, body, params, slots, scope)
     start, stop, stride = (resolved(x, low.integers) for x in (lo, hi, step))
     reverse = eqn.params["reverse"]
+    if stride.constant == -1:  # the same upwards, in the opposite order
+        start, stop, stride, reverse = stop + 1, start + 1, Affine.of(1), not reverse
     loop = Loop(index, start, stop, stride, nodes, reverse, eqn.loc, rounds(eqn))
     scope.items.append(loop)
     _leave(low, eqn, params, slots, scope)
