@@ -12,33 +12,14 @@ from statistics import geometric_mean
 from time import perf_counter
 from typing import Any
 
-from benchmarks import growth, memory, staging
+from benchmarks import as_written, growth, memory, staging
 from benchmarks.contestants import contestants
+from benchmarks.suites import SUITES, workloads
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
 
-#: The modules whose workloads a suite runs.
-SUITES = {
-    "arrays": ("arrays",),
-    "learning": ("learning",),
-    "loops": (
-        "loops",
-        "stencils",
-        "integrators",
-        "eliminations",
-        "recursions",
-        "likelihoods",
-        "particles",
-    ),
-}
 FRAMEWORKS = ("tracejit", "interpreted", "jax", "autograd")
 TOLERANCE = 1e-8
-
-
-def workloads(suite: str) -> list[Workload]:
-    """Every workload of a suite, in the order they are run in."""
-    modules = (import_module(f"benchmarks.{name}") for name in SUITES[suite])
-    return [work for module in modules for work in module.WORKLOADS]
 
 
 def compilations() -> int:
@@ -145,6 +126,7 @@ def chosen(suite: str, options: argparse.Namespace) -> list[Workload]:
 TABLES: dict[str, Callable[[argparse.Namespace], None]] = {
     "staging": lambda options: staging.main(["--repeat", str(options.repeat)]),
     "memory": lambda options: memory.report(),
+    "as-written": lambda options: as_written.report(chosen("loops", options)),
     "growth": lambda options: growth.report(chosen("loops", options), options.repeat),
 }
 

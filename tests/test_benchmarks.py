@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import growth, run, staging
+from benchmarks import as_written, growth, staging
+from benchmarks.suites import SUITES, workloads
 from benchmarks.workload import disagreement, leaves
 
-WORKLOADS = [work for suite in run.SUITES for work in run.workloads(suite)]
+WORKLOADS = [work for suite in SUITES for work in workloads(suite)]
 
 
 @pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
@@ -54,7 +55,7 @@ def source(work, args):
     return tracejit.show(gradient, *args, stage="source")
 
 
-@pytest.mark.parametrize("work", run.workloads("loops"), ids=lambda w: w.name)
+@pytest.mark.parametrize("work", workloads("loops"), ids=lambda w: w.name)
 def test_a_loop_has_one_kernel_for_every_number_of_rounds(work):
     text = source(work, work.make(20))
     assert source(work, work.make(41)) == text
@@ -64,7 +65,7 @@ def test_a_loop_has_one_kernel_for_every_number_of_rounds(work):
 
 
 def test_the_growth_of_a_program_is_measured_by_steps_and_by_cells(capsys):
-    (work,) = (w for w in run.workloads("loops") if w.name == "heat-2d")
+    (work,) = (w for w in workloads("loops") if w.name == "heat-2d")
     by = {
         axis: [scaled(scale) for scale in (1.0, 8.0)]
         for axis, scaled in growth.axes(work)
@@ -74,6 +75,13 @@ def test_the_growth_of_a_program_is_measured_by_steps_and_by_cells(capsys):
     assert 7.5 * small[0].size < large[0].size < 8.5 * small[0].size
     growth.report([work], 1)
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_programs_as_written_are_refused_by_the_frameworks_that_refuse_them():
+    (work,) = (w for w in workloads("loops") if w.name == "seidel")
+    outcomes = {who: outcome for _, who, outcome in as_written.rows([work])}
+    for who, why in {"jax": "TypeError", "autograd": "AttributeError"}.items():
+        assert outcomes[who].startswith(("not installed", why)), outcomes
 
 
 def test_the_benchmarks_run(tmp_path):
