@@ -101,6 +101,15 @@ def _select(typingctx: Any, pred: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def _hidden(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        return builder.call(ir.InlineAsm(kind, "", "=r,0"), args)
+
+    return x(x), codegen
+
+
+@intrinsic
 def _null(typingctx: Any, zero: Any) -> Any:
     """A tape without rows."""
     pointer = types.CPointer(zero)
@@ -205,6 +214,7 @@ def _gemm(
 _INTRINSICS = {
     "_tj_gemm": _gemm,
     "_tj_select": _select,
+    "_tj_hidden": _hidden,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),
     "_tj_max": _combining(_extremum("maximum", ">")),

@@ -266,6 +266,7 @@ class Writer:
     def write_let(self, node: Let) -> None:
         value = node.value
         text = self.affine(value) if isinstance(value, Affine) else self.atom(value)
+        text = f"_tj_hidden({text})" if node.hidden else text
         self.line(f"{self.name(node.target)} = {text}")
 
     def write_accumulate(self, node: Accumulate) -> None:

@@ -30,6 +30,7 @@ from tracejit.optimize.registers import (
     drop_unread,
     use_registers,
 )
+from tracejit.optimize.rows import hide_rows
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
 
@@ -52,6 +53,6 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             body = split_at_cells(split(unroll(body)))
-            kernel.body = slide_all(use_registers(body))
+            kernel.body = hide_rows(slide_all(use_registers(body)))
             return kernel
         stored |= wanted

@@ -147,10 +147,14 @@ class Store:
 
 @dataclass(slots=True, eq=False)
 class Let:
-    """target = value; carried scalars are assigned several times."""
+    """target = value; carried scalars are assigned several times.
+
+    What is `hidden` LLVM cannot see through: to it, the target is just any number.
+    """
 
     target: Var
     value: Atom | Affine
+    hidden: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,57 @@
+"""Rows that may be one and the same are told apart row by row, others all at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tracejit import check_grads, grad, make_ir
+from tracejit.backend.numba_source import write
+from tracejit.optimize.lower import lower
+
+
+def through(D):
+    D = D.copy()
+    n = D.shape[0]
+    for k in range(n):
+        for i in range(n):
+            for j in range(n):
+                D[i, j] = min(D[i, j], D[i, k] + D[k, j])
+    return np.sum(D**2)
+
+
+def eliminated(A):
+    A = A.copy()
+    n = A.shape[0]
+    for k in range(n):
+        for i in range(k + 1, n):
+            for j in range(k + 1, n):
+                A[i, j] -= A[i, k] * A[k, j]
+    return np.sum(A**2)
+
+
+def swept(A):
+    A = A.copy()
+    n = A.shape[0]
+    for k in range(n):
+        for i in range(1, n):
+            for j in range(n):
+                A[i, j] += 0.1 * A[n - i, j] * A[i - 1, k]
+    return np.sum(A**2)
+
+
+X = np.random.default_rng(0).uniform(0.1, 1.0, (6, 6))
+
+
+@pytest.mark.parametrize(
+    ("f", "meet"), [(through, True), (eliminated, False), (swept, True)]
+)
+def test_rows_are_hidden_where_they_may_meet(f, meet):
+    text = write(lower(make_ir(f)(X))).text
+    assert ("_tj_hidden" in text) == meet
+
+
+@pytest.mark.parametrize("f", [through, eliminated, swept])
+def test_gradients(f):
+    np.testing.assert_allclose(grad(f)(X), grad(f, backend="numpy")(X), rtol=1e-12)
+    check_grads(f, (X,), order=1)
