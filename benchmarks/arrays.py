@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import SAME, Workload, fast
+from benchmarks import polynomials
+from benchmarks.workload import SAME, Function, Workload, fast
 
 # --- Rosenbrock's function, neighbours by slices
 
@@ -53,25 +55,33 @@ def chain(x):
     return np.sum(np.sin(x) * np.exp(-(x**2)) + np.log1p(x * x))
 
 
-@fast
-def chain_primal(x):
-    value = 0.0
-    for i in range(x.size):
-        v = x[i]
-        value += math.sin(v) * math.exp(-v * v) + math.log1p(v * v)
-    return value
+def chain_primal_by(m: Any) -> Function:
+    """The chain, with the functions of `m`."""
+
+    @fast
+    def primal(x):
+        value = 0.0
+        for i in range(x.size):
+            v = x[i]
+            value += m.sin(v) * m.exp(-v * v) + m.log1p(v * v)
+        return value
+
+    return primal
 
 
-@fast
-def chain_hand(x):
-    g = np.empty_like(x)
-    value = 0.0
-    for i in range(x.size):
-        v = x[i]
-        s, c, q, e = math.sin(v), math.cos(v), v * v, math.exp(-v * v)
-        value += s * e + math.log1p(q)
-        g[i] = (c - 2.0 * v * s) * e + 2.0 * v / (1.0 + q)
-    return value, g
+def chain_by(m: Any) -> Function:
+    @fast
+    def hand(x):
+        g = np.empty_like(x)
+        value = 0.0
+        for i in range(x.size):
+            v = x[i]
+            s, c, q, e = m.sin(v), m.cos(v), v * v, m.exp(-v * v)
+            value += s * e + m.log1p(q)
+            g[i] = (c - 2.0 * v * s) * e + 2.0 * v / (1.0 + q)
+        return value, g
+
+    return hand
 
 
 # --- the heat equation, in place, by slices
@@ -225,8 +235,9 @@ WORKLOADS = (
         chain,
         make_vector,
         (100, 10_000, 1_000_000),
-        chain_primal,
-        chain_hand,
+        chain_primal_by(polynomials),
+        chain_by(math),
+        hand_vector=chain_by(polynomials),
         jax=SAME,
         autograd=SAME,
     ),

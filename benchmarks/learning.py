@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import SAME, Workload, fast
+from benchmarks import polynomials
+from benchmarks.workload import SAME, Function, Workload, fast
 
 # --- logistic regression
 
@@ -15,26 +17,32 @@ def logistic(w, X, y):
     return np.mean(np.log1p(np.exp(-y * (X @ w))))
 
 
-@fast
-def logistic_primal(w, X, y):
-    z = np.dot(X, w)
-    value = 0.0
-    for i in range(y.size):
-        value += math.log1p(math.exp(-y[i] * z[i]))
-    return value / y.size
+def logistic_primal_by(m: Any) -> Function:
+    @fast
+    def primal(w, X, y):
+        z = np.dot(X, w)
+        value = 0.0
+        for i in range(y.size):
+            value += m.log1p(m.exp(-y[i] * z[i]))
+        return value / y.size
+
+    return primal
 
 
-@fast
-def logistic_hand(w, X, y):
-    # Two BLAS products. Reading X once, row by row, is slower (1.8 times): a row is
-    # too short to pay for loading and storing the gradient anew.
-    z = np.dot(X, w)
-    value = 0.0
-    for i in range(y.size):
-        e = math.exp(-y[i] * z[i])
-        value += math.log1p(e)
-        z[i] = -y[i] * e / ((1.0 + e) * y.size)
-    return value / y.size, np.dot(z, X)
+def logistic_by(m: Any) -> Function:
+    @fast
+    def hand(w, X, y):
+        # Two BLAS products. Reading X once, row by row, is slower (1.8 times): a row is
+        # too short to pay for loading and storing the gradient anew.
+        z = np.dot(X, w)
+        value = 0.0
+        for i in range(y.size):
+            e = m.exp(-y[i] * z[i])
+            value += m.log1p(e)
+            z[i] = -y[i] * e / ((1.0 + e) * y.size)
+        return value / y.size, np.dot(z, X)
+
+    return hand
 
 
 def make_logistic(n):
@@ -55,66 +63,80 @@ def perceptron(W1, b1, W2, b2, X, labels):
     return -np.mean(logp[np.arange(labels.shape[0]), labels])
 
 
-@fast
-def perceptron_hidden(W1, b1, X):
-    h = np.dot(X, W1)
-    for i in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            h[i, j] = math.tanh(h[i, j] + b1[j])
-    return h
+def perceptron_tools_by(m: Any) -> tuple[Function, Function]:
+    """The hidden layer, and the exponentials of a row, with the functions of `m`."""
 
+    @fast
+    def hidden(W1, b1, X):
+        h = np.dot(X, W1)
+        for i in range(h.shape[0]):
+            for j in range(h.shape[1]):
+                h[i, j] = m.tanh(h[i, j] + b1[j])
+        return h
 
-@fast
-def row_softmax(row, b):
-    """Add b, leave the exponentials over their largest in row; return their sum and
-    the largest itself."""
-    top = -np.inf
-    for j in range(row.size):
-        row[j] += b[j]
-        top = max(top, row[j])
-    total = 0.0
-    for j in range(row.size):
-        row[j] = math.exp(row[j] - top)
-        total += row[j]
-    return total, top
-
-
-@fast
-def perceptron_primal(W1, b1, W2, b2, X, labels):
-    z = np.dot(perceptron_hidden(W1, b1, X), W2)
-    value = 0.0
-    for i in range(labels.size):
-        right = z[i, labels[i]] + b2[labels[i]]
-        total, top = row_softmax(z[i], b2)
-        value += math.log(total) - (right - top)
-    return value / labels.size
-
-
-@fast
-def perceptron_hand(W1, b1, W2, b2, X, labels):
-    n = labels.size
-    h = perceptron_hidden(W1, b1, X)
-    z = np.dot(h, W2)
-    b1_bar, b2_bar = np.zeros_like(b1), np.zeros_like(b2)
-    value = 0.0
-    for i in range(n):  # z becomes its own cotangent, softmax - one_hot, over n
-        row = z[i]
-        right = row[labels[i]] + b2[labels[i]]
-        total, top = row_softmax(row, b2)
-        value += math.log(total) - (right - top)
-        scale = 1.0 / (total * n)
+    @fast
+    def row_softmax(row, b):
+        """Add b, leave the exponentials over their largest in row; return their sum and
+        the largest itself."""
+        top = -np.inf
         for j in range(row.size):
-            row[j] *= scale
-        row[labels[i]] -= 1.0 / n
+            row[j] += b[j]
+            top = max(top, row[j])
+        total = 0.0
         for j in range(row.size):
-            b2_bar[j] += row[j]
-    W2_bar = np.dot(h.T, z)
-    a = np.dot(z, W2.T)
-    for i in range(n):
-        for j in range(a.shape[1]):
-            a[i, j] *= 1.0 - h[i, j] * h[i, j]
-            b1_bar[j] += a[i, j]
-    return value / n, np.dot(X.T, a), b1_bar, W2_bar, b2_bar
+            row[j] = m.exp(row[j] - top)
+            total += row[j]
+        return total, top
+
+    return hidden, row_softmax
+
+
+def perceptron_primal_by(m: Any) -> Function:
+    hidden, row_softmax = perceptron_tools_by(m)
+
+    @fast
+    def primal(W1, b1, W2, b2, X, labels):
+        z = np.dot(hidden(W1, b1, X), W2)
+        value = 0.0
+        for i in range(labels.size):
+            right = z[i, labels[i]] + b2[labels[i]]
+            total, top = row_softmax(z[i], b2)
+            value += math.log(total) - (right - top)
+        return value / labels.size
+
+    return primal
+
+
+def perceptron_by(m: Any) -> Function:
+    hidden, row_softmax = perceptron_tools_by(m)
+
+    @fast
+    def hand(W1, b1, W2, b2, X, labels):
+        n = labels.size
+        h = hidden(W1, b1, X)
+        z = np.dot(h, W2)
+        b1_bar, b2_bar = np.zeros_like(b1), np.zeros_like(b2)
+        value = 0.0
+        for i in range(n):  # z becomes its own cotangent, softmax - one_hot, over n
+            row = z[i]
+            right = row[labels[i]] + b2[labels[i]]
+            total, top = row_softmax(row, b2)
+            value += math.log(total) - (right - top)
+            scale = 1.0 / (total * n)
+            for j in range(row.size):
+                row[j] *= scale
+            row[labels[i]] -= 1.0 / n
+            for j in range(row.size):
+                b2_bar[j] += row[j]
+        W2_bar = np.dot(h.T, z)
+        a = np.dot(z, W2.T)
+        for i in range(n):
+            for j in range(a.shape[1]):
+                a[i, j] *= 1.0 - h[i, j] * h[i, j]
+                b1_bar[j] += a[i, j]
+        return value / n, np.dot(X.T, a), b1_bar, W2_bar, b2_bar
+
+    return hand
 
 
 def make_perceptron(n):
@@ -162,51 +184,64 @@ def dot(a, b):
     return total
 
 
-@fast
-def rnn_states(W, U, b, xs):
-    """All states: the inputs' products at once, then the recurrence on top."""
-    steps, n = xs.shape[0], b.size
-    inputs = np.dot(xs, U.T)
-    h = np.zeros((steps + 1, n))
-    for t in range(steps):
-        old, new, a = h[t], h[t + 1], inputs[t]
-        for i in range(n):
-            new[i] = math.tanh(dot(W[i], old) + a[i] + b[i])
-    return h
+def rnn_states_by(m: Any) -> Function:
+    @fast
+    def states(W, U, b, xs):
+        """All states: the inputs' products at once, then the recurrence on top."""
+        steps, n = xs.shape[0], b.size
+        inputs = np.dot(xs, U.T)
+        h = np.zeros((steps + 1, n))
+        for t in range(steps):
+            old, new, a = h[t], h[t + 1], inputs[t]
+            for i in range(n):
+                new[i] = m.tanh(dot(W[i], old) + a[i] + b[i])
+        return h
+
+    return states
 
 
-@fast
-def rnn_primal(W, U, b, xs, ys):
-    h = rnn_states(W, U, b, xs)
-    value = 0.0
-    for t in range(xs.shape[0]):
-        for i in range(b.size):
-            value += (h[t + 1, i] - ys[t, i]) ** 2
-    return value
+def rnn_primal_by(m: Any) -> Function:
+    states = rnn_states_by(m)
+
+    @fast
+    def primal(W, U, b, xs, ys):
+        h = states(W, U, b, xs)
+        value = 0.0
+        for t in range(xs.shape[0]):
+            for i in range(b.size):
+                value += (h[t + 1, i] - ys[t, i]) ** 2
+        return value
+
+    return primal
 
 
-@fast
-def rnn_hand(W, U, b, xs, ys):
-    # The states are the tape. The cotangents of all steps are kept too, so that W's
-    # and U's gradients are one product each instead of an outer product a step.
-    steps, n = xs.shape[0], b.size
-    h = rnn_states(W, U, b, xs)
-    delta = np.empty((steps, n))
-    b_bar, h_bar = np.zeros(n), np.zeros(n)
-    value = 0.0
-    for t in range(steps - 1, -1, -1):
-        new, y, d = h[t + 1], ys[t], delta[t]
-        for i in range(n):
-            e = new[i] - y[i]
-            value += e * e
-            d[i] = (h_bar[i] + 2.0 * e) * (1.0 - new[i] * new[i])
-            b_bar[i] += d[i]
-        h_bar[:] = 0.0
-        for i in range(n):
-            row = W[i]
-            for j in range(n):
-                h_bar[j] += d[i] * row[j]
-    return value, np.dot(delta.T, h[:-1]), np.dot(delta.T, xs), b_bar
+def rnn_by(m: Any) -> Function:
+    states = rnn_states_by(m)
+
+    @fast
+    def hand(W, U, b, xs, ys):
+        # The states are the tape. The cotangents of all steps are kept too, so that W's
+        # and U's gradients are one product each instead of an outer product a step.
+        steps, n = xs.shape[0], b.size
+        h = states(W, U, b, xs)
+        delta = np.empty((steps, n))
+        b_bar, h_bar = np.zeros(n), np.zeros(n)
+        value = 0.0
+        for t in range(steps - 1, -1, -1):
+            new, y, d = h[t + 1], ys[t], delta[t]
+            for i in range(n):
+                e = new[i] - y[i]
+                value += e * e
+                d[i] = (h_bar[i] + 2.0 * e) * (1.0 - new[i] * new[i])
+                b_bar[i] += d[i]
+            h_bar[:] = 0.0
+            for i in range(n):
+                row = W[i]
+                for j in range(n):
+                    h_bar[j] += d[i] * row[j]
+        return value, np.dot(delta.T, h[:-1]), np.dot(delta.T, xs), b_bar
+
+    return hand
 
 
 def make_rnn(steps):
@@ -227,8 +262,9 @@ WORKLOADS = (
         logistic,
         make_logistic,
         (10_000,),
-        logistic_primal,
-        logistic_hand,
+        logistic_primal_by(polynomials),
+        logistic_by(math),
+        hand_vector=logistic_by(polynomials),
         jax=SAME,
         autograd=SAME,
     ),
@@ -237,8 +273,9 @@ WORKLOADS = (
         perceptron,
         make_perceptron,
         (256,),
-        perceptron_primal,
-        perceptron_hand,
+        perceptron_primal_by(polynomials),
+        perceptron_by(math),
+        hand_vector=perceptron_by(polynomials),
         argnums=(0, 1, 2, 3),
         jax=SAME,
         autograd=SAME,
@@ -248,8 +285,9 @@ WORKLOADS = (
         rnn,
         make_rnn,
         (100,),
-        rnn_primal,
-        rnn_hand,
+        rnn_primal_by(polynomials),
+        rnn_by(math),
+        hand_vector=rnn_by(polynomials),
         argnums=(0, 1, 2),
         jax=rnn_jax,
         autograd=SAME,

@@ -8,8 +8,15 @@ from benchmarks.workload import Workload
 
 #: The modules whose workloads a suite runs.
 SUITES = {
-    "arrays": ("arrays",),
-    "learning": ("learning",),
+    "kernels": (
+        "arrays",
+        "learning",
+        "options",
+        "regressions",
+        "layers",
+        "densities",
+        "geometry",
+    ),
     "loops": (
         "loops",
         "stencils",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ class Workload:
     """A plain NumPy function, its arguments by size, and its gradient by hand.
 
     `hand` takes what `f` takes and returns `(value, *gradients)`, one for each of
-    `argnums`; `primal` is `f` alone, written by hand in the same manner, to show how
-    much of `hand` is the gradient's. `jax` and `autograd` are SAME where `f` runs
-    with their `numpy` in place of NumPy's, a function of that module where it must be
-    written anew, and None where it cannot be said at all.
+    `argnums`; `hand_vector`, where there is one, is the same with `polynomials` in
+    place of the C library's functions. `primal` is `f` alone, written by hand in the
+    same manner, to show how much of `hand` is the gradient's. `jax` and `autograd` are
+    SAME where `f` runs with their `numpy` in place of NumPy's, a function of that
+    module where it must be written anew, and None where it cannot be said at all.
     """
 
     name: str
@@ -37,14 +39,20 @@ class Workload:
     small: int = 7
     jax: str | Function | None = None
     autograd: str | Function | None = None
+    hand_vector: Function | None = None
 
 
 SAME = "same"
 
 
 def with_numpy(f: Function, numpy: Any) -> Function:
-    """`f` with another module for its `np`."""
-    return types.FunctionType(f.__code__, {**f.__globals__, "np": numpy}, f.__name__)
+    """`f` with another module for its `np`, and for its `scipy.special` what stands
+    beside that."""
+    names = {**f.__globals__, "np": numpy}
+    if "special" in f.__code__.co_names:
+        package = numpy.__name__.removesuffix("numpy")
+        names["special"] = import_module(f"{package}scipy.special")
+    return types.FunctionType(f.__code__, names, f.__name__)
 
 
 def variant(f: Function, how: str | Function | None, numpy: Any) -> Function | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import as_written, growth, staging
+from benchmarks import as_written, growth, polynomials, staging
 from benchmarks.suites import SUITES, workloads
 from benchmarks.workload import disagreement, leaves
 
@@ -39,6 +40,27 @@ def test_hand_written_gradient_agrees_with_finite_differences(work):
             12.0 * h
         )
         assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+VECTOR = [work for work in WORKLOADS if work.hand_vector is not None]
+
+
+@pytest.mark.parametrize("work", VECTOR, ids=lambda w: w.name)
+def test_both_hand_written_gradients_agree(work):
+    args = work.make(work.small)
+    assert disagreement(work.hand_vector(*args), work.hand(*args)) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "log1p", "tanh", "sin", "cos", "erf"])
+def test_polynomials_stand_for_the_functions_of_math(name):
+    function, rng = getattr(polynomials, name), np.random.default_rng(0)
+    numbers = np.concatenate([rng.normal(size=300), 100.0 * rng.normal(size=300)])
+    if name in ("log", "log1p"):
+        numbers = abs(numbers)
+    for x in [*numbers, *(1e-3 * numbers), *(1e-9 * numbers)]:
+        true = getattr(math, name)(x)
+        unit = 1.0 if name == "erf" else true
+        assert abs(function(x) - true) <= 4.0 * np.spacing(abs(unit)), x
 
 
 @pytest.mark.parametrize("work", WORKLOADS, ids=lambda w: w.name)
