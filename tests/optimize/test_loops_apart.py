@@ -5,28 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.backend.random_programs import run_as_python
-from tracejit import make_ir
-from tracejit.backend.numba_source import write
+from tests.optimize.kernels import text_of
 from tracejit.ir.aval import Aval
-from tracejit.ir.evaluate import evaluate
 from tracejit.ir.program import Var
 from tracejit.optimize.held import apart
-from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Affine
 
 RNG = np.random.default_rng(0)
-
-
-def text_of(fn, *args):
-    """The kernel's text, after it was run as Python against the interpreter."""
-    program = make_ir(fn)(*args)
-    for mine, other in zip(
-        run_as_python(program, args), evaluate(program, args), strict=True
-    ):
-        np.testing.assert_allclose(mine, other, rtol=1e-13, atol=1e-13)
-    lines = write(lower(program)).text.splitlines()
-    return "\n".join(ln for ln in lines if not ln.lstrip().startswith("#"))
 
 
 def forces(x):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.transform.programs import PROGRAMS, at, build, loop, put, total
+from tests.transform.programs import PROGRAMS, at, branch, build, loop, put, total
 from tracejit.ir.check import check
 from tracejit.ir.evaluate import evaluate
 from tracejit.ops import elementwise as ew
@@ -52,6 +52,43 @@ def test_which_loops_are_merged(fn, before, after):
     x = np.linspace(0.2, 1.3, 5)
     for got, want in zip(evaluate(merged, [x]), evaluate(program, [x]), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+def chained(x):
+    return total(loop(1, 5, [x], lambda i, y: put(y, ew.sin(at(y, i - 1)), i)))
+
+
+def others(x):
+    n = x.aval.shape[0]
+
+    def body(i, y):
+        def inner(j, y):
+            d = at(x, i) - at(x, j)
+            return branch(
+                ew.ne(i, j), lambda: put(y, at(y, i) + d * d * d, i), lambda: y
+            )
+
+        return loop(0, n, [y], inner)
+
+    y = loop(0, n, [x], body)
+    return total(y * y)
+
+
+def test_what_waits_runs_forwards_where_the_order_makes_no_difference():
+    program = vjp(build(others, (5,)), [0], seed=True)
+    turned = [e.params["reverse"] for e in program.walk() if e.prim.name == "for"]
+    merged = optimize(program)
+    now = [e.params["reverse"] for e in merged.walk() if e.prim.name == "for"]
+    assert turned == [False, False, True, True] and not any(now)
+    x = np.linspace(0.2, 1.3, 5)
+    for got, want in zip(evaluate(merged, [x]), evaluate(program, [x]), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-13)
+
+
+def test_rounds_that_wait_for_each_other_keep_their_order():
+    program = vjp(build(chained, (5,)), [0], seed=True)
+    ours = [e for e in optimize(program).walk() if e.prim.name == "for"]
+    assert ours[-1].params["reverse"]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

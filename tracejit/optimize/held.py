@@ -96,12 +96,12 @@ def _accesses(nodes: Sequence[Node]) -> dict[Buffer, Accesses]:
     for node in nodes:
         if isinstance(node, Load | Store):
             found.setdefault(node.buffer, Accesses()).nodes.append(node)
-        for buffer in _otherwise(node):
+        for buffer in whole_buffers(node):
             found.setdefault(buffer, Accesses()).odd = True
     return found
 
 
-def _otherwise(node: Node) -> Iterator[Buffer]:
+def whole_buffers(node: Node) -> Iterator[Buffer]:
     """Buffers that a node touches as a whole."""
     if isinstance(node, Call):
         yield from (*node.reads, *node.writes)
@@ -191,4 +191,4 @@ def _positive(number: Affine, known: Bounds) -> bool:
     return False
 
 
-__all__ = ["Bounds", "apart", "bounds_of", "hold"]
+__all__ = ["Bounds", "apart", "bounds_of", "hold", "whole_buffers"]

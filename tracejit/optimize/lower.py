@@ -20,6 +20,7 @@ from tracejit.optimize import (
     sort_rules,
 )
 from tracejit.optimize.cells import split_at_cells
+from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
@@ -52,7 +53,8 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
-            body = split_at_cells(split(unroll(body)))
+            body = split_columns(kernel, unroll(body))
+            body = split_at_cells(split(body))
             kernel.body = hide_rows(slide_all(use_registers(body)))
             return kernel
         stored |= wanted

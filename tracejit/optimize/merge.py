@@ -7,6 +7,9 @@ An adjoint loop shares the Var of its index with its primal. If it needs nothing
 the primal loop computes (no tape, and a cotangent that is known before), and if its
 rounds only add to what it carries, so that they may come in any order, the two run
 together and share what both compute. So do the loops inside them.
+
+One that stays alone runs forwards if its rounds may come in any order: memory is read
+ahead, and vectors need not be turned around.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from tracejit.ops.index import acc_slice
 
 
 def merge_loops(program: Program) -> Program:
-    """The Program with adjoint loops joined to their primal ones."""
+    """The Program with adjoint loops joined to their primal ones, or run forwards."""
     return replace_region(program, _region(program.region))
 
 
@@ -33,6 +36,8 @@ def _region(region: Region) -> Region:
         if eqns[k].regions:
             regions = [_region(r) for r in eqns[k].regions]
             eqns[k] = replace(eqns[k], regions=regions)
+        if eqns[k].prim.name == "for":
+            eqns[k] = _forwards(eqns[k])
         k += 1
     return Region(region.params, eqns, region.results)
 
@@ -91,6 +96,13 @@ def _joined(primal: Eqn, adjoint: Eqn) -> Eqn:
     )
 
 
+def _forwards(loop: Eqn) -> Eqn:
+    """A loop with its rounds in ascending order where that makes no difference."""
+    if not loop.params["reverse"] or not any_order(loop):
+        return loop
+    return replace(loop, params=loop.params | {"reverse": False})
+
+
 def any_order(loop: Eqn) -> bool:
     """Whether the rounds of a `for` may come in any order, but for rounding."""
     (body,) = loop.regions
@@ -109,6 +121,13 @@ def _only_added_to(param: Var, result: Atom, body: Region) -> bool:
     if len(readers) != 1 or also_result:
         return False
     (eqn,) = readers
+    if eqn.prim.name == "cond":
+        sides = zip(*(r.results for r in eqn.regions), strict=True)
+        for out, results in zip(eqn.outputs, sides, strict=True):
+            pairs = zip(results, eqn.regions, strict=True)
+            if all(_only_added_to(param, r, region) for r, region in pairs):
+                return _only_added_to(out, result, body)
+        return False
     if sum(a is param for a in eqn.inputs) != 1:
         return False
     if eqn.prim is add or (eqn.prim is acc_slice and eqn.inputs[0] is param):

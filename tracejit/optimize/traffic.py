@@ -40,7 +40,7 @@ def _of(node: Node) -> float:
             # One that adds loads as well.
             return node.buffer.aval.dtype.itemsize * (1 if node.op is None else 2)
         case Loop():
-            return _trips(node) * _of_block(node.body)
+            return trips(node) * _of_block(node.body)
         case While():
             return node.rounds * (_of_block(node.test) + _of_block(node.body))
         case If():
@@ -50,7 +50,8 @@ def _of(node: Node) -> float:
     return 0
 
 
-def _trips(loop: Loop) -> float:
+def trips(loop: Loop) -> float:
+    """How many rounds a loop has, or may have."""
     if loop.rounds is not None:
         return loop.rounds
     span, step = _value(loop.hi - loop.lo), _value(loop.step)
