@@ -39,7 +39,7 @@ def by_data(x, y):
     return np.sum(x**2)
 
 
-@pytest.mark.parametrize("n", [3, 4, 9])
+@pytest.mark.parametrize("n", [9, 12])
 @pytest.mark.parametrize("f", [upwards, downwards, by_twos, by_data])
 def test_values_and_gradients(f, n):
     x, y = np.random.default_rng(n).uniform(size=(2, n))
@@ -57,5 +57,5 @@ def test_what_the_last_round_wrote_is_not_loaded(f):
     kernel = lower(make_ir(f)(x, y))
     loops = [n for n in everything(kernel.body) if isinstance(n, Loop)]
     (sweep,) = [loop for loop in loops if loop.rounds == 49]
-    loaded = [n.buffer.hint for n in sweep.body if isinstance(n, Load)]
-    assert sorted(loaded) == ["x", "y"]  # one of each, not the neighbour too
+    places = [n.index[0] - sweep.index for n in sweep.body if isinstance(n, Load)]
+    assert [place.constant for place in places] == [0, 0]  # not the neighbour's
