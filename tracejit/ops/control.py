@@ -32,8 +32,8 @@ import numpy as np
 
 from tracejit.base.errors import InternalError, TracejitError
 from tracejit.ir.aval import Aval
-from tracejit.ir.primitive import Structured
-from tracejit.ir.program import Atom, Eqn, Region
+from tracejit.ir.primitive import REGISTRY, Structured
+from tracejit.ir.program import Atom, Eqn, Literal, Region
 
 #: Runs a region on a list of arguments, which it takes over (and empties).
 Run = Callable[[Region, list[Any]], list[Any]]
@@ -61,6 +61,40 @@ def trip_range(lo: Any, hi: Any, step: Any, reverse: bool = False) -> range:
     """The indices that a `for` visits, in its order."""
     trips = range(int(lo), int(hi), int(step))
     return trips[::-1] if reverse else trips
+
+
+def known_range(eqn: Eqn) -> tuple[int, int, int] | None:
+    """Least index, greatest index + 1 and step of a `for`, where staging knew them."""
+    if eqn.prim is not for_:
+        return None
+    lo, hi, step = eqn.inputs[:3]
+    if not isinstance(step, Literal):
+        return None
+    if isinstance(lo, Literal) and isinstance(hi, Literal):
+        if step.value == 1:
+            # Extents keep their expression through this subtraction.
+            return lo.value, max(hi.value, lo.value), 1
+        trips = range(int(lo.value), int(hi.value), int(step.value))
+        ends = (trips[0], trips[-1]) if trips else (0, -1)
+        return min(ends), max(ends) + 1, abs(int(step.value))
+    interval = eqn.regions[0].params[0].interval
+    if interval is None:
+        return None
+    return interval[0], interval[1] + 1, abs(int(step.value))
+
+
+def rows_of(known: tuple[int, int, int]) -> int:
+    """How many rows an array has with one for each round of a known range."""
+    low, high, step = known
+    return high - low if step == 1 else -((low - high) // step)
+
+
+def row_of(index: Atom, low: int, step: int) -> Any:
+    """Emit the row of the round with this index of a known range."""
+    distance = index - Literal(low, np.int64) if low else index
+    if step == 1:
+        return distance
+    return REGISTRY["floor_divide"](distance, Literal(step, np.int64))
 
 
 def _for(eqn: Eqn, args: list[Any], run: Run) -> list[Any]:

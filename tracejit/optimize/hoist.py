@@ -159,12 +159,12 @@ def is_safe(eqn: Eqn, known: bool, ranges: Ranges) -> bool:
         return False  # an extremum of nothing
     if known or eqn.prim.name not in ("gather", "getitem"):
         return True
-    return eqn.prim is getitem and _in_range(eqn, ranges)
+    return eqn.prim is getitem and is_inside(eqn, ranges)
 
 
-def _in_range(eqn: Eqn, ranges: Ranges) -> bool:
-    """Whether a `getitem` is proved to stay inside its array."""
-    x, *starts = eqn.inputs
+def is_inside(eqn: Eqn, ranges: Ranges) -> bool:
+    """Whether a `getitem`, or a `setitem`, is proved to stay inside its array."""
+    x, *starts = eqn.inputs if eqn.prim is getitem else (eqn.inputs[0], *eqn.inputs[2:])
     axes = zip(starts, eqn.params["sizes"], x.aval.shape, strict=True)
     return all(
         isinstance(start, Literal)

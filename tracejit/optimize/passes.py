@@ -14,6 +14,7 @@ from tracejit.ir.program import Eqn, Program, Region
 from tracejit.ir.text import program_text
 from tracejit.ops.dead import eliminate_dead
 from tracejit.optimize.clean import simplify
+from tracejit.optimize.distribute import distribute
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.products import gather_products
@@ -27,6 +28,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("hoist", hoist),
     ("reciprocals", share_reciprocals),
+    ("distribute", distribute),
     ("merge", merge_loops),
     ("simplify", simplify),
     ("dead code", eliminate_dead),
@@ -38,6 +40,7 @@ LAST_PASSES: list[tuple[str, Pass]] = [
     ("simplify", _simplify_last),
     ("hoist", hoist),
     ("reciprocals", share_reciprocals),
+    ("distribute", distribute),
     ("merge", merge_loops),
     ("products", gather_products),
     ("hoist", hoist),

@@ -41,7 +41,7 @@ from tracejit.ir.program import (
     substitute,
     walk,
 )
-from tracejit.ops.control import cond, for_
+from tracejit.ops.control import cond, for_, known_range, rows_of
 from tracejit.ops.index import getitem, setitem
 from tracejit.transform.cut import min_vertex_cut
 from tracejit.transform.decisions import Decisions
@@ -51,7 +51,6 @@ from tracejit.transform.threads import (
     Index,
     Path,
     Thread,
-    known_range,
     loop_index,
     tape_slice,
 )
@@ -339,9 +338,8 @@ class Supplier:
                 # Rows are counted from here on: what was outside is in the pointer.
                 dims, parts = [GROW], [("row", (eqn, self.pointer(path[:depth], eqn)))]
                 continue
-            low, high, step = known
-            extent = high - low if step == 1 else -((low - high) // step)
-            dims.append(extent)
+            low, _, step = known
+            dims.append(rows_of(known))
             parts.append(("offset", (loop_index(eqn), low, step)))
         return Index(tuple(dims), parts)
 
@@ -365,7 +363,7 @@ def saved_bytes(var: Var, path: Path) -> int:
     for eqn, _ in path:
         if eqn.prim is not cond:
             known = known_range(eqn)
-            count *= 0 if known is None else -((known[0] - known[1]) // known[2])
+            count *= 0 if known is None else rows_of(known)
     return count
 
 

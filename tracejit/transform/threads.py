@@ -23,7 +23,7 @@ from tracejit.ir.program import (
     Var,
 )
 from tracejit.ops import elementwise as ew
-from tracejit.ops.control import cond, for_, while_
+from tracejit.ops.control import cond, for_, row_of, while_
 from tracejit.ops.index import setitem
 from tracejit.ops.shape import empty
 
@@ -77,11 +77,6 @@ def _counter(eqn: Eqn) -> Atom:
     return _divided(ew.sub(index, lo), step)
 
 
-def _offset(data: tuple[Var, int, int]) -> Atom:
-    index, low, step = data
-    return _divided(index if low == 0 else ew.sub(index, Literal(low, INT)), step)
-
-
 def _divided(distance: Atom, step: Any) -> Atom:
     if isinstance(step, Literal):
         step = int(step.value)
@@ -96,32 +91,12 @@ def _row(data: tuple[Eqn, Thread | None]) -> Atom:
     return counter if pointer is None else ew.add(pointer.inner, counter)
 
 
-_PARTS: dict[str, Any] = {"offset": _offset, "row": _row}
+_PARTS: dict[str, Any] = {"offset": lambda data: row_of(*data), "row": _row}
 
 
 def loop_index(eqn: Eqn) -> Var:
     """The Var that a loop's body and its linear and transposed forms share."""
     return eqn.regions[0].params[0] if eqn.prim is for_ else eqn.regions[1].params[-1]
-
-
-def known_range(eqn: Eqn) -> tuple[int, int, int] | None:
-    """Least index, greatest index + 1 and step of a `for`, where staging knew them."""
-    if eqn.prim is not for_:
-        return None
-    lo, hi, step = eqn.inputs[:3]
-    if not isinstance(step, Literal):
-        return None
-    if isinstance(lo, Literal) and isinstance(hi, Literal):
-        if step.value == 1:
-            # Extents keep their expression through this subtraction.
-            return lo.value, max(hi.value, lo.value), 1
-        trips = range(int(lo.value), int(hi.value), int(step.value))
-        ends = (trips[0], trips[-1]) if trips else (0, -1)
-        return min(ends), max(ends) + 1, abs(int(step.value))
-    interval = loop_index(eqn).interval
-    if interval is None:
-        return None
-    return interval[0], interval[1] + 1, abs(int(step.value))
 
 
 def tape_slice(index: Index, var: Var) -> tuple[list[Any], tuple[Any, ...]]:
