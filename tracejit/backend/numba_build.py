@@ -111,22 +111,19 @@ def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
         # Numba is imported here alone: a warm start does without.
         compiler = importlib.import_module("tracejit.backend.numba_compile")
         known = compiler.kernel_globals(functions, source.text)
-        function = python_function(source, known)
-        made = compiler.compile_object(function, source.signature, fastmath)
+        made = compiler.compile_object(source.text, known, source.signature, fastmath)
         _compiled += 1
         if all(map(objects.resolves_alone, made.needs)):
             object_cache.save(key, made)
     return made
 
 
-def python_function(
-    source: Source, namespace: dict[str, Any] | None = None
-) -> Callable[..., int]:
+def python_function(source: Source) -> Callable[..., int]:
     """The text as a Python function, with its lines known to tracebacks."""
     filename = f"<tracejit {source.name} {source.key[:12]}>"
     lines = source.text.splitlines(keepends=True)
     linecache.cache[filename] = (len(source.text), None, lines, filename)
-    namespace = plain_globals(source.text) if namespace is None else namespace
+    namespace = plain_globals(source.text)
     exec(compile(source.text, filename, "exec"), namespace)
     return namespace[source.name]
 

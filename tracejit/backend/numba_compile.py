@@ -11,21 +11,16 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils, compiler, cpu, registry
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import PassManager
-from numba.core.typed_passes import (
-    AnnotateTypes,
-    IRLegalization,
-    NativeLowering,
-    NoPythonBackend,
-    NopythonTypeInference,
-)
-from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
+from numba.core.fastmathpass import rewrite_module
+from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
 from tracejit.backend import blas, helpers, numba_lapack, numba_math, numba_ufuncs
+from tracejit.backend.numba_lower import lowered
+from tracejit.backend.numba_values import Unit
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.object_code import RUN
 from tracejit.ops import scalars
@@ -227,39 +222,23 @@ _INTRINSICS = {
 }
 
 
-def _for_any_number(dispatcher: Any) -> Any:
-    """A Numba function that is compiled for types alone.
-
-    Called with numbers that the text names, such as sizes, it would be compiled anew
-    for each of them.
-    """
-    template = dispatcher.get_call_template
-
-    def get_call_template(args: Any, kws: Any) -> Any:
-        return template([types.unliteral(a) for a in args], kws)
-
-    dispatcher.get_call_template = get_call_template
-    return dispatcher
-
-
-def _compiled_helpers() -> dict[str, Any]:
-    """The helpers as Numba functions, which see each other by name."""
+def _helpers() -> dict[str, Any]:
+    """The helpers as Python functions that see intrinsics, and each other, by name."""
     seen: dict[str, Any] = {**helpers.plain_globals(), **scalars.NAMES, **_INTRINSICS}
     own = {k: f for k, f in scalars.NAMES.items() if isinstance(f, FunctionType)}
     for name, f in (own | helpers.HELPERS).items():
         if name not in _INTRINSICS:
-            copy = FunctionType(f.__code__, seen, name)
-            seen[name] = _for_any_number(njit(error_model="numpy")(copy))
+            seen[name] = FunctionType(f.__code__, seen, name)
     return {name: seen[name] for name in helpers.HELPERS}
 
 
-_COMPILED = _compiled_helpers()
+_HELPERS = _helpers()
 
 
 def kernel_globals(vector_functions: numba_math.Variants, text: str) -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
     functions = numba_math.namespace(vector_functions) | numba_ufuncs.namespace(text)
-    return helpers.plain_globals() | _COMPILED | functions
+    return helpers.plain_globals() | _HELPERS | functions
 
 
 def _numba_type(name: str) -> Any:
@@ -307,47 +286,40 @@ def _shim(kernel: Any) -> str:
     return str(module)
 
 
-class _Pipeline(compiler.CompilerBase):
-    """The passes that our own text needs. It has no closures, overloads to inline,
-    array expressions, raises or dead branches; and its names keep their types, so that
-    it need not be brought into SSA form. What is left out took a third of the time."""
-
-    def define_pipelines(self) -> list[PassManager]:
-        manager = PassManager("kernel")
-        for step in (
-            *(TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference),
-            *(IRLegalization, AnnotateTypes, NativeLowering, NoPythonBackend),
-        ):
-            manager.add_pass(step, step.__name__)
-        manager.finalize()
-        return [manager]
-
-
 def compile_object(
-    function: Callable[..., Any], signature: tuple[str, ...], fastmath: bool
+    text: str, namespace: dict[str, Any], signature: tuple[str, ...], fastmath: bool
 ) -> ObjectCode:
-    """The object code of a function, compiled for pointers and numbers."""
-    target = registry.cpu_target
-    result = compiler.compile_extra(
-        target.typing_context,
-        target.target_context,
-        function,
-        tuple(map(_numba_type, signature)),
-        types.int64,
-        _flags(fastmath),
-        {},
-        pipeline_class=_Pipeline,
-    )
-    library = result.library
-    with global_compiler_lock:
-        module = library._final_module
-        module = module.clone()
-        shim = _shim(module.get_function(result.fndesc.llvm_func_name))
+    """The object code of a kernel's text, compiled for pointers and numbers."""
+    flags = _flags(fastmath)
+    cpu_ = registry.cpu_target
+    cpu_.typing_context.refresh()
+    cpu_.target_context.refresh()
+    context = compiler._make_subtarget(cpu_.target_context, flags)
+    library = context.codegen().create_library("kernel")
+    made = library.create_ir_module("kernel")
+    kinds = tuple(map(_numba_type, signature))
+    with (
+        global_compiler_lock,
+        ConfigStack().enter(flags),
+        context.push_code_library(library),
+    ):
+        unit = Unit(cpu_.typing_context, context, made, flags.fastmath.flags)
+        kernel = lowered(text, namespace, kinds, unit)
+        rewrite_module(made, flags.fastmath)
+        module = llvm.parse_assembly(str(made))
+        module.verify()
+        # What Numba itself compiled for us.
+        for other in dict.fromkeys(library._linking_libraries):
+            module.link_in(other._get_module_for_linking(), preserve=True)
+        codegen = library.codegen
+        manager, builder = codegen._module_pass_manager()
+        manager.run(module, builder)
+        shim = _shim(module.get_function(kernel.name))
         module.link_in(llvm.parse_assembly(shim))
-        code = library.codegen._tm.emit_object(module)
+        code = codegen._tm.emit_object(module)
     needs = [
         f.name
         for f in module.functions
         if f.is_declaration and not f.name.startswith("llvm.")
     ]
-    return ObjectCode(code, result.fndesc.llvm_func_name, tuple(needs))
+    return ObjectCode(code, kernel.name, tuple(needs))

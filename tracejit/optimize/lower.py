@@ -32,6 +32,7 @@ from tracejit.optimize.registers import (
     use_registers,
 )
 from tracejit.optimize.rows import hide_rows
+from tracejit.optimize.sink import sink_stores
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
 
@@ -55,6 +56,7 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             body = split_columns(kernel, unroll(body))
             body = split_at_cells(split(body))
-            kernel.body = hide_rows(slide_all(use_registers(body)))
+            body = sink_stores(slide_all(use_registers(body)))
+            kernel.body = hide_rows(body)
             return kernel
         stored |= wanted
