@@ -430,3 +430,36 @@ def elsewhere(c, x, m):
         y = recorder.step(y) + x[i]
         push(kept["ys"], x[i] * c)
     return np.array(recorder.history) ** 2, np.array(kept["ys"])
+
+
+# As long as it takes ------------------------------------------------------------------
+
+
+@staged
+def until_small(c, x, m):
+    y, ys, ts = 1.0 + np.sum(x**2), [], []
+    while y > 0.1:
+        y *= 0.5 + 0.1 * np.cos(c)
+        ys.append(y * x[len(ys) % len(x)])
+        if y < 1.0:
+            ts.append((y, y * c))
+    return np.sum(np.array(ys) ** 2) + len(ys) + sum(a * b for a, b in ts)
+
+
+@staged
+def adaptive_steps(c, x, m):
+    t, y, h = 0.0, np.array([1.0, c]), 0.2
+    ts, ys = [t], [y]
+    while t < 1.0:
+        h = min(h, 1.0 - t)
+        k = np.array([y[1], -y[0] * x[0] ** 2])
+        after = y + 0.5 * h * k
+        new = y + h * np.array([after[1], -after[0] * x[0] ** 2])
+        if np.max(np.abs(new - y - h * k)) < 1e-2:
+            t, y = t + h, new
+            ts.append(t)
+            ys.append(y)
+            h *= 1.3
+        else:
+            h *= 0.5
+    return np.trapezoid(np.array(ys)[:, 0], np.array(ts)), ys[-1]

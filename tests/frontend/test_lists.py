@@ -8,13 +8,21 @@ import pytest
 from tests.corpus.judge import RIGHT, judge
 from tests.frontend.list_hazards import UNROLLED
 from tests.frontend.list_programs import STAGED
-from tracejit import check_grads, grad, jit, make_ir, show
-from tracejit.base.errors import IndexRangeError, StagingError, UnknownAliasError
+from tracejit import check_grads, grad, jit, make_ir, show, testing, value_and_grad, vjp
+from tracejit.base.errors import (
+    IndexRangeError,
+    OutOfRoomError,
+    StagingError,
+    UnknownAliasError,
+)
 from tracejit.ir.program import walk
 
 RNG = np.random.default_rng(0)
 X, M = RNG.normal(size=20) + 0.8, RNG.normal(size=(20, 3))
-COMPILED = ("read_back", "rows", "some", "left_early", "nested", "new_in_every_round")
+COMPILED = (
+    *("read_back", "rows", "some", "left_early", "nested", "new_in_every_round"),
+    *("until_small", "adaptive_steps"),
+)
 
 
 def judged(fn, backend="numpy"):
@@ -146,20 +154,6 @@ def test_a_traced_length_is_no_result():
     assert "if v > limit" in str(info.value)
 
 
-def test_rounds_that_nobody_can_count():
-    def f(x):
-        ys = []
-        while x > 1e-3:
-            x = x * 0.5
-            ys.append(x)
-        return sum(ys)
-
-    with pytest.raises(StagingError, match="not known") as info:
-        jit(f)(1.0)
-    assert "for k in range(most)" in str(info.value)
-    assert "while x > 1e-3" in str(info.value)
-
-
 def test_one_array_where_data_ends_the_loop():
     def f(x):
         u, ys = np.zeros(3), []
@@ -185,3 +179,48 @@ def test_a_list_that_data_makes_grow_while_it_is_looped_over():
 
     with pytest.raises(StagingError):
         jit(f)(1.0)
+
+
+def steps_to(end, h):
+    ys = [h]
+    while ys[-1] < end - h / 2:
+        ys.append(ys[-1] + h)
+    return np.sum(np.array(ys)) * h
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_list_that_gets_longer_than_its_room_is_given_more(backend):
+    f = value_and_grad(steps_to, argnums=1, backend=backend)
+    for h in (0.1, 0.0006, 0.00009, 0.1):  # 10, 1 667, 11 112 rounds
+        n = round(1.0 / h)
+        value, slope = f(1.0, h)
+        assert value == pytest.approx(n * (n + 1) / 2 * h**2)
+        assert slope == pytest.approx(n * (n + 1) * h)
+    value, back = vjp(lambda h: steps_to(1.0, h), 0.0006, backend=backend)
+    assert back(1.0)[0] == pytest.approx(2 * value / 0.0006)
+
+
+def test_more_room_is_not_compiled_for():
+    f = value_and_grad(steps_to, argnums=1)
+    f(1.0, 0.1)
+    before = testing.compilations()
+    f(1.0, 0.0006)
+    assert testing.compilations() == before
+
+
+def test_a_call_that_wrote_to_its_arguments_is_not_run_again():
+    @jit
+    def f(x):
+        ys = []
+        while x[0] < 5000.0:
+            x[0] += 1.0
+            ys.append(x[0])
+        return sum(ys)
+
+    for start in (4500.0, 0.0):
+        x = np.array([start])
+        if start:
+            assert f(x) == sum(range(4501, 5001))
+        else:
+            with pytest.raises(OutOfRoomError, match="longer than 1024"):
+                f(x)

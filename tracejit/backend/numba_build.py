@@ -18,7 +18,7 @@ from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.base.config import config
-from tracejit.base.errors import InternalError
+from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
 from tracejit.ir.aval import Aval
 from tracejit.ir.cost import growing_bytes
@@ -195,6 +195,12 @@ class Compiled:
         """Raise what a status other than 0 stands for."""
         raise self.failures[status - 1].exception()
 
+    def miss(self, status: int) -> Any:
+        """What a call by the entry in C ends with: more room is not its business."""
+        if self.failures[status - 1].kind is OutOfRoomError and not self.written:
+            return NotImplemented
+        return self.fail(status)
+
     def fast_entry(
         self,
         arrange: Callable[..., Any],
@@ -228,7 +234,7 @@ class Compiled:
         results = [(b.aval.dtype, tuple(b.aval.shape)) for b in self._made]
         call = fast.Call(
             run=self.entry.run,
-            fail=self.fail,
+            fail=self.miss,
             slots=slots,
             arguments=arguments,
             results=[(k, *r) for k, r in enumerate(results, len(self.inputs))],

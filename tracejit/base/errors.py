@@ -166,6 +166,24 @@ class StagingError(TracejitError, TypeError):
     """
 
 
+class OutOfRoomError(TracejitError, MemoryError):
+    """A list that a `while` fills got too long, in a call that wrote to its arguments.
+
+    There is room for 1024 elements at first; a call that needs more is run again, which
+    one that wrote to its arguments cannot be.
+
+    @jit
+    def f(x):
+        while x[0] < 5000.0:     # OutOfRoomError
+            x[0] += 1.0
+            ys.append(x[0])
+
+    for _ in range(10_000):     # write this, with room for so many
+        if x[0] >= 5000.0:
+            break
+    """
+
+
 class UnrollLimitError(TracejitError, RecursionError):
     """A loop that cannot be staged and is too long to be unrolled.
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tracejit.base.errors import IndexRangeError, StagingError
+from tracejit.base.errors import IndexRangeError, OutOfRoomError, StagingError
 from tracejit.base.pytree import LEAF, TreeDef, flatten, one_level, unflatten
 from tracejit.frontend.aliases import settled_layout, share
 from tracejit.frontend.box import (
@@ -169,12 +169,16 @@ class Grown:
     """The contents of a list that is kept in arrays: its one element.
 
     `arrays` (capacity, ...) are those of the leaves that are Carried; `length` is an
-    int or a box.
+    int or a box. `limited`: there may be more elements than there is room for, which
+    the program checks.
     """
 
     form: Form
     arrays: tuple[Box, ...]
     length: Any
+
+    def __post_init__(self) -> None:
+        self.limited = False  # not of its structure: no part of a list has it
 
     @property
     def capacity(self) -> int:
@@ -350,6 +354,13 @@ class Grown:
         return at
 
     # Writing --------------------------------------------------------------------------
+
+    def check_room(self) -> None:
+        """Let the program check that there is room for one more element."""
+        text = f"a list (elements: {self.form}) got longer than {self.capacity}; "
+        text += "bound the rounds: `for k in range(most):` with a `break`"
+        failure = Failure(OutOfRoomError, (text,), session().builder.loc)
+        check((self.length < self.capacity).read(), error=failure)
 
     def put(self, place: Any, value: Any) -> None:
         """Store an element of this form where there was none."""

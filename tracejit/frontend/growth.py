@@ -60,7 +60,10 @@ def append(items: list[Any], value: Any) -> None:
     if form is None:
         grown.refuse()
     _, most = bounds(grown.length)
-    if most >= grown.capacity or not form.alike(grown.form):
+    full = most >= grown.capacity
+    if full and grown.limited and form.alike(grown.form):
+        grown.check_room()
+    elif full or not form.alike(grown.form):
         room = max(most + 1, grown.capacity) if most < FAR else None
         error = Growing(items, form, room)
         alone = grown.arrays[0].region is trace.builder.stack[-1]
@@ -74,22 +77,29 @@ def append(items: list[Any], value: Any) -> None:
 
 
 def growing(
-    source: Any, rounds: int | None, run: Callable[[], Any], few: bool = False
+    source: Any,
+    rounds: int | None,
+    run: Callable[[], Any],
+    few: bool = False,
+    endless: bool = False,
 ) -> Any:
     """`run()`, which stages a loop or branch; lists that grow in it go into arrays.
 
     `rounds`: at most so many (None: nobody knows). `few`: lists are put into arrays
-    however short they get.
+    however short they get; `endless`: data alone decides when it ends.
     """
     trace = session()
     mark = len(trace.log)
     for _ in range(MAX_TRIES):
+        trace.endless += endless
         try:
             return run()
         except Growing as error:
             cause = error
             if source in trace.advice.listed or not _put(error, source, rounds, few):
                 break
+        finally:
+            trace.endless -= endless
     trace.undo_to(mark)
     why = trace.advice.listed.get(source)
     if why is not None:
@@ -103,6 +113,9 @@ def _put(error: Growing, source: Any, rounds: int | None, few: bool) -> bool:
     """Put the list into arrays that are large enough, if that is worthwhile."""
     items, old = error.items, grown_in(error.items)
     room = _room(error, rounds, few)
+    limited = room is None and session().endless > 0
+    if limited:
+        room = max(session().advice.room, 2 * len(items))
     kept = [leaf for leaf in error.form.leaves if isinstance(leaf, Carried)]
     if room is None or not kept or (old is None and not few and room <= FEW):
         return False
@@ -112,7 +125,9 @@ def _put(error: Growing, source: Any, rounds: int | None, few: bool) -> bool:
     avals = [Aval(leaf.aval.dtype, (room, *leaf.aval.shape)) for leaf in kept]
     arrays = tuple([box_of(zeros(aval), layout=C_ORDER) for aval in avals])
     trace = session()
-    new = trace.make(Grown(form, arrays, len(items) if old is None else old.length))
+    length = len(items) if old is None else old.length
+    new = trace.make(Grown(form, arrays, length))
+    new.limited = limited
     if old is None:
         for k, value in enumerate(items):
             new.put(k, value)
@@ -294,10 +309,15 @@ class Lengths:
             self.began[key] = since if first else step.before + since
             assign(step.place, self.began[key])
 
-    def bound(self, key: Any, before: Any, param: Any, after: bool = False) -> None:
+    def bound(self, place: Place, before: Any, param: Any, after: bool = False) -> None:
         """Say between which bounds a carried length is in a round, or `after` all."""
+        key, grown = place.key, place.owner
         change = self.changes[key]
-        if change is not None and self.rounds is not None and isinstance(param, Var):
+        if not isinstance(param, Var):
+            return
+        if grown.limited:
+            self.spans[key] = param.interval = 0, grown.capacity
+        elif change is not None and self.rounds is not None:
             least, most = bounds(before)
             times = int(self.rounds) if after else max(int(self.rounds) - 1, 0)
             low, high = (c * times for c in (min(change[0], 0), max(change[1], 0)))

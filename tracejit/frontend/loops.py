@@ -269,7 +269,7 @@ def while_(
             tries -= 1
             stage = partial(_stage_while, frame, condition, body, meta, not traced(now))
             try:
-                growing(source_of(body), None, stage)
+                growing(source_of(body), None, stage, endless=traced(now))
                 return
             except NothingTraced as error:
                 tries, cause = 0, error

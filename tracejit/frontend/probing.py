@@ -134,7 +134,7 @@ class Loop:
         for key, slot in self.slots.items():
             new = slot.params()
             if key in self.lengths.changes:
-                self.lengths.bound(key, slot.before, new[0])
+                self.lengths.bound(slot.place, slot.before, new[0])
             if key in self.guessed:
                 self.guessed[key] = new[0]
             self.boxes |= put(slot.place, slot.spec, new, arrays)
@@ -306,7 +306,7 @@ class Loop:
         for slot in self.slots.values():
             atoms = [next(rest) for _ in avals(slot.spec)]
             if slot.place.key in self.lengths.changes:
-                self.lengths.bound(slot.place.key, slot.before, atoms[0], after=True)
+                self.lengths.bound(slot.place, slot.before, atoms[0], after=True)
             boxes |= put(slot.place, slot.spec, atoms, arrays)
             past = slot.past(not self.runs)
             merges.append(merge_of(slot.place, slot.spec, past))

@@ -25,6 +25,10 @@ NOTHING: Mapping[Any, Any] = {}
 LIFTED = "__tracejit_lifted__"
 
 
+#: Room in lists that grow in loops of an unknown number of rounds, to begin with.
+ROOM = 1024
+
+
 class Restage(Exception):
     """Staging must begin again, with what `Session.advice` has learnt."""
 
@@ -42,7 +46,8 @@ class Advice:
     such numbers and arguments, by key, whose values Python decides on; `refer`: loops
     and branches whose references to arrays are values of the program; `packed`: places
     in the source where what a mask picks is an array of its own; `listed`: loops and
-    branches in which lists are not kept in arrays (see `grown`), and why.
+    branches in which lists are not kept in arrays (see `grown`), and why; `room`: for
+    how many elements there is room in lists of which nobody knows how long they get.
     """
 
     unroll: set[Any] = field(default_factory=set)
@@ -51,6 +56,7 @@ class Advice:
     refer: set[Any] = field(default_factory=set)
     packed: set[SrcLoc] = field(default_factory=set)
     listed: dict[Any, TracejitError] = field(default_factory=dict)
+    room: int = ROOM
 
     def settle(self) -> bool:
         """Decide on the values of all numbers after all; whether that is news."""
@@ -200,6 +206,8 @@ class Session(Trace):
     forms_of_lists: dict[Any, Any] = field(default_factory=dict)
     #: Loops and branches that merged arrays which may be others.
     merged: set[Any] = field(default_factory=set)
+    #: How many loops are being staged of which nobody knows how many rounds they run.
+    endless: int = 0
     unrolled: int = 0
     #: The last error that left a staged branch or loop, which may not be run.
     escaped: BaseException | None = None

@@ -35,7 +35,7 @@ from tracejit.frontend.masked import Masked
 from tracejit.frontend.memory import Caller, Memory, Writes
 from tracejit.frontend.places import Contents
 from tracejit.frontend.ragged import Ragged
-from tracejit.frontend.session import Advice, Restage, Session
+from tracejit.frontend.session import ROOM, Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.frontend.trees import containers
 from tracejit.frontend.undecided import require_decided
@@ -97,14 +97,16 @@ def stage(
     memory: Memory | None = None,
     acting: bool = False,
     moving: Collection[int] = (),
+    room: int = ROOM,
 ) -> Staged:
     """Stage `fn(*args, **kwargs)`; `static` are positions of leaves left untraced.
 
     `derivatives` says how many will be taken of the Program, at most, and `moving`, by
     which of its inputs; `acting`, that what the function does to arrays of the caller's
-    is to be done; `memory`, how they lie.
+    is to be done; `memory`, how they lie; `room`, for how many elements there is in
+    lists of which nobody knows how long they get (see `OutOfRoomError`).
     """
-    advice, memory = Advice(), memory or Memory()
+    advice, memory = Advice(room=room), memory or Memory()
     for _ in range(MAX_ATTEMPTS):
         try:
             trace = Session(

@@ -19,11 +19,13 @@ import numpy as np
 
 from tracejit.backend.numba_build import Compiled, compile_program
 from tracejit.base.config import config
+from tracejit.base.errors import OutOfRoomError
 from tracejit.base.garbage import uncollected
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.memory import Memory
+from tracejit.frontend.session import ROOM
 from tracejit.frontend.stage import Staged, stage
 from tracejit.frontend.trace import current_trace
 from tracejit.ir.aval import aval_of
@@ -75,6 +77,8 @@ class Entry:
     fast: Callable[..., Any] | None = None  # `_never` where there can be none
     #: What may be run after it, on what it left (see `Split`).
     sweep: Callable[[Sequence[Any]], list[Any]] | None = None
+    #: The same with more room for lists of which nobody knows how long they get.
+    larger: Callable[[], Entry] | None = None
 
     def __post_init__(self) -> None:
         trace = self.staged.trace
@@ -111,12 +115,12 @@ class Entry:
     def __call__(self, traced: Sequence[Any], extra: Sequence[Any] = ()) -> list[Any]:
         """Run on the traced leaves; `extra` are tangents."""
         if self.closed and not extra and not self.staged.writes.acting:
-            return self.run(traced)
+            return self.attempt(traced)
         trace = self.staged.trace
         captured = (c.fetch() for c in trace.captured.values())
         draws = (d.draw() for d in trace.draws)
         inputs = [*traced, *captured, *draws, *stretches(self.staged, traced)]
-        results = self.run([*inputs, *extra])
+        results = self.attempt([*inputs, *extra])
         n = len(results) - len(self.staged.stores.results if self.staged.stores else ())
         stored = iter(results[n:])
         for effect in self.staged.effects:
@@ -125,6 +129,16 @@ class Entry:
         for k, shape in self.staged.writes.shapes.items():
             inputs[k].shape = shape
         return completed
+
+    def attempt(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run, again and again where lists turn out to need more room."""
+        while True:
+            try:
+                return self.run(inputs)
+            except OutOfRoomError:
+                if self.larger is None or self.staged.writes.acting:
+                    raise
+                self.__dict__.update(vars(self.larger()))
 
     def complete(self, results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         """The results with those put in that are of the caller's memory."""
@@ -170,6 +184,7 @@ class Dispatcher:
         self.entries: dict[tuple[Any, ...], list[Entry]] = {}
         self.lock = threading.RLock()
         self.causes: list[str] = []
+        self.room = ROOM
         self.parameters = _positional(fn)
         self.last: tuple[list[Any], Entry] | None = None
         #: Serves calls like the last one from C; NotImplemented where it cannot.
@@ -290,7 +305,18 @@ class Dispatcher:
         """Trace, and build what runs the result."""
         with uncollected():
             staged, program = self.trace(arguments)
-        return Entry(staged, program, self.runner(program), arguments)
+        run = self.runner(program)
+        return Entry(staged, program, run, arguments, larger=self.larger(arguments))
+
+    def larger(self, arguments: Arguments) -> Callable[[], Entry]:
+        """What makes an entry with more room for lists."""
+
+        def make() -> Entry:
+            with self.lock:
+                self.room *= 8
+                return self.compile(arguments)
+
+        return make
 
     def trace(self, arguments: Arguments) -> tuple[Staged, Program]:
         """Stage, clean, transform, clean again."""
@@ -321,6 +347,7 @@ class Dispatcher:
                 memory=memory,
                 acting=self.acting,
                 moving=moving,
+                room=self.room,
             )
 
         staged = stage_in_memory(make, arguments.traced(), self.acting)

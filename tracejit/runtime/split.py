@@ -43,7 +43,8 @@ class Split(Dispatcher):
         first = self.finish(beside(first, staged.stores))
         second = self.finish(second)
         run, sweep = self.runner(first), self.runner(second)
-        return Entry(staged, first, run, arguments, sweep=sweep)
+        larger = self.larger(arguments)
+        return Entry(staged, first, run, arguments, sweep=sweep, larger=larger)
 
     def _split(
         self, staged: Staged, program: Program, arguments: Arguments
