@@ -4,8 +4,10 @@
 
 LLVM makes vector code of the inner loop, behind a test that row i is not row k. It
 makes that test before the loop over i if it can, for all of its rows at once, which
-fails at every k if k is among them: all of it runs as scalar code then. So the index
-of a row is hidden from it, and the test stands where it belongs, before each row.
+fails at every k if k is among them: all of it runs as scalar code then. It fails as
+well if the rows come from the last to the first, as those of a tape do, for such a test
+is made for rising addresses. So the index of a row is hidden from it, and the test
+stands where it belongs, before each row.
 """
 
 from __future__ import annotations
@@ -45,20 +47,18 @@ def hide_rows(nodes: Sequence[Node], around: Bounds | None = None) -> list[Node]
             if hasattr(node, name):
                 setattr(node, name, hide_rows(getattr(node, name), inside))
         if isinstance(node, Loop):
-            node.body = [
-                n for inner in node.body for n in _hidden(inner, node.index, inside)
-            ]
+            node.body = [n for inner in node.body for n in _hidden(inner, node, inside)]
         out.append(node)
     return out
 
 
-def _hidden(loop: Node, row: Var, around: Bounds) -> list[Node]:
-    """A node, which stands in a loop with the index `row`; before it, what it is."""
+def _hidden(loop: Node, outer: Loop, around: Bounds) -> list[Node]:
+    """A node, which stands in an `outer` loop; before it, what its index is."""
     if not isinstance(loop, Loop) or not all(isinstance(n, PLAIN) for n in loop.body):
         return [loop]
     if (loop.hi - loop.lo).constant == 1:
         return [loop]
-    known = around | bounds_of([loop])
+    row, known = outer.index, around | bounds_of([loop])
     accesses = [n for n in loop.body if isinstance(n, Load | Store)]
     stores = [n for n in accesses if isinstance(n, Store)]
     buffers = {
@@ -67,11 +67,19 @@ def _hidden(loop: Node, row: Var, around: Bounds) -> list[Node]:
         for b in accesses
         if a.buffer is b.buffer and _may_meet(a, b, loop.index, row, known)
     }
+    if stores and _falls(outer):
+        buffers |= {a.buffer for a in accesses if any(row in i.terms for i in a.index)}
     if not buffers:
         return [loop]
     hidden = scalar_var(INT64, row.hint)
     loop.body = [_renamed(n, buffers, row, hidden) for n in loop.body]
     return [Let(hidden, row, hidden=True), loop]
+
+
+def _falls(loop: Loop) -> bool:
+    """Whether a loop's index may fall from round to round."""
+    step = loop.step.constant
+    return step is None or (step > 0) == loop.reverse
 
 
 def _may_meet(
