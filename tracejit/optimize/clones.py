@@ -24,8 +24,8 @@ def clone(nodes: Sequence[Node], renamed: Renamed) -> list[Node]:
     """Copies of nodes, in which what they bind once has names of its own.
 
     Args:
-        nodes: a block; what `Let` and `Accumulate` assign to keeps its name.
-        renamed: what other scalars are called in the copy; it grows.
+        nodes: a block; what `Let` and `Accumulate` assign to is not renamed by itself.
+        renamed: what scalars are called in the copy; it grows.
     """
     return [_clone(node, renamed) for node in nodes]
 
@@ -37,7 +37,7 @@ def _clone(node: Node, renamed: Renamed) -> Node:
     for name in BLOCKS:  # first: the test of a `While` binds what it reads
         if hasattr(node, name):
             new[name] = clone(getattr(node, name), renamed)
-    for name in ("lo", "hi", "step", "row", "value", "ok", "pred"):
+    for name in ("lo", "hi", "step", "row", "value", "ok", "pred", "target"):
         if hasattr(node, name):
             new[name] = _renamed(getattr(node, name), renamed)
     for name in ("inputs", "args"):

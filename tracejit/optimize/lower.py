@@ -22,6 +22,7 @@ from tracejit.optimize import (
 from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
+from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
@@ -55,7 +56,7 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             body = split_columns(kernel, unroll(body))
-            body = split_at_cells(split(body))
+            body = jam(split_at_cells(split(body)))
             body = sink_stores(slide_all(use_registers(body)))
             kernel.body = hide_rows(body)
             return kernel

@@ -1,0 +1,141 @@
+"""Rows of recurrences run side by side where none comes too early, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.backend.random_programs import run_as_python
+from tracejit import grad, make_ir, value_and_grad
+from tracejit.backend.numba_source import write
+from tracejit.optimize.lower import lower
+
+
+def sweep(A, w):
+    A = A.copy()
+    n, m = A.shape
+    for i in range(1, n - 1):
+        for j in range(1, m - 1):
+            A[i, j] = w * (A[i - 1, j] + A[i, j - 1] + A[i, j + 1] + A[i + 1, j])
+    return np.sum(A * A)
+
+
+def upwards(A, w):
+    A = A.copy()
+    n, m = A.shape
+    for i in range(n - 2, -1, -1):
+        for j in range(m - 2, -1, -1):
+            A[i, j] = np.sin(A[i + 1, j] * w + A[i, j + 1]) + A[i + 1, j + 1]
+    return np.sum(A * A)
+
+
+def distance(A, w):
+    n, m = A.shape
+    D = np.zeros((n + 1, m + 1))
+    for i in range(1, n + 1):
+        D[i, 0] = D[i - 1, 0] + w
+        for j in range(1, m + 1):
+            if A[i - 1, j - 1] > 0.7:
+                D[i, j] = D[i - 1, j - 1] + A[i - 1, j - 1]
+            else:
+                D[i, j] = min(D[i - 1, j], D[i, j - 1]) + w
+    return D[n, m]
+
+
+def chains(A, w):
+    total = 0.0
+    for i in range(A.shape[0]):
+        s = w
+        for j in range(A.shape[1]):
+            s = w * s + np.sin(s) * A[i, j]
+            total += s
+    return total
+
+
+def corners(A, w):  # a row reads what the one before has yet to write
+    A = A.copy()
+    n, m = A.shape
+    for i in range(1, n):
+        for j in range(1, m - 1):
+            A[i, j] = w * A[i - 1, j + 1] + 0.5 * A[i, j - 1]
+    return np.sum(A * A)
+
+
+def one_row(A, w):  # every row is the same one
+    A = A.copy()
+    n, m = A.shape
+    for _ in range(n):
+        for j in range(1, m):
+            A[0, j] = w * A[0, j - 1] + 0.5 * A[0, j]
+    return np.sum(A * A)
+
+
+def handed_on(A, w):  # a row begins with what the one before ended with
+    s = w
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            s = np.sin(s) * A[i, j] + w
+    return s
+
+
+def last_first(A, w):  # after a row, what the next one begins with
+    A = A.copy()
+    n, m = A.shape
+    for i in range(1, n):
+        for j in range(1, m):
+            A[i, j] = w * A[i, j - 1] + A[i - 1, j]
+        A[n - 1, 0] += A[i, m - 1]
+    return np.sum(A * A)
+
+
+TOGETHER = [sweep, upwards, distance, chains]
+ALONE = [corners, one_row, handed_on, last_first]
+
+
+def text(f, *args):
+    return write(lower(make_ir(f)(*args))).text
+
+
+def cells(n, m):
+    return np.random.default_rng(n).uniform(0.1, 1.0, (n, m))
+
+
+@pytest.mark.parametrize("f", TOGETHER)
+def test_rows_run_side_by_side(f):
+    assert " // 4" in text(f, cells(9, 8), 0.3)
+    assert " // " in text(grad(f), cells(9, 8), 0.3)
+
+
+@pytest.mark.parametrize("f", ALONE)
+def test_rows_that_wait_for_others_do_not(f):
+    assert " // " not in text(f, cells(9, 8), 0.3)
+
+
+def test_rounds_that_do_not_wait_are_left_to_vector_instructions():
+    def scaled(A, w):
+        A = A.copy()
+        for i in range(1, A.shape[0]):
+            for j in range(A.shape[1]):
+                A[i, j] += w * A[i - 1, j]
+        return np.sum(A)
+
+    assert " // " not in text(scaled, cells(9, 8), 0.3)
+
+
+@pytest.mark.parametrize("f", [*TOGETHER, *ALONE])
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 11])
+def test_any_number_of_rows(f, n):
+    both = value_and_grad(f, (0, 1))
+    A = cells(n, 5)
+    value, grads = value_and_grad(f, (0, 1), backend="numpy")(A, 0.3)
+    np.testing.assert_allclose(value, f(A, 0.3), rtol=1e-12)
+    found = run_as_python(make_ir(both)(A, 0.3), (A, 0.3))
+    for x, y in zip(found, (value, *grads), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
+
+
+def test_compiled():
+    A = cells(8, 7)
+    np.testing.assert_allclose(
+        grad(distance)(A, 0.3), grad(distance, backend="numpy")(A, 0.3), rtol=1e-10
+    )
