@@ -266,9 +266,15 @@ def arguments(program: Program) -> list[Any]:
     return [rng.normal(size=v.aval.shape) for v in program.inputs]
 
 
-def run_as_python(program: Program, args: list[Any]) -> list[Any]:
-    """The kernel's text run without Numba, on flat arrays."""
-    source = write(lower(program))
+def backwards(part: Any, parts: int, threads: int, *args: Any) -> int:
+    """The parts of a loop, the last one first: they must not depend on each other."""
+    statuses = [part(k, *args) for k in reversed(range(parts))]
+    return next((status for status in reversed(statuses) if status), 0)
+
+
+def run_as_python(program: Program, args: list[Any], threads: int = 1) -> list[Any]:
+    """The kernel's text run without Numba, on flat arrays; threads: parts backwards."""
+    source = write(lower(program, threads=threads))
     inputs = dict(zip(source.kernel.params, args, strict=True))
     memory: dict[Any, np.ndarray] = {}
     values: list[Any] = []
@@ -287,6 +293,8 @@ def run_as_python(program: Program, args: list[Any]) -> list[Any]:
         else:
             values.append(inputs[argument])
     with np.errstate(all="ignore"):
-        status = python_function(source)(*values)
+        function = python_function(source)
+        function.__globals__["_tj_threads"] = backwards
+        status = function(*values)
     assert status == 0
     return [memory[b].reshape(b.aval.shape) for b in source.kernel.results]

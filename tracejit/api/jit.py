@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracejit.api.shared import Function, Transformed, decorator
+from tracejit.api.threads import threads_of
 from tracejit.frontend.calls import call
 from tracejit.runtime.dispatch import Options
 
@@ -28,6 +29,7 @@ def jit(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """Compile a NumPy function to native loops.
 
@@ -53,5 +55,5 @@ def jit(
     >>> float(f(x)), x
     (6.0, array([2., 4.]))
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
     return decorator(fn, lambda f: Jit(f, options))

@@ -17,6 +17,7 @@ from tracejit.api.shared import (
     without_value,
 )
 from tracejit.api.sweeps import begin
+from tracejit.api.threads import threads_of
 from tracejit.base.errors import NonScalarOutputError
 from tracejit.base.pytree import unflatten
 from tracejit.base.tracebacks import outermost
@@ -136,6 +137,7 @@ def grad(
     boundscheck: bool = True,
     fastmath: bool = False,
     memory: int | str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The gradient of a function that returns a scalar.
 
@@ -168,7 +170,8 @@ def grad(
     >>> f(np.array([1.0, 2.0, 3.0]))
     array([12.,  6.,  1.])
     """
-    options = Options(backend, boundscheck, fastmath, memory=bytes_of(memory))
+    limit, threads = bytes_of(memory), threads_of(parallel)
+    options = Options(backend, boundscheck, fastmath, memory=limit, threads=threads)
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
 
 
@@ -181,6 +184,7 @@ def value_and_grad(
     boundscheck: bool = True,
     fastmath: bool = False,
     memory: int | str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The value of a scalar function together with its gradient; see `grad`.
 
@@ -190,7 +194,8 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x * x, backend="numpy")(3.0)
     (9.0, 6.0)
     """
-    options = Options(backend, boundscheck, fastmath, memory=bytes_of(memory))
+    limit, threads = bytes_of(memory), threads_of(parallel)
+    options = Options(backend, boundscheck, fastmath, memory=limit, threads=threads)
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 
 

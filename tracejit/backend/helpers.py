@@ -128,6 +128,15 @@ def _tj_free(tape: Any) -> None:
     """Gives a tape's memory back; Python does that by itself."""
 
 
+def _tj_threads(part: Any, parts: int, threads: int, *args: Any) -> int:
+    """The parts of a loop; the status of the first that fails, or 0."""
+    for k in range(parts):
+        status = part(k, *args)
+        if status:
+            return status
+    return 0
+
+
 def _tj_gemm(
     ta: bool, tb: bool, m: int, n: int, k: int, a: Any, b: Any, c: Any
 ) -> None:
@@ -154,7 +163,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
                 _tj_copy,
                 _tj_free,
             ),
-            _tj_gemm,
+            *(_tj_threads, _tj_gemm),
         )
     }
     | matrix_helpers.HELPERS

@@ -43,10 +43,12 @@ def compile_count() -> int:
     return _compiled
 
 
-def compile_program(program: Program, *, fastmath: bool = False) -> Compiled:
+def compile_program(
+    program: Program, *, fastmath: bool = False, threads: int = 1
+) -> Compiled:
     """A Program as native code. Programs that differ only in sizes share it."""
     with uncollected():
-        source = _written(program)
+        source = _written(program, threads)
     return Compiled(program, source, _entry(source, fastmath))
 
 
@@ -85,8 +87,8 @@ def needs(program: Program) -> Needs:
     )
 
 
-def _written(program: Program) -> Source:
-    return write(lower(program, blas=bool(blas.addresses())))
+def _written(program: Program, threads: int = 1) -> Source:
+    return write(lower(program, blas=bool(blas.addresses()), threads=threads))
 
 
 def _entry(source: Source, fastmath: bool) -> Any:

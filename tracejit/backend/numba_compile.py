@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 
 from tracejit.backend import blas, helpers, numba_lapack, numba_math, numba_ufuncs
 from tracejit.backend.numba_lower import lowered
+from tracejit.backend.numba_threads import THREADS
 from tracejit.backend.numba_values import Unit
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.object_code import RUN
@@ -208,6 +209,7 @@ def _gemm(
 
 _INTRINSICS = {
     "_tj_gemm": _gemm,
+    "_tj_threads": THREADS,
     "_tj_select": _select,
     "_tj_hidden": _hidden,
     "_tj_add": _combining(_arithmetic("add")),

@@ -24,6 +24,7 @@ from numba.core import cgutils
 
 from tracejit.backend.names import DTYPES
 from tracejit.backend.numba_scopes import variables
+from tracejit.backend.numba_threads import THREADS, run_parts
 from tracejit.backend.numba_values import UNARY, WORD, Arithmetic, Unit, Value
 from tracejit.base.errors import InternalError
 
@@ -395,9 +396,22 @@ class Lowering(Arithmetic):
     def call(self, function: Any, args: list[Any]) -> Value:
         if isinstance(function, FunctionType):
             return self.call_helper(function, args)
+        if function is THREADS:
+            return self.call_threads(*args)
         if function in (min, max):
             return reduce(partial(self.extremum, function), args)
         return self.apply(function, args)
+
+    def call_threads(
+        self, part: ast.FunctionDef, parts: Value, threads: Value, *args: Value
+    ) -> Value:
+        """A function of the text, called for every part of a loop by threads."""
+        kinds = (types.int64, *(a.type for a in args))
+        name = f"{self.function.name}.{part.name}"
+        called = Lowering(self.unit, part, self.namespace, name, kinds, types.int64)
+        called.function.linkage = "internal"
+        status = run_parts(self, called.function, parts, threads, args)
+        return Value(types.int64, status)
 
     def call_helper(self, function: FunctionType, args: Sequence[Value]) -> Value:
         kinds = tuple(a.type for a in args)
@@ -449,7 +463,8 @@ def lowered(
     text: str, namespace: Mapping[str, Any], kinds: Sequence[Any], unit: Unit
 ) -> ir.Function:
     """The LLVM function of a kernel's text, with its helpers beside it."""
-    (tree,) = ast.parse(text).body
+    *parts, tree = ast.parse(text).body
     assert isinstance(tree, ast.FunctionDef)
+    namespace = {**namespace, **{part.name: part for part in parts}}  # type: ignore[attr-defined]
     name = f"tracejit_kernel_{tree.name}"
     return Lowering(unit, tree, namespace, name, kinds, types.int64).function

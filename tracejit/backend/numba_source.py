@@ -10,7 +10,7 @@ of the check that failed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,19 +36,18 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Parallel,
     Reset,
     Rotate,
     Size,
     Store,
     While,
-    children,
+    is_local,
     size_of,
 )
-from tracejit.optimize.walks import everything
+from tracejit.optimize.walks import assigned, buffers_of, common_buffers, everything
 
 INDENT = "    "
-#: The elements of what may be on the stack: those of a small matrix.
-LARGEST_LOCAL = 64
 #: Register reductions whose order is free, by helpers that tell LLVM so.
 REASSOCIABLE = {
     "add": "_tj_add",
@@ -103,9 +102,15 @@ class Writer:
         self.depth = 1
         self.extra: dict[Any, Any] = {}
         self.temporaries: dict[Buffer, None] = {}
-        #: Temporaries that are the kernel's own.
+        #: Temporaries that are the kernel's own, or the function's that runs a part.
         self.locals: dict[Buffer, None] = {}
-        self.tapes = _tapes(kernel.body)
+        #: Tapes of the function being written.
+        self.tapes: list[Buffer] = []
+        #: The names that the function being written mentions.
+        self.mentioned: dict[str, None] = {}
+        #: The texts of the functions that run parts of loops.
+        self.parts: dict[str, str] = {}
+        self.common = common_buffers(kernel.body)
         self.loc: SrcLoc | None = None
 
     def source(self) -> Source:
@@ -116,23 +121,34 @@ class Writer:
         headings = self.load_complex()
         for result in kernel.results:
             self.names(result, result.hint or "out")
-        self.block(kernel.body)
-        self.free_tapes()
-        self.line("return 0")
-        self.lines = [*self.local_lines(), *self.tape_lines(), *self.lines]
+        self.function(self.common, kernel.body)
         arguments = [*kernel.params, *dict.fromkeys(kernel.results)]
         arguments += [b for b in self.temporaries if b not in arguments]
         arguments += self.extra.values()
         heading = ", ".join(headings.get(a) or self.name(a) for a in arguments)
-        text = "\n".join([f"def {name}({heading}):", *self.lines, ""])
-        source = Source(name, text, arguments, kernel, tapes=self.tapes)
+        lines = [*self.parts.values(), f"def {name}({heading}):", *self.lines, ""]
+        source = Source(name, "\n".join(lines), arguments, kernel)
+        source.tapes = [
+            b for b in buffers_of(everything(kernel.body)) if b.role == "tape"
+        ]
         source.key = digest(self.code(heading), *source.signature)
         return source
 
+    def function(self, buffers: Collection[Buffer], nodes: Sequence[Node]) -> None:
+        """Write the lines of a function, whose own are what `buffers` holds of tapes
+        and of what is on the stack."""
+        self.tapes = [b for b in buffers if b.role == "tape"]
+        self.block(nodes)
+        self.free_tapes()
+        self.line("return 0")
+        mine = [b for b in self.locals if b in buffers]
+        self.lines = [*self.local_lines(mine), *self.tape_lines(), *self.lines]
+
     def code(self, heading: str) -> str:
         """The text without comments, which name files and lines."""
-        code = (ln for ln in self.lines if not ln.lstrip().startswith("#"))
-        return "\n".join([heading, *code])
+        lines = [ln for text in self.parts.values() for ln in text.splitlines()]
+        lines += [heading, *self.lines]
+        return "\n".join(ln for ln in lines if not ln.lstrip().startswith("#"))
 
     def load_complex(self) -> dict[Any, str]:
         """Complex numbers come by address: load them. Their addresses' names."""
@@ -171,15 +187,20 @@ class Writer:
             return self.argument(thing, thing, "n")
         if isinstance(thing, Literal):
             return self.atom(thing)
+        hint = thing.hint
         if isinstance(thing, Buffer) and thing.role == "temporary":
             (self.locals if is_local(thing) else self.temporaries)[thing] = None
-            return self.names(thing, thing.hint or "t")
-        return self.names(thing, thing.hint)
+            hint = hint or "t"
+        return self.mention(self.names(thing, hint))
+
+    def mention(self, name: str) -> str:
+        self.mentioned[name] = None
+        return name
 
     def argument(self, key: Any, thing: Any, hint: str) -> str:
         """A number that the text takes as an argument."""
         self.extra.setdefault(key, thing)
-        return self.names(key, hint)
+        return self.mention(self.names(key, hint))
 
     def atom(self, atom: Atom) -> str:
         if isinstance(atom, Var):
@@ -300,6 +321,44 @@ class Writer:
         self.line(f"for {self.name(node.index)} in {text}:")
         self.indented(node.body)
 
+    def write_parallel(self, node: Parallel) -> None:
+        """A function for one round, and a call that has threads run all."""
+        self.comment(node.loc)
+        name = self.names.fresh(f"{self.kernel.name}_part")
+        args = ", ".join(self.part(name, node))
+        self.loc = None
+        count, threads = self.affine(node.count), self.affine(node.threads)
+        call = f"_tj_threads({name}, {count}, {threads}, {args})"
+        if not any(isinstance(n, Check) for n in everything(node.body)):
+            self.line(call)
+            return
+        status = self.names.fresh("status")
+        self.line(f"{status} = {call}")
+        self.line(f"if {status} != 0:")
+        self.depth += 1
+        self.free_tapes()
+        self.line(f"return {status}")
+        self.depth -= 1
+
+    def part(self, name: str, node: Parallel) -> list[str]:
+        """Write the function for one round; the names of its further arguments."""
+        around = self.lines, self.depth, self.mentioned, self.locals, self.tapes
+        self.lines, self.depth, self.mentioned, self.locals = [], 1, {}, {}
+        own = [b for b in buffers_of(everything(node.body)) if b not in self.common]
+        self.function(own, node.body)
+        bound: list[Any] = [v for n in everything([node]) for v in assigned(n)]
+        bound += [b for b in self.locals if b in own]
+        bound += [x for b in self.tapes for x in (b, b.rows)]
+        names = {self.names(thing) for thing in bound}
+        args = [n for n in self.mentioned if n not in names]
+        heading = ", ".join([self.names(node.index), *args])
+        self.parts[name] = "\n".join([f"def {name}({heading}):", *self.lines, "", ""])
+        inner = [b for b in self.locals if b not in own]
+        self.lines, self.depth, self.mentioned, self.locals, self.tapes = around
+        self.locals.update(dict.fromkeys(inner))
+        self.mentioned.update(dict.fromkeys(args))
+        return args
+
     def write_while(self, node: While) -> None:
         self.comment(node.loc)
         self.line("while True:")
@@ -344,9 +403,9 @@ class Writer:
                 target, source = source, source_of.pop(source)
             self.line(f"{self.name(target)} = {spare}")
 
-    def local_lines(self) -> list[str]:
+    def local_lines(self, buffers: Sequence[Buffer]) -> list[str]:
         lines = []
-        for buffer in self.locals:
+        for buffer in buffers:
             dtype, size = type_of(buffer).rstrip("*"), size_of(buffer.aval.shape)
             lines.append(f"{INDENT}{self.name(buffer)} = _tj_local({dtype}(0), {size})")
         return lines
@@ -390,8 +449,8 @@ class Writer:
         may have moved it; and without knowing it, it keeps to scalar code.
         """
         grown = {n.buffer for n in everything([node]) if isinstance(n, Grow)}
-        for tape in _tapes([node]):
-            if tape not in grown:
+        for tape in buffers_of(everything([node])):
+            if tape in self.tapes and tape not in grown:
                 name = self.name(tape)
                 size = f"{self.name(tape.rows)}{self.row_size(tape)}"
                 self.line(f"{name} = _tj_realloc({name}, {size})")
@@ -417,25 +476,6 @@ class Writer:
         if isinstance(arg, Affine):
             return self.affine(arg)
         return self.name(arg) if isinstance(arg, Buffer) else self.atom(arg)
-
-
-def is_local(buffer: Buffer) -> bool:
-    """Whether a temporary is so small, at any size of the others, that it is better
-    not the caller's: what is stored in it need not be in memory then."""
-    fixed = all(Affine.of(n).constant is not None for n in buffer.aval.shape)
-    return fixed and size_of(buffer.aval.shape) <= LARGEST_LOCAL
-
-
-def _tapes(nodes: Sequence[Node]) -> list[Buffer]:
-    """The tapes that these nodes touch."""
-    found: dict[Buffer, None] = {}
-    for node in nodes:
-        for name in ("buffer", "source"):
-            buffer = getattr(node, name, None)
-            if buffer is not None and buffer.role == "tape":
-                found[buffer] = None
-        found.update(dict.fromkeys(_tapes(list(children(node)))))
-    return list(found)
 
 
 def digest(*parts: str) -> str:

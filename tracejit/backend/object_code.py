@@ -8,7 +8,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from tracejit.backend import blas, lapack, ufunc_loops, vector_math
+from tracejit.backend import blas, lapack, thread_pool, ufunc_loops, vector_math
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -41,8 +41,9 @@ def resolves_alone(symbol: str) -> bool:
 
 
 def _is_provided(symbol: str) -> bool:
-    """Whether it is a loop of a ufunc, which from now on is known by that name."""
-    found = ufunc_loops.address(symbol)
+    """Whether it is a loop of a ufunc, or what runs threads: known from now on."""
+    threads = symbol == thread_pool.RUN
+    found = thread_pool.address() if threads else ufunc_loops.address(symbol)
     if found is not None:
         llvm.add_symbol(symbol, found)
     return found is not None

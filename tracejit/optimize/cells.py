@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from tracejit.ir.affine import Form
 from tracejit.ir.program import Eqn, Var
 from tracejit.ir.ranges import Ranges
 from tracejit.optimize.clones import clone
@@ -28,7 +27,6 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
-    Size,
     Store,
     scalar_var,
 )
@@ -46,20 +44,13 @@ def split_at_cells(nodes: Sequence[Node], ranges: Ranges | None = None) -> list[
     out: list[Node] = []
     for node in nodes:
         if isinstance(node, Loop) and node.step.constant is not None:
-            bounds = _form(node.lo), _form(node.hi)
+            bounds = node.lo.form, node.hi.form
             ranges.bind(node.index, *bounds, node.step.constant)
         for name in BLOCKS:
             if hasattr(node, name):
                 setattr(node, name, split_at_cells(getattr(node, name), ranges))
         out += _parts(node, ranges) if isinstance(node, Loop) else [node]
     return out
-
-
-def _form(value: Affine) -> Form:
-    """An index in terms of variables alone: extents are numbers."""
-    terms = {s: c for s, c in value.terms.items() if isinstance(s, Var)}
-    sizes = sum(c * s.value for s, c in value.terms.items() if isinstance(s, Size))
-    return Form(value.const + sizes, terms)
 
 
 def _parts(loop: Loop, ranges: Ranges) -> list[Node]:
@@ -82,7 +73,7 @@ def _parts(loop: Loop, ranges: Ranges) -> list[Node]:
 
 def _within(at: Affine, loop: Loop, ranges: Ranges) -> bool:
     """Whether a loop surely has this round."""
-    gaps = [ranges.least(_form(gap)) for gap in (at - loop.lo, loop.hi - 1 - at)]
+    gaps = [ranges.least(gap.form) for gap in (at - loop.lo, loop.hi - 1 - at)]
     return all(gap is not None and gap >= 0 for gap in gaps)
 
 
@@ -148,8 +139,8 @@ def _meeting(
     found: Affine | Loop = loop
     for fixed, running in zip(place.index, other.index, strict=True):
         gap = running - fixed
-        below = ranges.least(_form(gap))
-        above = ranges.least(_form(gap.times(-1)))
+        below = ranges.least(gap.form)
+        above = ranges.least(gap.times(-1).form)
         if (below is not None and below > 0) or (above is not None and above > 0):
             return None
         factor = gap.terms.get(loop.index, 0)

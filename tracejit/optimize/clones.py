@@ -13,6 +13,7 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Parallel,
     scalar_var,
 )
 
@@ -32,7 +33,7 @@ def clone(nodes: Sequence[Node], renamed: Renamed) -> list[Node]:
 
 def _clone(node: Node, renamed: Renamed) -> Node:
     new: dict[str, Any] = {}
-    if isinstance(node, Loop):
+    if isinstance(node, Loop | Parallel):
         new["index"] = _fresh(node.index, renamed)
     for name in BLOCKS:  # first: the test of a `While` binds what it reads
         if hasattr(node, name):
@@ -43,7 +44,7 @@ def _clone(node: Node, renamed: Renamed) -> Node:
     for name in ("inputs", "args"):
         if hasattr(node, name):
             new[name] = [_renamed(item, renamed) for item in getattr(node, name)]
-    if hasattr(node, "index") and not isinstance(node, Loop):
+    if hasattr(node, "index") and not isinstance(node, Loop | Parallel):
         new["index"] = tuple([_renamed(item, renamed) for item in node.index])
     # Last: what a node binds, it does not read.
     if isinstance(node, Eqn):

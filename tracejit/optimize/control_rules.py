@@ -52,6 +52,7 @@ def for_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     if stride.constant == -1:  # the same upwards, in the opposite order
         start, stop, stride, reverse = stop + 1, start + 1, Affine.of(1), not reverse
     loop = Loop(index, start, stop, stride, nodes, reverse, eqn.loc, rounds(eqn))
+    loop.carried = [slot for slot in slots if slot is not None]
     scope.items.append(loop)
     _leave(low, eqn, params, slots, scope)
 

@@ -27,6 +27,7 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Parallel,
     Reset,
     Rotate,
     Store,
@@ -102,7 +103,9 @@ class Touched:
         else:
             self.add_block(node, anywhere)
 
-    def add_block(self, node: Loop | While | If | Check, anywhere: bool) -> None:
+    def add_block(
+        self, node: Loop | Parallel | While | If | Check, anywhere: bool
+    ) -> None:
         self.barrier |= isinstance(node, Check)
         self.scalars_read.update(
             v

@@ -19,6 +19,7 @@ from tracejit.optimize import (
     matrix_rules,
     sort_rules,
 )
+from tracejit.optimize.additions import gather_additions
 from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
@@ -26,6 +27,7 @@ from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
+from tracejit.optimize.parallel import share
 from tracejit.optimize.pull import only_unit_axes
 from tracejit.optimize.registers import (
     drop_dead_stores,
@@ -41,8 +43,14 @@ RULES = array_rules.RULES | control_rules.RULES | matrix_rules.RULES
 RULES |= sort_rules.RULES | fft_rules.RULES
 
 
-def lower(program: Program, *, blas: bool = True) -> Kernel:
-    """The loop nests of a Program; `blas`: whether routines may be called."""
+def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
+    """The loop nests of a Program.
+
+    Args:
+        program: what is to be computed.
+        blas: whether routines may be called.
+        threads: how many may share a loop that has enough to do.
+    """
     program = fill_late(expand(program))
     stored: set[Any] = {
         eqn.inputs[0]
@@ -56,7 +64,10 @@ def lower(program: Program, *, blas: bool = True) -> Kernel:
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             body = split_columns(kernel, unroll(body))
-            body = jam(split_at_cells(split(body)))
+            body = split_at_cells(split(body))
+            if threads > 1:
+                body = share(gather_additions(body), kernel.outputs, threads)
+            body = jam(body)
             body = sink_stores(slide_all(use_registers(body)))
             kernel.body = hide_rows(body)
             return kernel

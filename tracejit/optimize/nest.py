@@ -13,19 +13,22 @@ Scalars are Vars of shape (). Arrays are Buffers: flat, C-contiguous memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tracejit.base.source import UNKNOWN, SrcLoc
+from tracejit.ir.affine import Form
 from tracejit.ir.aval import Aval, expr_of
 from tracejit.ir.cost import ASSUMED_ROUNDS
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 
 #: Integers in this range are emitted as they stand, others are kernel arguments.
 SMALL = range(-8, 9)
+#: The elements of what may be on the stack: those of a small matrix.
+LARGEST_LOCAL = 64
 INT64 = np.dtype(np.int64)
 
 
@@ -87,6 +90,13 @@ class Affine:
     @property
     def vars(self) -> Iterator[Var]:
         return (s for s in self.terms if isinstance(s, Var))
+
+    @property
+    def form(self) -> Form:
+        """In terms of variables alone: sizes are numbers."""
+        terms = {s: c for s, c in self.terms.items() if isinstance(s, Var)}
+        sizes = sum(c * s.value for s, c in self.terms.items() if isinstance(s, Size))
+        return Form(self.const + sizes, terms)
 
     @property
     def constant(self) -> int | None:
@@ -170,7 +180,9 @@ class Accumulate:
 class Loop:
     """for index in range(lo, hi, step), or the same indices in the opposite order.
 
-    `rounds` is how many are to be expected, where the bounds do not say.
+    `rounds` is how many are to be expected, where the bounds do not say; `carried` are
+    the buffers that hand what they hold to the next round, of a loop of the program's
+    own (None: of one made for whole arrays). `remark`: whether it is for threads.
     """
 
     index: Var
@@ -181,6 +193,22 @@ class Loop:
     reverse: bool = False
     loc: SrcLoc = UNKNOWN
     rounds: float | None = None
+    carried: Sequence[Buffer] | None = None
+    remark: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Parallel:
+    """The parts of a loop, `body` for each `index` below `count`, shared by `threads`.
+
+    They may run at the same time; what a part assigns to is its own.
+    """
+
+    index: Var
+    count: Affine
+    threads: Affine
+    body: list[Node]
+    loc: SrcLoc = UNKNOWN
 
 
 @dataclass(slots=True, eq=False)
@@ -251,6 +279,7 @@ Node: TypeAlias = (
     | Let
     | Accumulate
     | Loop
+    | Parallel
     | While
     | If
     | Check
@@ -285,6 +314,13 @@ class Kernel:
 
 def size_of(shape: Iterable[int]) -> int:
     return math.prod(int(n) for n in shape)
+
+
+def is_local(buffer: Buffer) -> bool:
+    """Whether a temporary is so small, at any size of the others, that it is better
+    not the caller's: what is stored in it need not be in memory then."""
+    fixed = all(Affine.of(n).constant is not None for n in buffer.aval.shape)
+    return fixed and size_of(buffer.aval.shape) <= LARGEST_LOCAL
 
 
 def scalar_var(dtype: Any, hint: str = "") -> Var:

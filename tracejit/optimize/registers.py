@@ -28,6 +28,7 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Parallel,
     Reset,
     Rotate,
     Store,
@@ -48,6 +49,8 @@ def use_registers(nodes: Sequence[Node], around: Bounds | None = None) -> list[N
         if isinstance(node, If):
             node.then = use_registers(node.then, around)
             node.otherwise = use_registers(node.otherwise, around)
+        elif isinstance(node, Parallel):
+            node.body = use_registers(node.body, around)
         elif isinstance(node, While):
             node.body = plain_sums(use_registers(node.body, around), node.test)
         elif isinstance(node, Loop):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracejit.ir.cost import ASSUMED_ROUNDS
+from tracejit.ir.program import Eqn
 from tracejit.optimize.nest import (
+    Accumulate,
     Affine,
     Call,
     If,
@@ -13,6 +15,7 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
+    Parallel,
     Size,
     Store,
     While,
@@ -41,12 +44,37 @@ def _of(node: Node) -> float:
             return node.buffer.aval.dtype.itemsize * (1 if node.op is None else 2)
         case Loop():
             return trips(node) * _of_block(node.body)
+        case Parallel():
+            return (_value(node.count) or 0) * _of_block(node.body)
         case While():
             return node.rounds * (_of_block(node.test) + _of_block(node.body))
         case If():
             return max(_of_block(node.then), _of_block(node.otherwise))
         case Call():
             return sum(b.aval.nbytes for b in (*node.reads, *node.writes))
+    return 0
+
+
+def work(nodes: Sequence[Node]) -> float:
+    """What nodes take to run, where a number loaded or stored counts 1."""
+    return sum(map(_work, nodes))
+
+
+def _work(node: Node) -> float:
+    match node:
+        case Load() | Store() | Accumulate():
+            return 1
+        case Eqn():
+            # Arithmetic is cheaper than a load; functions are as declared.
+            return node.prim.cost / 2
+        case Loop():
+            return trips(node) * work(node.body)
+        case While():
+            return node.rounds * work([*node.test, *node.body])
+        case If():
+            return max(work(node.then), work(node.otherwise))
+        case Call():
+            return sum(b.aval.size for b in (*node.reads, *node.writes))
     return 0
 
 

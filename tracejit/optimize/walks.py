@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
     INT64,
     Affine,
+    Buffer,
+    Call,
+    Grow,
     If,
     Let,
+    Load,
     Loop,
     Node,
+    Parallel,
+    Reset,
+    Rotate,
+    Store,
     children,
     scalar_var,
 )
 
 
-def everything(nodes: Sequence[Node]) -> Iterator[Node]:
+def everything(nodes: Iterable[Node]) -> Iterator[Node]:
     """The nodes and all that they hold."""
     for node in nodes:
         yield node
         yield from everything(list(children(node)))
 
 
+def common_buffers(nodes: Sequence[Node]) -> dict[Buffer, None]:
+    """The buffers that nodes touch, but for those of one part that threads run."""
+    parts = [n for n in everything(nodes) if isinstance(n, Parallel)]
+    inside = [set(everything(part.body)) for part in parts]
+    within: set[Node] = set().union(*inside)
+    outer = (n for n in everything(nodes) if n not in within)
+    count = Counter(b for nodes in inside for b in buffers_of(nodes))
+    many = [b for b in buffers_of(everything(nodes)) if count[b] > 1]
+    return buffers_of(outer) | dict.fromkeys(many)
+
+
+def buffers_of(nodes: Iterable[Node]) -> dict[Buffer, None]:
+    """The buffers that nodes touch themselves, in order."""
+    found: list[Buffer] = []
+    for node in nodes:
+        if isinstance(node, Load | Store | Grow | Reset):
+            found.append(node.buffer)
+            if isinstance(node, Reset) and node.source is not None:
+                found.append(node.source)
+        elif isinstance(node, Rotate):
+            found += [b for move in node.moves for b in move]
+        elif isinstance(node, Call):
+            found += [*node.reads, *node.writes]
+    return dict.fromkeys(found)
+
+
 def reads_of(node: Node) -> Iterator[Var]:
     """The scalars that a node itself reads, not what it holds."""
-    for name in ("value", "ok", "pred", "lo", "hi", "step", "row"):
+    for name in ("value", "ok", "pred", "lo", "hi", "step", "row", "count"):
         yield from _vars(getattr(node, name, None))
     for name in ("inputs", "index", "args"):
         part = getattr(node, name, ())

@@ -64,6 +64,7 @@ class Options:
     fastmath: bool = False
     static_argnames: tuple[str, ...] = ()
     memory: int | None = None
+    threads: int = 1
 
 
 @dataclass
@@ -367,7 +368,10 @@ class Dispatcher:
             return partial(interpret, program)
         if backend != "numba":
             raise ValueError(f"backend must be 'numba' or 'numpy', not {backend!r}")
-        return compile_program(program, fastmath=self.options.fastmath)
+        options = self.options
+        return compile_program(
+            program, fastmath=options.fastmath, threads=options.threads
+        )
 
     def wrt(self, arguments: Arguments) -> list[int]:
         """Positions among the Program's inputs of the selected arguments' leaves."""

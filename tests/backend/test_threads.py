@@ -1,0 +1,165 @@
+"""Loops on threads: the threads themselves, and kernels that use them."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tracejit import grad, jit, value_and_grad
+from tracejit.backend import object_code as object_code  # it starts LLVM
+from tracejit.backend import thread_pool
+
+# Threads ------------------------------------------------------------------------------
+
+
+def test_every_part_runs_once_and_threads_share_them():
+    for parts, threads in [(1, 2), (2, 2), (7, 3), (64, 4)]:
+        counts = [0] * parts
+
+        def count(k, counts=counts):
+            counts[k] += 1
+
+        thread_pool.run(count, parts, threads)
+        assert counts == [1] * parts
+    who: set[int] = set()
+
+    def wait(k):
+        who.add(threading.get_ident())
+        time.sleep(0.01)
+
+    thread_pool.run(wait, 8, 2)
+    assert len(who) == 2
+    who.clear()
+    thread_pool.run(wait, 8, 1)
+    assert who == {threading.get_ident()}
+
+
+def test_jobs_of_several_threads_at_once():
+    totals = [0] * 4
+
+    def work(number):
+        for _ in range(100):
+
+            def count(k):
+                totals[number] += 1
+
+            thread_pool.run(count, 5, 3)
+
+    callers = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert totals == [500] * 4
+
+
+# Kernels ------------------------------------------------------------------------------
+
+
+def waves(x, w):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        out[i] = math.exp(-x[i] * w) + math.sin(x[i])
+    return np.sum(out**2)
+
+
+def checked(x, k):
+    s = 0.0
+    for i in range(len(x)):
+        s += x[k[i]] ** 2
+    return s
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).random(20_000)
+
+
+def test_results_are_those_of_one_thread_and_always_the_same(x):
+    alone = value_and_grad(waves, (0, 1))(x, 0.7)
+    shared = value_and_grad(waves, (0, 1), parallel=2)
+    first = shared(x, 0.7)
+    np.testing.assert_allclose(first[0], alone[0], rtol=1e-12)
+    np.testing.assert_allclose(first[1][0], alone[1][0], rtol=1e-12)
+    np.testing.assert_allclose(first[1][1], alone[1][1], rtol=1e-12)
+    for _ in range(20):
+        again = shared(x, 0.7)
+        assert (again[0], again[1][1]) == (first[0], first[1][1])
+        np.testing.assert_array_equal(again[1][0], first[1][0])
+
+
+def test_a_check_on_a_thread_fails_at_the_users_line(x):
+    k = np.arange(len(x))
+    f = jit(checked, parallel=2)
+    np.testing.assert_allclose(f(x, k), checked(x, k))
+    k[[7, 15_000]] = len(x), -len(x) - 1
+    with pytest.raises(IndexError, match="out of"):
+        f(x, k)
+
+
+def test_calls_from_threads(x):
+    f = grad(waves, parallel=2)
+    expected = f(x, 0.7)
+    wrong = []
+
+    def call():
+        for _ in range(50):
+            if not np.array_equal(f(x, 0.7), expected):
+                wrong.append(1)
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_threads_of_its_own(x):
+    f = grad(waves, parallel=2)
+    expected = f(x, 0.7)
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(f(x, 0.7), expected) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert np.array_equal(f(x, 0.7), expected)
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from tests.backend.test_threads import waves
+from tracejit import grad
+print(repr(grad(waves, 1, parallel=2)(np.linspace(0, 1, 20_000), 0.7)))
+assert sys.argv[1] == "cold" or "numba" not in sys.modules
+"""
+
+
+def test_another_process_loads_what_one_has_compiled(tmp_path):
+    environment = {**os.environ, "TRACEJIT_CACHE_DIR": str(tmp_path / "cache")}
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, how],
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=100,
+        ).stdout
+        for how in ("cold", "warm")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_parallel_is_a_number_of_threads():
+    with pytest.raises(ValueError, match="number of threads"):
+        grad(waves, parallel=0)
+    with pytest.raises(ValueError, match="number of threads"):
+        grad(waves, parallel="two")
