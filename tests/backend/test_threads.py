@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tracejit import grad, jit, value_and_grad
 from tracejit.backend import object_code as object_code  # it starts LLVM
 from tracejit.backend import thread_pool
+from tracejit.base.config import override
 
 # Threads ------------------------------------------------------------------------------
 
@@ -133,29 +135,37 @@ def test_a_forked_child_has_threads_of_its_own(x):
     assert np.array_equal(f(x, 0.7), expected)
 
 
-PROGRAM = """
+MODULE = """
+import math
 import sys
 import numpy as np
-from tests.backend.test_threads import waves
 from tracejit import grad
-print(repr(grad(waves, 1, parallel=2)(np.linspace(0, 1, 20_000), 0.7)))
-assert sys.argv[1] == "cold" or "numba" not in sys.modules
+
+@grad(parallel=2)
+def slope(w):
+    x = np.linspace(0, 1, 20_000)
+    s = 0.0
+    for i in range(len(x)):
+        s += math.exp(-x[i] * w) * 0.25
+    return s
+
+if __name__ == "__main__":
+    print(float(slope(0.7)))
+    assert "numba" not in sys.modules
 """
 
 
-def test_another_process_loads_what_one_has_compiled(tmp_path):
-    environment = {**os.environ, "TRACEJIT_CACHE_DIR": str(tmp_path / "cache")}
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", PROGRAM, how],
-            env=environment,
-            check=True,
-            capture_output=True,
-            timeout=100,
-        ).stdout
-        for how in ("cold", "warm")
-    ]
-    assert outputs[0] == outputs[1]
+def test_another_process_loads_what_this_one_has_compiled(tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    (tmp_path / "on_threads.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with override(cache_dir=cache):
+        expected = float(importlib.import_module("on_threads").slope(0.7))
+    command = [sys.executable, str(tmp_path / "on_threads.py")]
+    path = os.pathsep.join(sys.path)
+    environment = os.environ | {"TRACEJIT_CACHE_DIR": str(cache), "PYTHONPATH": path}
+    ended = subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert float(ended.stdout) == expected
 
 
 def test_parallel_is_a_number_of_threads():
