@@ -463,3 +463,24 @@ def adaptive_steps(c, x, m):
         else:
             h *= 0.5
     return np.trapezoid(np.array(ys)[:, 0], np.array(ts)), ys[-1]
+
+
+# What generators and `map` give -------------------------------------------------------
+
+
+@staged
+def extremes(c, x, m):
+    return max(v**2 * c for v in x) + min(abs(v - c) for v in x) * max([*x[:3]])
+
+
+@staged
+def mapped(c, x, m):
+    ys = list(map(lambda v, row: v * row @ row, x, m))
+    total = sum(map(lambda v: np.sin(c * v), x)) + max(map(abs, x))
+    return total + np.sum(np.array(ys)) + len(ys)
+
+
+@staged
+def a_few_by_their_values(c, x, m):
+    pairs = [v * w for v, w in zip(x[:4], x[2:6], strict=True) if v < w + c]
+    return sum(pairs) + sum(v for v in (c, x[0], x[1]) if v > 0.0) + len(pairs)

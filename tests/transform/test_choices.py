@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracejit import grad, vjp
+from tracejit import grad, make_ir, vjp
+from tracejit.ir.program import walk
 
 
 def by_where(x):
@@ -148,3 +149,13 @@ def test_what_is_read_keeps_its_infinite_slope():
         return np.sum(np.sqrt(np.stack([y, y + 1]))[:1])
 
     assert grad(fn, backend="numpy")(0.0) == np.inf
+
+
+def test_a_long_row_of_choices_has_a_program_in_proportion():
+    def greatest(x):
+        return max([np.sin(v * k) for k, v in enumerate([*x])])
+
+    def size(n):
+        return len(list(walk(make_ir(grad(greatest))(np.ones(n)).region)))
+
+    assert size(64) - size(32) < 2.2 * (size(32) - size(16))

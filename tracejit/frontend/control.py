@@ -150,7 +150,7 @@ def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any
     return matches.as_instance(value, cls, count, names, calls.attr, type_of)
 
 
-def genexp(source: Any, lazy: Any, each: Any) -> Generator:
+def genexp(source: Any, lazy: Any, each: Any, filtered: bool) -> Generator:
     """A generator expression over `source`."""
 
     source = source if grown_in(source) is not None else outside.iter_(source)
@@ -161,14 +161,22 @@ def genexp(source: Any, lazy: Any, each: Any) -> Generator:
 
         each(emit_all, source)
 
-    return Generator(lambda: lazy(source), push, whole=True)
+    def whole() -> list[Any]:
+        return listcomp(source, lambda values: list(lazy(values)), each, filtered)
+
+    return Generator(lambda: lazy(source), push, whole)
 
 
-def listcomp(source: Any, lazy: Any, each: Any) -> list[Any]:
-    """A list comprehension over `source`: a loop, unless it is short."""
+def listcomp(source: Any, lazy: Any, each: Any, filtered: bool) -> list[Any]:
+    """A list comprehension over `source`: a loop, unless it is short.
+
+    `filtered`: by an `if`, which only `each` has on traced data.
+    """
     trips = trips_of(source)
     if trips is None or (trips.counted and len(trips) <= FEW):
-        return lazy(source)
+        if not filtered:
+            return lazy(source)
+        source = list(outside.iter_(source))
     out: list[Any] = session().make([])
     each(partial(append, out), source)
     return out

@@ -174,9 +174,9 @@ class Expressions(ast.NodeTransformer):
         source = self.visit(node.generators[0].iter)
         lazy = self.inner(node, lambda n: self._pulled(n, load(name)))
         each = self.inner(pushed, lambda n: self._pushed(n, load(name)))
-        new = call_hook(
-            kind, source, _function([name], lazy), _function([EMITTER, name], each)
-        )
+        filtered = ast.Constant(any(part.ifs for part in node.generators))
+        ways = _function([name], lazy), _function([EMITTER, name], each)
+        new = call_hook(kind, source, *ways, filtered)
         return self.made(node, new)
 
     def _pushed(

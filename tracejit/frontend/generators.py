@@ -28,14 +28,15 @@ class Generator(Iterator[Any]):
     """What a generator function or expression gives.
 
     `lazy()` is Python's own generator; `each(emit)` calls `emit` with every value,
-    until it returns true. `whole`: `each` cannot be stopped.
+    until it returns true. `whole()` makes a list of all values, where `each` cannot be
+    stopped.
     """
 
     def __init__(
         self,
         lazy: Callable[[], Any],
         each: Callable[[Callable[[Any], Any]], Any] | None,
-        whole: bool = False,
+        whole: Callable[[], list[Any]] | None = None,
     ):
         self.lazy, self.each, self.whole = lazy, each, whole
         self.running: Any = None
@@ -65,7 +66,7 @@ class Generator(Iterator[Any]):
         return (
             self.each is not None
             and self.running is None
-            and not (self.whole and stops)
+            and not (self.whole is not None and stops)
         )
 
     def push(self, emit: Callable[[Any], Any]) -> None:
@@ -76,8 +77,11 @@ class Generator(Iterator[Any]):
 
     def collect(self) -> list[Any]:
         """All values, in a list."""
-        if not self.can_push(False) or self.whole:
+        if not self.can_push(False):
             return session().make(list(self))
+        if self.whole is not None:
+            self.running = iter(())
+            return session().make(self.whole())
         out: list[Any] = session().make([])
 
         def emit(value: Any) -> bool:

@@ -16,14 +16,16 @@ from tracejit.frontend.branches import choose, traced, truth
 from tracejit.frontend.carry import Carried
 from tracejit.frontend.dispatch import dispatch
 from tracejit.frontend.generators import Generator
-from tracejit.frontend.grown import Grown, grown_in, opened
-from tracejit.frontend.lift import Meta
+from tracejit.frontend.grown import FEW, Grown, grown_in, opened
+from tracejit.frontend.growth import append
+from tracejit.frontend.lift import NO_META, Meta
 from tracejit.frontend.loops import for_
 from tracejit.frontend.ordering import in_order
 from tracejit.frontend.outside import imported, iter_, own_iterator, plain_range
 from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, users_method
+from tracejit.frontend.trips import Trips, zip_
 
 #: The variables of `sum`: the total goes from round to round.
 SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
@@ -41,13 +43,20 @@ def argument(value: Any) -> Any:
 
 def whole(value: Any) -> Any:
     """An argument of a function that consumes all of an iterator."""
-    if isinstance(value, Generator):
-        return opened(value.collect())
+    if isinstance(value, Generator | Mapped):
+        return opened(_gathered(value))
     array = None if type(value) is Box else users_method(value, "__array__")
     return argument(value) if array is None else call(array, value)
 
 
+class Mapped(Trips):
+    """`map(f, values)`, of values that a counter can index."""
+
+
 def _map(fn: Any, *values: Any) -> Any:
+    trips = zip_(*values)
+    if isinstance(trips, Trips) and not (trips.counted and len(trips) <= FEW):
+        return Mapped(0, trips.hi, 1, lambda k: call(fn, *trips.at(k)))
     return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
 
 
@@ -61,16 +70,27 @@ def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
 
 def _lister(cls: type) -> Callable[..., Any]:
     def make(*args: Any, **kwargs: Any) -> Any:
+        if cls is list and args and isinstance(args[0], Generator | Mapped):
+            return _gathered(own_iterator(args[0]))
         args = tuple([elements(a) for a in args])
         return session().make(cls(*args, **kwargs))
 
     return make
 
 
+def _gathered(values: Any) -> Any:
+    """What a generator, or `map`, gives, in a list; anything else as it is."""
+    if isinstance(values, Mapped):
+        out: list[Any] = session().make([])
+        for_(new_frame(), values, partial(append, out), NO_META)
+        return out
+    return values.collect() if isinstance(values, Generator) else values
+
+
 def elements(values: Any) -> Any:
     """What to iterate over, all of it."""
     values = own_iterator(values)
-    return iter_(values.collect() if isinstance(values, Generator) else values)
+    return iter_(_gathered(values))
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
@@ -78,7 +98,8 @@ def _sum(values: Any, start: Any = 0) -> Any:
     grown = grown_in(values)
     if grown is not None and grown.form.tree == LEAF:
         return _total(grown, start)
-    if not isinstance(values, Generator) or not values.can_push(False):
+    pushed = isinstance(values, Generator) and values.can_push(False)
+    if not (pushed or isinstance(values, Mapped)):
         return dispatch(sum)(argument(values), argument(start))  # type: ignore[misc]
     frame = new_frame()
     frame.total = start
@@ -132,6 +153,7 @@ def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
 
     def program(*args: Any, **kwargs: Any) -> Any:
         key = kwargs.get("key")
+        args = tuple([_gathered(a) for a in args])
         grown = grown_in(args[0]) if len(args) == 1 and not kwargs else None
         if grown is not None and grown.of_numbers:
             found = call(np.max if fn is max else np.min, grown.stacked())

@@ -67,6 +67,8 @@ class Transposer:
         #: Cotangents that may be 0 for not being used, and what they come of: 0 where
         #: a choice fell otherwise, or, without choices, wherever it turns out.
         self.chosen: dict[Atom, tuple[Atom, Choices]] = {}
+        #: That all of some choices fell so, and the region that it is computed in.
+        self.joined: dict[Any, tuple[list[Eqn], Atom]] = {}
 
     def eqns(self, eqns: Sequence[Eqn], cts: Cotangents) -> None:
         """Emit the transpose of `eqns`; `cts` goes from outputs to inputs."""
@@ -144,7 +146,7 @@ class Transposer:
         raw, choices = self.chosen.get(ct, (ct, ()))
         if prim is select:
             out = rule(ct, *eqn.inputs, **eqn.params)
-            choices = (*choices, (eqn.inputs[0], k == 1))
+            choices = (*self.as_one(choices), (eqn.inputs[0], k == 1))
         else:
             before, raw = raw, rule(raw, *eqn.inputs, **eqn.params)
             if raw is before:
@@ -157,6 +159,16 @@ class Transposer:
         if ct in self.chosen or choices:
             self.chosen[out] = raw, choices
         return out
+
+    def as_one(self, choices: Choices) -> Choices:
+        """Choices as a single one, so that each of a long row of them costs as much."""
+        if len({pred.aval.shape for pred, _ in choices}) != 1 or len(choices) == 1:
+            return choices
+        region = current().stack[-1]
+        key = id(region), choices
+        if key not in self.joined:
+            self.joined[key] = region, _all_of(choices)
+        return ((self.joined[key][1], True),)
 
     def has_poles(self, eqn: Eqn) -> bool:
         """Whether the slope that a linear equation multiplies by may be infinite."""
