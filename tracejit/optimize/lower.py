@@ -20,6 +20,7 @@ from tracejit.optimize import (
     sort_rules,
 )
 from tracejit.optimize.additions import gather_additions
+from tracejit.optimize.blocks import in_blocks
 from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
@@ -51,7 +52,10 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
         blas: whether routines may be called.
         threads: how many may share a loop that has enough to do.
     """
-    program = fill_late(expand(program))
+    program = expand(program)
+    if threads == 1:  # else they share the loops over whole arrays
+        program = in_blocks(program)
+    program = fill_late(program)
     stored: set[Any] = {
         eqn.inputs[0]
         for eqn in program.walk()

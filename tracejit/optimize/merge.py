@@ -107,13 +107,16 @@ def any_order(loop: Eqn) -> bool:
     """Whether the rounds of a `for` may come in any order, but for rounding."""
     (body,) = loop.regions
     return not has_effect(loop) and all(
-        _only_added_to(param, result, body)
+        only_added_to(param, result, body)
         for param, result in zip(body.params[1:], body.results, strict=True)
     )
 
 
-def _only_added_to(param: Var, result: Atom, body: Region) -> bool:
-    """Whether a slot goes through additions alone, and is read by nothing else."""
+def only_added_to(param: Var, result: Atom, body: Region, whose: str = "ours") -> bool:
+    """Whether a slot goes through additions alone, and is read by nothing else.
+
+    Sums of derivatives are `ours`, to be formed in any order.
+    """
     readers = [e for e in body.eqns if param in e.uses()]
     also_result = sum(r is param for r in body.results)
     if param is result:
@@ -131,16 +134,15 @@ def _only_added_to(param: Var, result: Atom, body: Region) -> bool:
     if sum(a is param for a in eqn.inputs) != 1:
         return False
     if eqn.prim is add or (eqn.prim is acc_slice and eqn.inputs[0] is param):
-        # Sums of derivatives may be formed in any order; the user's own may not.
-        if eqn.prim is add and eqn.origin is None:
+        if eqn.prim is add and eqn.origin is None and whose == "ours":
             return False
-        return _only_added_to(eqn.out, result, body)
+        return only_added_to(eqn.out, result, body, whose)
     if eqn.prim.name == "for" and param in eqn.inputs[3:]:
         slot = eqn.inputs[3:].index(param)
         (inner,) = eqn.regions
         if param in inner.free_vars():
             return False
-        return _only_added_to(
-            inner.params[1 + slot], inner.results[slot], inner
-        ) and _only_added_to(eqn.outputs[slot], result, body)
+        return only_added_to(
+            inner.params[1 + slot], inner.results[slot], inner, whose
+        ) and only_added_to(eqn.outputs[slot], result, body, whose)
     return False

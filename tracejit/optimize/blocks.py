@@ -1,0 +1,342 @@
+"""Loops over steps in loops over elements: a few lanes at a time go through all steps.
+
+    for t in range(n):              for i in range(0, len(x), 128):
+        x = x + h * f(x)                b = x[i : i + 128]
+                                        for t in range(n): b = b + h * f(b)
+                                        y[i : i + 128] = b
+
+What is carried, and what a loop saves for its adjoint if that runs through the same
+lanes, then stays in the cache. Loops, and what is computed of their arrays before and
+after them, go into one loop over blocks as long as lanes do not meet (see `lanes`). The
+last block is moved to where it is whole: some lanes are then computed twice, and their
+share of a sum is left out the second time. No value changes, but for the order in which
+sums are formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.aval import Aval, Extent, expr_of
+from tracejit.ir.builder import building, current
+from tracejit.ir.primitive import Elementwise, zeros
+from tracejit.ir.program import (
+    Atom,
+    Eqn,
+    Literal,
+    Program,
+    Region,
+    Var,
+    clone_eqn,
+    replace_region,
+    substitute,
+    walk,
+)
+from tracejit.ops import elementwise as ew
+from tracejit.ops.control import cond, emit_for, for_
+from tracejit.ops.dead import has_effect
+from tracejit.ops.index import getitem, setitem
+from tracejit.ops.shape import broadcast, empty, iota
+from tracejit.optimize.lanes import Lanes
+
+INT = np.dtype(np.int64)
+#: The elements of a block, and how many blocks make it worth the while.
+BLOCK, FEWEST = 128, 4
+#: What is a short loop for vector instructions.
+SHORT = 48
+#: Slots of a loop whose axes are tried.
+TRIED = 3
+
+
+def in_blocks(program: Program) -> Program:
+    """The Program with loops over whole arrays run in blocks of lanes."""
+    return replace_region(program, _region(program.region, {}))
+
+
+def _region(region: Region, around: Mapping[Var, Eqn]) -> Region:
+    made = {**around, **{v: eqn for eqn in region.eqns for v in eqn.outputs}}
+    eqns: list[Eqn] = []
+    for eqn in region.eqns:
+        # Loops inside of one that may be taken in whole are seen to by themselves.
+        eqns.append(eqn)
+    new = Region(region.params, eqns, region.results)
+    for eqn in eqns:
+        if eqn.prim is for_ and (cluster := _cluster(eqn, new, made)) is not None:
+            new = _region(_blocked(new, cluster), around)
+            return new
+    inner = [
+        replace(e, regions=[_region(r, made) for r in e.regions]) if e.regions else e
+        for e in eqns
+    ]
+    return Region(region.params, inner, region.results)
+
+
+# What goes together ------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    """Equations that keep lanes apart; `width` lanes of `count` make a block."""
+
+    lanes: Lanes
+    members: list[Eqn]
+    count: int
+    width: int = 0
+
+    @property
+    def inside(self) -> set[Var]:
+        """What the members compute."""
+        return {v for eqn in self.members for v in eqn.outputs}
+
+
+def _cluster(loop: Eqn, region: Region, made: Mapping[Var, Eqn]) -> Cluster | None:
+    """The equations that a loop can share blocks with, if it is worth it."""
+    slots = [v for v in loop.regions[0].params[1:] if v.aval.shape and v.aval.inexact]
+    for slot in slots[:TRIED]:
+        for axis, count in enumerate(slot.aval.shape):
+            if slot.aval.grows or count < FEWEST:
+                continue
+            lanes = Lanes({slot: axis}, made)
+            if not lanes.add(loop):
+                continue
+            cluster = Cluster(lanes, _together(loop, region, lanes), count)
+            cluster.width = _width(cluster)
+            if cluster.width and not _shares_tapes(cluster, region, made):
+                return cluster
+    return None
+
+
+def _together(loop: Eqn, region: Region, lanes: Lanes) -> list[Eqn]:
+    members = {loop}
+    at = region.eqns.index(loop)
+    ours, theirs = set(loop.outputs), set[Var]()
+    for eqn in region.eqns[at + 1 :]:
+        uses = set(eqn.uses())
+        if uses.isdisjoint(ours | theirs):
+            continue
+        if uses.isdisjoint(theirs) and lanes.add(eqn):
+            members.add(eqn)
+            ours.update(eqn.outputs)
+        else:
+            theirs.update(eqn.outputs)
+    # What comes before is taken in if nobody else reads it.
+    readers: dict[Var, set[Eqn]] = {}
+    for eqn in region.eqns:
+        for var in eqn.uses():
+            readers.setdefault(var, set()).add(eqn)
+    results = set(region.results)
+    for eqn in reversed(region.eqns):
+        mine = all(readers.get(v, set()) <= members for v in eqn.outputs)
+        laned = any(v in lanes.axes for v in eqn.outputs)
+        if eqn in members or not (mine and laned) or eqn.regions:
+            continue
+        if results.isdisjoint(eqn.outputs) and lanes.add(eqn):
+            members.add(eqn)
+    return [eqn for eqn in region.eqns if eqn in members]
+
+
+def _width(cluster: Cluster) -> int:
+    """The lanes of a block, such that loops over what is computed are long enough; 0
+    where there are too few of them."""
+    sizes = [
+        eqn.out.aval.size // cluster.count
+        for member in cluster.members
+        for eqn in walk(Region([], [member], []))
+        if isinstance(eqn.prim, Elementwise) and eqn.out in cluster.lanes.axes
+    ]
+    if not sizes or min(sizes) == 0:
+        return 0
+    width = -(-BLOCK // max(sizes))
+    if width in range(2, 9):  # loops of so few rounds are unrolled
+        width = 1 if max(sizes) >= SHORT else 9
+    return width if cluster.count >= FEWEST * width else 0
+
+
+def _shares_tapes(cluster: Cluster, region: Region, made: Mapping[Var, Eqn]) -> bool:
+    """Whether only one of a loop and its adjoint is there: the tape is then as long."""
+    tapes = {
+        out
+        for eqn in region.eqns
+        if eqn.prim is for_
+        for out, init in zip(eqn.outputs, eqn.inputs[3:], strict=True)
+        if init in made and made[init].params.get("tape")  # type: ignore[index]
+    }
+    read = {v for eqn in cluster.members for v in eqn.uses()} - cluster.inside
+    return not tapes.isdisjoint([*read, *_outputs(cluster, region)])
+
+
+def _outputs(cluster: Cluster, region: Region) -> list[Var]:
+    """What others read of what the members compute."""
+    read = {a for a in region.results if isinstance(a, Var)}
+    for eqn in region.eqns:
+        if eqn not in cluster.members:
+            read.update(eqn.uses())
+    return [v for eqn in cluster.members for v in eqn.outputs if v in read]
+
+
+# The loop over blocks ----------------------------------------------------------------
+
+
+def _blocked(region: Region, cluster: Cluster) -> Region:
+    """The region with the cluster's equations as one loop over blocks."""
+    members = set(cluster.members)
+    needed = {v for eqn in members for v in eqn.uses()} - cluster.inside
+    first = region.eqns.index(cluster.members[0])
+    late: list[Eqn] = []
+    early: list[Eqn] = []
+    for eqn in reversed([e for e in region.eqns[first:] if e not in members]):
+        if needed.isdisjoint(eqn.outputs) and not has_effect(eqn):
+            late.append(eqn)
+        else:
+            needed.update(eqn.uses())
+            early.append(eqn)
+    with building() as builder, builder.open() as eqns:
+        _Blocks(cluster).emit(_outputs(cluster, region))
+    new = [*region.eqns[:first], *reversed(early), *eqns, *reversed(late)]
+    return Region(region.params, new, region.results)
+
+
+class _Blocks:
+    def __init__(self, cluster: Cluster):
+        self.cluster, self.axes = cluster, cluster.lanes.axes
+        self.partial = cluster.lanes.partial
+        count, width = cluster.count, cluster.width
+        name = expr_of(count)
+        self.count = count
+        self.width = Extent(width, f"lanes({name})")
+        self.blocks = Extent(-(-count // width), f"blocks({name})")
+        self.env: dict[Var, Atom] = {}
+        self.fresh: Any = None
+
+    def emit(self, outputs: Sequence[Var]) -> None:
+        """The loop over blocks; its results are `outputs`."""
+        block = Var(Aval(INT), "block")
+        carried = [Var(v.aval, v.hint) for v in outputs]
+        loc = self.cluster.members[0].loc
+        with current().at(loc), current().open() as eqns:
+            results = self.body(block, outputs, carried)
+        inits = [
+            empty(shape=v.aval.shape, dtype=v.aval.dtype)
+            if v in self.axes
+            else zeros(v.aval)
+            for v in outputs
+        ]
+        region = Region([block, *carried], eqns, results)
+        with current().at(loc):
+            emit_for(0, Literal(self.blocks, INT), 1, inits, region, False)
+        current().stack[-1][-1].outputs = list(outputs)
+
+    def body(
+        self, block: Var, outputs: Sequence[Var], carried: Sequence[Var]
+    ) -> list[Atom]:
+        begin = ew.mul(block, Literal(self.width, INT))
+        last = Literal(self.count - self.width, INT)
+        start = ew.minimum(begin, last)
+        # How many lanes of the block the one before has had.
+        self.fresh = ew.sub(begin, start)
+        inside = self.cluster.inside
+        for eqn in self.cluster.members:
+            for var in eqn.uses():
+                if var in self.axes and var not in inside and var not in self.env:
+                    starts, sizes = self.place(var, start)
+                    steps = (1,) * len(sizes)
+                    self.bind(var, getitem(var, *starts, sizes=sizes, steps=steps))
+        for eqn in self.cluster.members:
+            self.equation(eqn)
+        results: list[Atom] = []
+        for var, before in zip(outputs, carried, strict=True):
+            value = substitute([var], self.env)[0]
+            if var in self.axes:
+                starts, sizes = self.place(var, start)
+                steps = (1,) * len(sizes)
+                value = setitem(before, value, *starts, sizes=sizes, steps=steps)
+            elif var in self.partial:
+                value = ew.add(before, value)
+            results.append(value)
+        return results
+
+    def place(self, var: Var, start: Atom) -> tuple[list[Any], tuple[int, ...]]:
+        """Where a block's part of an array is."""
+        starts: list[Any] = [np.int64(0)] * var.aval.ndim
+        starts[self.axes[var]] = start
+        return starts, self.shape(var)
+
+    def shape(self, var: Var) -> tuple[int, ...]:
+        """That of a block's part of an array."""
+        shape = list(var.aval.shape)
+        if var in self.axes:
+            shape[self.axes[var]] = self.width
+        return tuple(shape)
+
+    def bind(self, var: Var, value: Any) -> None:
+        if isinstance(value, Var) and not value.hint:
+            value.hint = var.hint
+        self.env[var] = value
+
+    def equation(self, eqn: Eqn) -> None:
+        """An equation for the lanes of a block."""
+        mine = [*eqn.inputs, *eqn.outputs]
+        if not eqn.regions and not any(v in self.axes for v in mine):
+            current().append(clone_eqn(eqn, self.env))
+            return
+        with current().at(eqn.loc, eqn.origin):
+            inputs = substitute(eqn.inputs, self.env)
+            if eqn.prim is for_:
+                outs = self.loop(eqn, inputs)
+            elif eqn.prim is cond:
+                regions = [self.region(r, []) for r in eqn.regions]
+                outs = cond(inputs[0], regions=regions)
+            else:
+                outs = [self.plain(eqn, inputs)]
+        for var, out in zip(eqn.outputs, outs, strict=True):
+            self.bind(var, out)
+
+    def plain(self, eqn: Eqn, inputs: list[Atom]) -> Any:
+        params = dict(eqn.params)
+        if "shape" in params:
+            params["shape"] = self.shape(eqn.out)
+        if "sizes" in params:
+            x = eqn.inputs[0]
+            if x in self.axes:
+                sizes = list(params["sizes"])
+                sizes[self.axes[x]] = self.width  # type: ignore[index]
+                params["sizes"] = tuple(sizes)
+        if eqn.out in self.partial and eqn.prim.name == "sum":
+            (x,) = eqn.inputs
+            inputs = [self.once(inputs[0], self.axes[x])]  # type: ignore[index]
+        return eqn.prim(*inputs, **params)
+
+    def once(self, x: Any, axis: int) -> Any:
+        """What a sum over lanes is over: those that no other block has had."""
+        number = iota(size=self.width, dtype=INT)
+        skipped = broadcast(self.fresh, shape=(self.width,), axes=())
+        new = ew.ge(number, skipped)
+        if x.aval.ndim > 1:
+            new = broadcast(new, shape=x.aval.shape, axes=(axis,))
+        return ew.select(new, x, Literal(x.aval.dtype.type(0).item(), x.aval.dtype))
+
+    def loop(self, eqn: Eqn, inputs: list[Atom]) -> list[Any]:
+        lo, hi, step, *inits = inputs
+        for param, init in zip(eqn.regions[0].params[1:], eqn.inputs[3:], strict=True):
+            if param in self.partial and init not in self.partial:
+                assert param.aval == init.aval
+        region = self.region(eqn.regions[0], eqn.regions[0].params)
+        return emit_for(lo, hi, step, inits, region, eqn.params["reverse"])
+
+    def region(self, region: Region, params: Sequence[Var]) -> Region:
+        new: list[Var] = []
+        for var in params:
+            # A loop and its adjoint share the index.
+            if var not in self.env:
+                copy = Var(var.aval.update(shape=self.shape(var)), var.hint)
+                copy.interval = var.interval
+                self.env[var] = copy
+            new.append(self.env[var])  # type: ignore[arg-type]
+        with current().open() as eqns:
+            for eqn in region.eqns:
+                self.equation(eqn)
+        return Region(new, eqns, substitute(region.results, self.env))
