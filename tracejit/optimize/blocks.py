@@ -15,7 +15,7 @@ sums are formed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +40,7 @@ from tracejit.ops import elementwise as ew
 from tracejit.ops.control import cond, emit_for, for_
 from tracejit.ops.dead import has_effect
 from tracejit.ops.index import getitem, setitem
-from tracejit.ops.shape import broadcast, empty, iota
+from tracejit.ops.shape import broadcast, empty, iota, reshape
 from tracejit.optimize.lanes import Lanes
 
 INT = np.dtype(np.int64)
@@ -59,20 +59,14 @@ def in_blocks(program: Program) -> Program:
 
 def _region(region: Region, around: Mapping[Var, Eqn]) -> Region:
     made = {**around, **{v: eqn for eqn in region.eqns for v in eqn.outputs}}
-    eqns: list[Eqn] = []
     for eqn in region.eqns:
-        # Loops inside of one that may be taken in whole are seen to by themselves.
-        eqns.append(eqn)
-    new = Region(region.params, eqns, region.results)
-    for eqn in eqns:
-        if eqn.prim is for_ and (cluster := _cluster(eqn, new, made)) is not None:
-            new = _region(_blocked(new, cluster), around)
-            return new
-    inner = [
+        if eqn.prim is for_ and (cluster := _cluster(eqn, region, made)) is not None:
+            return _region(_blocked(region, cluster), around)
+    eqns = [
         replace(e, regions=[_region(r, made) for r in e.regions]) if e.regions else e
-        for e in eqns
+        for e in region.eqns
     ]
-    return Region(region.params, inner, region.results)
+    return Region(region.params, eqns, region.results)
 
 
 # What goes together ------------------------------------------------------------------
@@ -80,11 +74,15 @@ def _region(region: Region, around: Mapping[Var, Eqn]) -> Region:
 
 @dataclass
 class Cluster:
-    """Equations that keep lanes apart; `width` lanes of `count` make a block."""
+    """Equations that keep lanes apart; `width` lanes of `count` make a block.
+
+    Lanes may lie along several axes: `more` that follow the first one.
+    """
 
     lanes: Lanes
     members: list[Eqn]
     count: int
+    more: int = 0
     width: int = 0
 
     @property
@@ -104,6 +102,9 @@ def _cluster(loop: Eqn, region: Region, made: Mapping[Var, Eqn]) -> Cluster | No
             if not lanes.add(loop):
                 continue
             cluster = Cluster(lanes, _together(loop, region, lanes), count)
+            while _along(cluster, slot, axis + cluster.more + 1):
+                cluster.more += 1
+                cluster.count *= slot.aval.shape[axis + cluster.more]
             cluster.width = _width(cluster)
             if cluster.width and not _shares_tapes(cluster, region, made):
                 return cluster
@@ -139,13 +140,37 @@ def _together(loop: Eqn, region: Region, lanes: Lanes) -> list[Eqn]:
     return [eqn for eqn in region.eqns if eqn in members]
 
 
+def _along(cluster: Cluster, slot: Var, axis: int) -> bool:
+    """Whether lanes may as well lie along a further axis, the next one everywhere."""
+    if axis == slot.aval.ndim:
+        return False
+    lanes, more = Lanes({slot: axis}, cluster.lanes.made), cluster.more + 1
+    first = sorted(cluster.members, key=lambda eqn: slot not in _bound(eqn))
+    if not all(lanes.add(eqn) for eqn in first):
+        return False
+    known = cluster.lanes.axes
+    turned = any(e.prim.name == "transpose" for e in _walk(cluster.members))
+    return (
+        not turned
+        and lanes.partial == cluster.lanes.partial
+        and lanes.axes == {v: k + more for v, k in known.items()}
+    )
+
+
+def _bound(eqn: Eqn) -> list[Var]:
+    return [v for region in eqn.regions for v in region.params]
+
+
+def _walk(eqns: Sequence[Eqn]) -> Iterator[Eqn]:
+    return walk(Region([], list(eqns), []))
+
+
 def _width(cluster: Cluster) -> int:
     """The lanes of a block, such that loops over what is computed are long enough; 0
     where there are too few of them."""
     sizes = [
         eqn.out.aval.size // cluster.count
-        for member in cluster.members
-        for eqn in walk(Region([], [member], []))
+        for eqn in _walk(cluster.members)
         if isinstance(eqn.prim, Elementwise) and eqn.out in cluster.lanes.axes
     ]
     if not sizes or min(sizes) == 0:
@@ -201,76 +226,107 @@ def _blocked(region: Region, cluster: Cluster) -> Region:
 
 
 class _Blocks:
+    """Writes a cluster for a block, and the loop around it."""
+
     def __init__(self, cluster: Cluster):
         self.cluster, self.axes = cluster, cluster.lanes.axes
         self.partial = cluster.lanes.partial
-        count, width = cluster.count, cluster.width
-        name = expr_of(count)
-        self.count = count
-        self.width = Extent(width, f"lanes({name})")
-        self.blocks = Extent(-(-count // width), f"blocks({name})")
+        name = expr_of(cluster.count)
+        self.width = Extent(cluster.width, f"lanes({name})")
+        self.blocks = Extent(-(-cluster.count // cluster.width), f"blocks({name})")
         self.env: dict[Var, Atom] = {}
         self.fresh: Any = None
 
     def emit(self, outputs: Sequence[Var]) -> None:
         """The loop over blocks; its results are `outputs`."""
-        block = Var(Aval(INT), "block")
-        carried = [Var(v.aval, v.hint) for v in outputs]
         loc = self.cluster.members[0].loc
-        with current().at(loc), current().open() as eqns:
-            results = self.body(block, outputs, carried)
-        inits = [
-            empty(shape=v.aval.shape, dtype=v.aval.dtype)
-            if v in self.axes
-            else zeros(v.aval)
-            for v in outputs
-        ]
-        region = Region([block, *carried], eqns, results)
+        inside = self.cluster.inside
+        read = [v for eqn in self.cluster.members for v in eqn.uses()]
+        mine = [v for v in dict.fromkeys(read) if v in self.axes and v not in inside]
         with current().at(loc):
-            emit_for(0, Literal(self.blocks, INT), 1, inits, region, False)
-        current().stack[-1][-1].outputs = list(outputs)
+            given = {
+                v: self.reshaped(v, self.shape(v, self.cluster.count)) for v in mine
+            }
+            inits = [self.room(v) for v in outputs]
+            block = Var(Aval(INT), "block")
+            carried = [Var(a.aval, v.hint) for v, a in zip(outputs, inits, strict=True)]
+            with current().open() as eqns:
+                results = self.body(block, given, outputs, carried)
+            region = Region([block, *carried], eqns, results)
+            outs = emit_for(0, Literal(self.blocks, INT), 1, inits, region, False)
+            loop = current().stack[-1][-1]
+            for k, (var, out) in enumerate(zip(outputs, outs, strict=True)):
+                if out.aval == var.aval:
+                    loop.outputs[k] = var
+                else:
+                    self.reshaped(out, var.aval.shape)
+                    current().stack[-1][-1].outputs = [var]
+
+    def reshaped(self, var: Var, shape: tuple[int, ...]) -> Any:
+        return var if len(shape) == var.aval.ndim else reshape(var, shape=shape)
+
+    def room(self, var: Var) -> Atom:
+        """What is carried from block to block, before the first one."""
+        if var not in self.axes:
+            return zeros(var.aval)
+        return empty(shape=self.shape(var, self.cluster.count), dtype=var.aval.dtype)
 
     def body(
-        self, block: Var, outputs: Sequence[Var], carried: Sequence[Var]
+        self,
+        block: Var,
+        given: Mapping[Var, Var],
+        outputs: Sequence[Var],
+        carried: Sequence[Var],
     ) -> list[Atom]:
         begin = ew.mul(block, Literal(self.width, INT))
-        last = Literal(self.count - self.width, INT)
+        last = Literal(self.cluster.count - self.width, INT)
         start = ew.minimum(begin, last)
         # How many lanes of the block the one before has had.
         self.fresh = ew.sub(begin, start)
-        inside = self.cluster.inside
-        for eqn in self.cluster.members:
-            for var in eqn.uses():
-                if var in self.axes and var not in inside and var not in self.env:
-                    starts, sizes = self.place(var, start)
-                    steps = (1,) * len(sizes)
-                    self.bind(var, getitem(var, *starts, sizes=sizes, steps=steps))
+        for var, whole in given.items():
+            self.bind(var, getitem(whole, *self.starts(var, start), **self.part(var)))
         for eqn in self.cluster.members:
             self.equation(eqn)
         results: list[Atom] = []
         for var, before in zip(outputs, carried, strict=True):
             value = substitute([var], self.env)[0]
             if var in self.axes:
-                starts, sizes = self.place(var, start)
-                steps = (1,) * len(sizes)
-                value = setitem(before, value, *starts, sizes=sizes, steps=steps)
+                starts = self.starts(var, start)
+                value = setitem(before, value, *starts, **self.part(var))
             elif var in self.partial:
                 value = ew.add(before, value)
             results.append(value)
         return results
 
-    def place(self, var: Var, start: Atom) -> tuple[list[Any], tuple[int, ...]]:
-        """Where a block's part of an array is."""
-        starts: list[Any] = [np.int64(0)] * var.aval.ndim
-        starts[self.axes[var]] = start
-        return starts, self.shape(var)
+    # Shapes of a block's part of arrays: the axes that lanes lie along are one --------
 
-    def shape(self, var: Var) -> tuple[int, ...]:
-        """That of a block's part of an array."""
-        shape = list(var.aval.shape)
-        if var in self.axes:
-            shape[self.axes[var]] = self.width
-        return tuple(shape)
+    def starts(self, var: Var, start: Atom) -> list[Any]:
+        starts: list[Any] = [np.int64(0)] * (var.aval.ndim - self.cluster.more)
+        starts[self.axes[var]] = start
+        return starts
+
+    def part(self, var: Var) -> dict[str, Any]:
+        sizes = self.shape(var)
+        return {"sizes": sizes, "steps": (1,) * len(sizes)}
+
+    def shape(self, var: Var, lanes: int | None = None) -> tuple[int, ...]:
+        if var not in self.axes:
+            return var.aval.shape
+        return self.one(var, var.aval.shape, self.width if lanes is None else lanes)
+
+    def one(self, var: Atom, items: Sequence[Any], new: Any) -> tuple[Any, ...]:
+        """Items by axis of an array, with one for all that lanes lie along."""
+        axis = self.axes[var]  # type: ignore[index]
+        return (*items[:axis], new, *items[axis + 1 + self.cluster.more :])
+
+    def axis(self, var: Atom, axis: int) -> int:
+        """The axis of a block's part that one of an array has become."""
+        first = self.axes.get(var)  # type: ignore[arg-type]
+        if first is None or axis <= first:
+            return axis
+        return max(axis - self.cluster.more, first)
+
+    # Equations ------------------------------------------------------------------------
 
     def bind(self, var: Var, value: Any) -> None:
         if isinstance(value, Var) and not value.hint:
@@ -284,59 +340,57 @@ class _Blocks:
             current().append(clone_eqn(eqn, self.env))
             return
         with current().at(eqn.loc, eqn.origin):
-            inputs = substitute(eqn.inputs, self.env)
             if eqn.prim is for_:
-                outs = self.loop(eqn, inputs)
+                outs = self.loop(eqn)
             elif eqn.prim is cond:
-                regions = [self.region(r, []) for r in eqn.regions]
-                outs = cond(inputs[0], regions=regions)
+                regions = [self.region(r) for r in eqn.regions]
+                outs = cond(*substitute(eqn.inputs, self.env), regions=regions)
             else:
-                outs = [self.plain(eqn, inputs)]
+                outs = [self.plain(eqn)]
         for var, out in zip(eqn.outputs, outs, strict=True):
             self.bind(var, out)
 
-    def plain(self, eqn: Eqn, inputs: list[Atom]) -> Any:
-        params = dict(eqn.params)
+    def plain(self, eqn: Eqn) -> Any:
+        inputs, params = substitute(eqn.inputs, self.env), dict(eqn.params)
+        x: Any = eqn.inputs[0] if eqn.inputs else None
         if "shape" in params:
             params["shape"] = self.shape(eqn.out)
-        if "sizes" in params:
-            x = eqn.inputs[0]
-            if x in self.axes:
-                sizes = list(params["sizes"])
-                sizes[self.axes[x]] = self.width  # type: ignore[index]
-                params["sizes"] = tuple(sizes)
-        if eqn.out in self.partial and eqn.prim.name == "sum":
-            (x,) = eqn.inputs
-            inputs = [self.once(inputs[0], self.axes[x])]  # type: ignore[index]
+        if "sizes" in params and x in self.axes:
+            params["sizes"] = self.one(x, params["sizes"], self.width)
+            params["steps"] = self.one(x, params["steps"], 1)
+            first = len(inputs) - x.aval.ndim
+            inputs[first:] = self.one(x, inputs[first:], Literal(0, INT))
+        if "axes" in params:
+            whole = eqn.out if eqn.prim.name == "broadcast" else x
+            axes = [self.axis(whole, k) for k in params["axes"]]
+            params["axes"] = tuple(dict.fromkeys(axes))
+        if eqn.out in self.partial:
+            inputs = [self.once(inputs[0], self.axes[x])]
         return eqn.prim(*inputs, **params)
 
     def once(self, x: Any, axis: int) -> Any:
         """What a sum over lanes is over: those that no other block has had."""
         number = iota(size=self.width, dtype=INT)
-        skipped = broadcast(self.fresh, shape=(self.width,), axes=())
-        new = ew.ge(number, skipped)
+        new = ew.ge(number, broadcast(self.fresh, shape=(self.width,), axes=()))
         if x.aval.ndim > 1:
             new = broadcast(new, shape=x.aval.shape, axes=(axis,))
         return ew.select(new, x, Literal(x.aval.dtype.type(0).item(), x.aval.dtype))
 
-    def loop(self, eqn: Eqn, inputs: list[Atom]) -> list[Any]:
+    def loop(self, eqn: Eqn) -> list[Any]:
+        inputs = substitute(eqn.inputs, self.env)
         lo, hi, step, *inits = inputs
-        for param, init in zip(eqn.regions[0].params[1:], eqn.inputs[3:], strict=True):
-            if param in self.partial and init not in self.partial:
-                assert param.aval == init.aval
-        region = self.region(eqn.regions[0], eqn.regions[0].params)
+        region = self.region(eqn.regions[0])
         return emit_for(lo, hi, step, inits, region, eqn.params["reverse"])
 
-    def region(self, region: Region, params: Sequence[Var]) -> Region:
-        new: list[Var] = []
-        for var in params:
-            # A loop and its adjoint share the index.
-            if var not in self.env:
+    def region(self, region: Region) -> Region:
+        params: list[Any] = []
+        for var in region.params:
+            if var not in self.env:  # a loop and its adjoint share the index
                 copy = Var(var.aval.update(shape=self.shape(var)), var.hint)
                 copy.interval = var.interval
                 self.env[var] = copy
-            new.append(self.env[var])  # type: ignore[arg-type]
+            params.append(self.env[var])
         with current().open() as eqns:
             for eqn in region.eqns:
                 self.equation(eqn)
-        return Region(new, eqns, substitute(region.results, self.env))
+        return Region(params, eqns, substitute(region.results, self.env))

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tracejit.ir.cost import rounds
+from tracejit.ir.primitive import Elementwise
 from tracejit.ir.program import Atom, Eqn, Region, Var
+from tracejit.ops.shape import broadcast
 from tracejit.optimize.buffers import Scope, captured, origin
 from tracejit.optimize.lowering import REPEATED, Lowering, Rule, loc_in
 from tracejit.optimize.nest import (
@@ -165,6 +167,24 @@ def _deliver(low: Lowering, scope: Scope, slots: Slots) -> Moves:
         for slot, result, home in zip(slots, results, homes, strict=True)
         if slot is not None and home is None and isinstance(result, Var)
     }
+    done.update(_fill(low, lazy, results, scope))
+    for slot, value, source in zip(slots, results, homes, strict=True):
+        if slot is None or slot in done:
+            continue
+        taken = done.union(b for _, b in moves)
+        if source is None or source in taken or not _local(low, source, scope, slots):
+            spare = low.buffers.new(slot.aval, slot.hint)
+            (low.fill if source is None else low.copy)(spare, value, scope)
+            source = spare
+        moves.append((slot, source))
+    return close_cycles(moves)
+
+
+def _fill(
+    low: Lowering, lazy: dict[Buffer, Var], results: Sequence[Atom], scope: Scope
+) -> set[Buffer]:
+    """Compute what can be computed right into the buffers that it is to be in."""
+    done: set[Buffer] = set()
     for shape in dict.fromkeys(r.aval.shape for r in lazy.values()):
         same = {s: r for s, r in lazy.items() if r.aval.shape == shape}
         chosen = _together(low, same, results)
@@ -176,16 +196,7 @@ def _deliver(low: Lowering, scope: Scope, slots: Slots) -> Moves:
             stores = [_store(slot, chosen[slot]) for slot in entangled]
             loc, value = loc_in(scope), stores[0].value
             scope.items.append(TogetherStmt(shape, value, loc, stores=stores))
-    for slot, value, source in zip(slots, results, homes, strict=True):
-        if slot is None or slot in done:
-            continue
-        taken = done.union(b for _, b in moves)
-        if source is None or source in taken or not _local(low, source, scope, slots):
-            spare = low.buffers.new(slot.aval, slot.hint)
-            (low.fill if source is None else low.copy)(spare, value, scope)
-            source = spare
-        moves.append((slot, source))
-    return close_cycles(moves)
+    return done
 
 
 def _together(
@@ -292,6 +303,7 @@ def _joined(low: Lowering, eqn: Eqn, scope: Scope) -> Slots:
             slots.append(None)
             continue
         found = [low.buffers.buffer_of(origin(r.results[k], r)) for r in eqn.regions]
+        found.append(_next_slot(low, eqn, out, scope))
         free = [
             b
             for b in found
@@ -308,12 +320,36 @@ def _joined(low: Lowering, eqn: Eqn, scope: Scope) -> Slots:
     return slots
 
 
+def _next_slot(low: Lowering, eqn: Eqn, out: Var, scope: Scope) -> Buffer | None:
+    """The slot that a branch's result is going to, if each of its elements is computed
+    of what the slot has at that place."""
+    region = scope.region
+    if not scope.loop or sum(r is out for r in region.results) != 1:
+        return None
+    k = region.results.index(out) - len(region.results)
+    pointwise = all(
+        isinstance(e.prim, Elementwise)
+        or e.prim is broadcast
+        or (not e.regions and all(a.aval.shape != out.aval.shape for a in e.inputs[:1]))
+        for branch in eqn.regions
+        for e in branch.eqns
+    )
+    return low.buffers.buffer_of(region.params[k]) if pointwise else None
+
+
 def _deliver_branch(low: Lowering, scope: Scope, slots: Slots) -> None:
     """Bring the results of a branch into their slots, by copies where needed."""
     results = scope.region.results
+    homes = {r: low.buffers.buffer_of(r) for r in results}
+    lazy = {
+        slot: result
+        for slot, result in zip(slots, results, strict=True)
+        if slot is not None and homes[result] is None and isinstance(result, Var)
+    }
+    done = _fill(low, lazy, results, scope)
     late: Moves = []
     for slot, result in zip(slots, results, strict=True):
-        if slot is None or low.buffers.buffer_of(result) is slot:
+        if slot is None or slot in done or homes[result] is slot:
             continue
         assert isinstance(result, Var)
         if _direct(low, slot, result, results):

@@ -213,7 +213,8 @@ def _of_part(eqn: Eqn) -> list[Link]:
         part, starts = eqn.inputs[1], eqn.inputs[2:]  # type: ignore[assignment]
     table: dict[int, int] = {}
     kept = 0
-    rows = zip(x.aval.shape, starts, eqn.params["sizes"], eqn.params["steps"])
+    params = eqn.params
+    rows = zip(x.aval.shape, starts, params["sizes"], params["steps"], strict=True)
     for axis, (extent, start, size, step) in enumerate(rows):
         first = isinstance(start, Literal) and start.value == 0
         if size is not None:
