@@ -38,7 +38,6 @@ from tracejit.ir.program import (
 )
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import cond, emit_for, for_
-from tracejit.ops.dead import has_effect
 from tracejit.ops.index import getitem, setitem
 from tracejit.ops.shape import broadcast, empty, iota, reshape
 from tracejit.optimize.lanes import Lanes
@@ -214,7 +213,7 @@ def _blocked(region: Region, cluster: Cluster) -> Region:
     late: list[Eqn] = []
     early: list[Eqn] = []
     for eqn in reversed([e for e in region.eqns[first:] if e not in members]):
-        if needed.isdisjoint(eqn.outputs) and not has_effect(eqn):
+        if needed.isdisjoint(eqn.outputs):
             late.append(eqn)
         else:
             needed.update(eqn.uses())

@@ -128,8 +128,8 @@ def only_added_to(param: Var, result: Atom, body: Region, whose: str = "ours") -
         sides = zip(*(r.results for r in eqn.regions), strict=True)
         for out, results in zip(eqn.outputs, sides, strict=True):
             pairs = zip(results, eqn.regions, strict=True)
-            if all(_only_added_to(param, r, region) for r, region in pairs):
-                return _only_added_to(out, result, body)
+            if all(only_added_to(param, r, region, whose) for r, region in pairs):
+                return only_added_to(out, result, body, whose)
         return False
     if sum(a is param for a in eqn.inputs) != 1:
         return False
