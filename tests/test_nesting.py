@@ -253,3 +253,24 @@ def test_identities():
     np.testing.assert_array_equal(pull(X)[0], X)
     assert value is not X
     assert interpreted(grad(grad(lambda x: x**2)))(1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "np.sum(grad(f)(x) ** 2)",
+        "np.sum(hessian(f)(x))",
+        "np.sum(vmap(np.square)(x) * jit(f)(x))",
+        "np.sum(vjp(f, x)[1](1.0)[0] * jvp(f, (x,), (x,))[1])",
+    ],
+)
+def test_transforms_can_be_called_by_code_without_source(code):
+    def f(x):
+        total = 0.0
+        for v in x:
+            total += np.sin(v) * total + v
+        return total
+
+    names = {**globals(), "f": f}
+    outer = eval(f"lambda x: {code}", names)
+    check_grads(outer, (np.linspace(0.1, 1.0, 4),), order=1)

@@ -20,6 +20,7 @@ from tracejit.base.errors import (
 from tracejit.base.pytree import TreeDef, flatten
 from tracejit.base.tracebacks import for_users
 from tracejit.frontend.box import Box, as_box, box_of
+from tracejit.frontend.calls import call
 from tracejit.frontend.stage import Staged
 from tracejit.frontend.trace import staging
 from tracejit.ir.program import Program, Region, replace_region
@@ -61,6 +62,8 @@ class Transformed(Dispatcher):
 
     def served(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a call returns that the entry in C does not serve."""
+        if staging() and any(type(x) is Box for x in flatten((args, kwargs))[0]):
+            return call(self, *args, **kwargs)  # by code that is not lifted
         recent = self.recent(args, kwargs)
         if recent is not None:
             entry, traced = recent
