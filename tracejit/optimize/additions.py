@@ -24,10 +24,8 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
-from tracejit.optimize.registers import promoted
-from tracejit.optimize.walks import assigned, everything, reads_of
-
-_PLAIN = Eqn | Load | Store | Let | Accumulate
+from tracejit.optimize.registers import promoted, sum_chain
+from tracejit.optimize.walks import everything, reads_of
 
 
 def gather_additions(nodes: Sequence[Node]) -> list[Node]:
@@ -37,61 +35,63 @@ def gather_additions(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _block(nodes: Sequence[Node], reads: Counter[Var]) -> list[Node]:
-    instead: dict[Node, list[Node]] = {}
-    for k, node in enumerate(nodes):
+    out: list[Node] = []
+    for node in added_in_place(nodes, reads):
         for name in BLOCKS:
             if hasattr(node, name):
                 setattr(node, name, _block(getattr(node, name), reads))
-        if isinstance(node, Store) and node.op is None:
-            found = _addition(nodes, k, node, reads)
-            if found is not None:
-                load, add, value = found
-                instead |= {load: [], add: [], node: _added(node, add, value)}
-        elif isinstance(node, Loop):
-            instead[node] = promoted(node)
+        out += promoted(node) if isinstance(node, Loop) else [node]
+    return out
+
+
+def added_in_place(nodes: Sequence[Node], reads: Counter[Var]) -> list[Node]:
+    """The nodes of one block with such stores; `reads` is how often all is read."""
+    made = {n.out: n for n in nodes if isinstance(n, Eqn) and n.prim.single}
+    loads: list[Load] = []
+    instead: dict[Node, list[Node]] = {}
+    for node in nodes:
+        if isinstance(node, Load):
+            loads.append(node)
+        elif isinstance(node, Store):
+            chain = _chain(node, loads, made, reads)
+            if chain is not None:
+                load, terms = chain
+                instead[load] = []
+                instead.update((eqn, []) for eqn, _, _ in terms)
+                instead[node] = [n for term in terms for n in _added(node, *term)]
+            loads = [n for n in loads if n.buffer is not node.buffer]
+        elif isinstance(node, Let | Accumulate):
+            loads = [n for n in loads if not _moves(node.target, n)]
+        elif not isinstance(node, Eqn):
+            loads = []
     return [n for node in nodes for n in instead.get(node, [node])]
 
 
-def _addition(
-    nodes: Sequence[Node], end: int, store: Store, reads: Counter[Var]
-) -> tuple[Load, Eqn, Atom] | None:
-    """The load of what a store overwrites, what adds to it, and the other operand."""
-    adds = [n for n in nodes[:end] if isinstance(n, Eqn) and store.value in n.outputs]
-    if len(adds) != 1 or reads[adds[0].out] != 1:
+def _chain(
+    store: Store, loads: Sequence[Load], made: dict[Var, Eqn], reads: Counter[Var]
+) -> tuple[Load, list[tuple[Eqn, Atom, bool]]] | None:
+    """The load of what a store overwrites, and what is added to it until then."""
+    if store.op is not None or not isinstance(store.value, Var):
         return None
-    (add,) = adds
-    if add.prim.name not in ("add", "sub") or store.buffer.aval.dtype.kind == "b":
-        return None
-    for k in range(end - 1, -1, -1):
-        node = nodes[k]
-        if isinstance(node, Load) and node.out in add.inputs:
-            if node.buffer is store.buffer:
-                break
-        if not isinstance(node, _PLAIN) or _touches(node, store):
-            return None
-    else:
-        return None
-    left, right = add.inputs
-    first = node.out is left
-    same = node.index == store.index and tuple(node.shape) == tuple(store.shape)
-    if not same or reads[node.out] != 1 or not (first or add.prim.name == "add"):
-        return None
-    return node, add, right if first else left
+    place = store.buffer, store.index, tuple(store.shape)
+    for load in loads:
+        if (load.buffer, load.index, tuple(load.shape)) == place:
+            chain, _ = sum_chain(load.out, store.value, made, {}, reads)
+            if chain and store.buffer.aval.dtype.kind != "b":
+                return load, chain[::-1]
+    return None
 
 
-def _touches(node: Node, store: Store) -> bool:
-    """Whether a node may change what a store writes, or reads what it overwrites."""
-    moved = not set(assigned(node)).isdisjoint(v for i in store.index for v in i.vars)
-    same = isinstance(node, Load | Store) and node.buffer is store.buffer
-    return same or (moved and isinstance(node, Let | Accumulate))
+def _moves(var: Var, load: Load) -> bool:
+    return any(var in i.terms for i in load.index)
 
 
-def _added(store: Store, add: Eqn, value: Atom) -> list[Node]:
-    if add.prim.name == "add":
+def _added(store: Store, add: Eqn, value: Atom, minus: bool) -> list[Node]:
+    if not minus:
         return [replace(store, value=value, op="add")]
     negative = scalar_var(store.buffer.aval.dtype)
-    minus = Eqn(REGISTRY["neg"], [value], [negative], loc=add.loc)
-    return [minus, replace(store, value=negative, op="add")]
+    turned = Eqn(REGISTRY["neg"], [value], [negative], loc=add.loc)
+    return [turned, replace(store, value=negative, op="add")]
 
 
-__all__ = ["gather_additions"]
+__all__ = ["added_in_place", "gather_additions"]

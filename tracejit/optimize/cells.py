@@ -43,14 +43,19 @@ def split_at_cells(nodes: Sequence[Node], ranges: Ranges | None = None) -> list[
     ranges = Ranges({}) if ranges is None else ranges
     out: list[Node] = []
     for node in nodes:
-        if isinstance(node, Loop) and node.step.constant is not None:
-            bounds = node.lo.form, node.hi.form
-            ranges.bind(node.index, *bounds, node.step.constant)
+        if isinstance(node, Loop):
+            enter(node, ranges)
         for name in BLOCKS:
             if hasattr(node, name):
                 setattr(node, name, split_at_cells(getattr(node, name), ranges))
         out += _parts(node, ranges) if isinstance(node, Loop) else [node]
     return out
+
+
+def enter(loop: Loop, ranges: Ranges) -> None:
+    """Know the bounds of a loop's index, in what is looked at from now on."""
+    if loop.step.constant is not None:
+        ranges.bind(loop.index, loop.lo.form, loop.hi.form, loop.step.constant)
 
 
 def _parts(loop: Loop, ranges: Ranges) -> list[Node]:
@@ -89,6 +94,8 @@ def _single_meetings(loop: Loop, ranges: Ranges) -> set[Affine]:
     for buffer, accesses in by_buffer.items():
         if buffer.rows is not None or not any(isinstance(a, Store) for a in accesses):
             continue
+        if all(_adds(a) for a in accesses):
+            continue  # what is added to one place waits in a register
         fixed: dict[object, list[Access]] = {}
         for access in accesses:
             if moving.isdisjoint(v for i in access.index for v in i.vars):
@@ -150,4 +157,4 @@ def _meeting(
     return found
 
 
-__all__ = ["split_at_cells"]
+__all__ = ["enter", "split_at_cells"]

@@ -5,6 +5,9 @@
 is r = a[i]; for j: r = r + f(a[j]); a[i] = r: where it stands does not change, and
 whatever else of the array the loop touches is provably another element. LLVM would
 have to know that as well; and a sum in a register is one that it may reorder.
+
+A temporary of few elements, each named by numbers wherever it is touched, is as many
+registers.
 """
 
 from __future__ import annotations
@@ -81,6 +84,26 @@ def hold(loop: Loop, bounds: Bounds) -> list[Node]:
     if not start:
         return [loop]
     return [*start, *if_it_ran(loop, loads), loop, *if_it_ran(loop, stores)]
+
+
+def hold_small(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes of a kernel with its smallest temporaries in registers."""
+    start: list[Node] = []
+    out = list(nodes)
+    for buffer, accesses in _accesses(list(everything(nodes))).items():
+        touched = accesses.nodes
+        places = dict.fromkeys(n.index for n in touched)
+        if buffer.role != "temporary" or accesses.odd or len(places) > MOST:
+            continue
+        known = all(i.constant is not None for index in places for i in index)
+        if buffer.rows or not known or len({tuple(n.shape) for n in touched}) != 1:
+            continue
+        dtype = buffer.aval.dtype
+        zero = Literal(dtype.type(0).item(), dtype)
+        held = {index: scalar_var(dtype, buffer.hint) for index in places}
+        start += [Let(register, zero) for register in held.values()]
+        out = _with_registers(out, buffer, held)
+    return [*start, *out]
 
 
 def bounds_of(nodes: Sequence[Node]) -> Bounds:
@@ -191,4 +214,4 @@ def _positive(number: Affine, known: Bounds) -> bool:
     return False
 
 
-__all__ = ["Bounds", "apart", "bounds_of", "hold", "whole_buffers"]
+__all__ = ["Bounds", "apart", "bounds_of", "hold", "hold_small", "whole_buffers"]

@@ -24,6 +24,7 @@ from tracejit.optimize.blocks import in_blocks
 from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
+from tracejit.optimize.held import hold_small
 from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
@@ -36,6 +37,7 @@ from tracejit.optimize.registers import (
     use_registers,
 )
 from tracejit.optimize.rows import hide_rows
+from tracejit.optimize.selects import select_rounds
 from tracejit.optimize.sink import sink_stores
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
@@ -68,6 +70,7 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
             body = split_columns(kernel, unroll(body))
+            body = select_rounds(hold_small(body))
             body = split_at_cells(split(body))
             if threads > 1:
                 body = share(gather_additions(body), kernel.outputs, threads)

@@ -79,7 +79,7 @@ def plain_sums(body: list[Node], test: Sequence[Node] = ()) -> list[Node]:
             total = node.target
             if total.aval.dtype.kind != "f":
                 continue
-            chain, start = _chain(total, node.value, made, copied, reads)
+            chain, start = sum_chain(total, node.value, made, copied, reads)
             for eqn, term, minus in chain:
                 instead[eqn] = _added(total, term, minus)
             if chain:
@@ -88,7 +88,7 @@ def plain_sums(body: list[Node], test: Sequence[Node] = ()) -> list[Node]:
     return [n for node in body for n in instead.get(node, [node])]
 
 
-def _chain(
+def sum_chain(
     total: Var,
     value: Atom,
     made: dict[Var, Eqn],
