@@ -7,7 +7,7 @@ import pytest
 
 from tests.optimize.test_clean import names
 from tests.transform.programs import total
-from tracejit import grad
+from tracejit import grad, make_ir
 from tracejit.ops import elementwise as ew
 from tracejit.ops.dead import eliminate_dead
 from tracejit.optimize.clean import simplify
@@ -81,3 +81,53 @@ def test_no_nan_from_where_a_mask_does_not_hold(backend):
     x = np.array([-1.0, 0.0, 4.0, np.nan])
     slope = grad(loss, backend=backend)(x)
     np.testing.assert_allclose(slope, [0.0, 0.0, -0.5 * 4.0**-1.5 + 0.25, 0.0])
+
+
+def escape(a, b):
+    x, y, shade = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a)
+    for _ in range(6):
+        inside = x * x + y * y < 4.0
+        real = x[inside] ** 2 - y[inside] ** 2 + a[inside]
+        y[inside] = 2.0 * x[inside] * y[inside] + b[inside]
+        x[inside] = real
+        shade[inside] += np.exp(-(x[inside] ** 2) - y[inside] ** 2)
+    return np.mean(shade)
+
+
+def roots(a, b):
+    """Outside of the mask, logarithms are of negative numbers."""
+    x = a.copy()
+    for _ in range(3):
+        m = x > 0.5
+        x[m] = x[m] - 0.3 * b[m] * np.log(x[m] - 0.5)
+    return np.sum(x**2)
+
+
+def looked_at(a, b):
+    """What is saved is read beyond the mask, too."""
+    x, s = a.copy(), np.zeros_like(a)
+    for _ in range(4):
+        m = x > 0.2
+        y = np.where(m, np.exp(np.where(m, x, b)), x)
+        s += y * y * np.where(x > 0.1, y, 1.0)
+        x = 0.9 * np.sin(y)
+    return np.sum(s)
+
+
+@pytest.mark.parametrize("fn", [escape, roots, looked_at])
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+def test_what_a_loop_saves(fn):
+    a, b = np.random.default_rng(0).normal(size=(2, 9))
+    slopes = grad(fn, argnums=(0, 1), backend="numpy")(a, b)
+    h = 1e-6
+    for k, slope in enumerate(slopes):
+        for i in range(9):
+            step = np.zeros(9)
+            step[i] = h
+            up, down = ([(a + d, b), (a, b + d)][k] for d in (step, -step))
+            assert np.isclose(slope[i], (fn(*up) - fn(*down)) / (2 * h), atol=1e-6)
+
+
+def test_what_fills_a_mask_goes_though_it_is_saved():
+    a, b = np.ones((2, 9))
+    assert "argmax" not in str(make_ir(grad(escape, argnums=(0, 1)))(a, b))

@@ -13,10 +13,13 @@ wanted everywhere, since dividing by 0 may end the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from tracejit.ir.primitive import Elementwise
-from tracejit.ir.program import Atom, Eqn, Region, Var
+from tracejit.ir.program import Atom, Eqn, Region, Var, substitute
+from tracejit.ops.index import getitem, setitem
+from tracejit.ops.twins import key_of, key_of_eqn
 
 #: Predicates, and whether they hold.
 Where = frozenset[tuple[Atom, bool]]
@@ -27,21 +30,33 @@ EVERYWHERE: Where = frozenset()
 MOST = 6
 
 
-def sides(region: Region) -> dict[Var, int]:
+def sides(region: Region, saved: Mapping[Eqn, Where] | None = None) -> dict[Var, int]:
     """The operand that alone is looked at, of the `select`s that have one.
 
     Args:
         region: regions inside of it are not looked into.
+        saved: of writes to tapes in it, where what they save is wanted.
 
     Returns:
         1 or 2 for each such output.
     """
+    return _demand(region, saved or {})[1]
+
+
+def _demand(
+    region: Region, saved: Mapping[Eqn, Where]
+) -> tuple[dict[Var, Where], dict[Var, int]]:
+    """Where everything in a region is wanted, and the sides of its choices."""
     wanted: dict[Var, Where] = {}
     found: dict[Var, int] = {}
     _want(wanted, region.results, EVERYWHERE)
     for eqn in reversed(region.eqns):
         if not isinstance(eqn.prim, Elementwise):
-            _want(wanted, eqn.uses(), EVERYWHERE)
+            if eqn in saved:
+                _want(wanted, eqn.inputs[1:2], saved[eqn])
+                _want(wanted, [*eqn.inputs[:1], *eqn.inputs[2:]], EVERYWHERE)
+            else:
+                _want(wanted, eqn.uses(), EVERYWHERE)
             continue
         where = wanted.get(eqn.out)
         if where is None:
@@ -51,7 +66,7 @@ def sides(region: Region) -> dict[Var, int]:
         else:
             integer = eqn.out.aval.dtype.kind in "iu"
             _want(wanted, eqn.inputs, EVERYWHERE if integer else where)
-    return found
+    return wanted, found
 
 
 def _choice(
@@ -75,4 +90,86 @@ def _want(wanted: dict[Var, Where], atoms: Iterable[Atom], where: Where) -> None
             wanted[atom] = wanted[atom] & where if atom in wanted else where
 
 
-__all__ = ["sides"]
+# What is saved ------------------------------------------------------------------------
+
+
+def saved_where(region: Region) -> dict[Eqn, Where]:
+    """Of writes to tapes in a region's loops, where what they save is wanted.
+
+    Those that are left out may be wanted everywhere.
+    """
+    found: dict[Eqn, Where] = {}
+    loops = [eqn for eqn in region.eqns if eqn.prim.name == "for"]
+    for primal in loops:
+        tapes = dict(_tapes(primal, region))
+        for adjoint in loops:
+            if tapes and adjoint is not primal and _index(adjoint) is _index(primal):
+                found |= _read_where(primal, adjoint, tapes)
+    return found
+
+
+def _index(loop: Eqn) -> Var:
+    return loop.regions[0].params[0]
+
+
+def _tapes(loop: Eqn, region: Region) -> Iterator[tuple[Var, Eqn]]:
+    """What a loop does nothing with but write to it, once in a round, and which one
+    other equation reads when it has run; and the write."""
+    (body,) = loop.regions
+    made = {v: eqn for eqn in body.eqns for v in eqn.outputs}
+    slots = zip(body.params[1:], body.results, loop.outputs, strict=True)
+    for param, result, out in slots:
+        write = made.get(result)  # type: ignore[arg-type]
+        if write is None or write.prim is not setitem or write.inputs[0] is not param:
+            continue
+        inside = sum(v in (param, result) for e in body.eqns for v in e.uses())
+        around = sum(out in eqn.uses() for eqn in region.eqns)
+        if inside == 1 and around == 1 and out not in region.results:
+            yield out, write
+
+
+def _read_where(
+    primal: Eqn, adjoint: Eqn, tapes: Mapping[Var, Eqn]
+) -> dict[Eqn, Where]:
+    """Where an adjoint loop wants what it reads of tapes, in its primal's terms."""
+    (body,) = adjoint.regions
+    same: dict[Var, Atom] = {}
+    reads: dict[Var, list[Var]] = {}
+    for tape, write in tapes.items():
+        users = [eqn for eqn in body.eqns if tape in eqn.uses()]
+        if users and all(_rereads(eqn, tape, write) for eqn in users):
+            reads[tape] = [eqn.out for eqn in users]
+            same.update(dict.fromkeys(reads[tape], write.inputs[1]))
+    known: dict[Hashable, Var] = {
+        key: eqn.out
+        for eqn in primal.regions[0].eqns
+        if isinstance(eqn.prim, Elementwise) and (key := key_of_eqn(eqn))
+    }
+    for eqn in body.eqns:
+        # What has an origin may be rounded in another way.
+        if isinstance(eqn.prim, Elementwise) and eqn.origin is None:
+            inputs = substitute(eqn.inputs, same)
+            twin = known.get(key_of_eqn(replace(eqn, inputs=inputs)))
+            if twin is not None:
+                same[eqn.out] = twin
+    wanted, _ = _demand(body, {})
+    found: dict[Eqn, Where] = {}
+    for tape, outs in reads.items():
+        where = frozenset.intersection(*(wanted.get(v, EVERYWHERE) for v in outs))
+        told = {(same[p], holds) for p, holds in where if p in same}
+        if told:
+            found[tapes[tape]] = frozenset(told)
+    return found
+
+
+def _rereads(eqn: Eqn, tape: Var, write: Eqn) -> bool:
+    """Whether an equation reads what `write` has written in the same round."""
+    return (
+        eqn.prim is getitem
+        and eqn.inputs[0] is tape
+        and list(map(key_of, eqn.inputs[1:])) == list(map(key_of, write.inputs[2:]))
+        and eqn.params == write.params
+    )
+
+
+__all__ = ["saved_where", "sides"]

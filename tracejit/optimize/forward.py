@@ -58,7 +58,7 @@ def choose(eqn: Eqn, view: View) -> Any:
     if pred is not None:
         return eqn.inputs[1 if pred.value else 2]
     side = view.sides.get(eqn.out)
-    if side is None or not view.movable(eqn.inputs[side]):
+    if side is None or not view.may_be(eqn.out, eqn.inputs[side]):
         return None
     return eqn.inputs[side]
 

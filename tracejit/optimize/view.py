@@ -12,22 +12,26 @@ from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ir.ranges import Ranges
 from tracejit.ops.shape import broadcast
 from tracejit.ops.twins import key_of
-from tracejit.optimize.demand import sides
+from tracejit.optimize.demand import Where, saved_where, sides
 
 
 @dataclass
 class View:
     """`defs`: the equation that made a Var; `uses`: how often the original is read.
 
-    `overwritten` are the arrays that a later equation may want to change in place. A
-    rule that reads one of them anew could force a copy of it: see `movable`. `sides`
-    are the operands that are all anybody looks at, of a `select`.
+    `overwritten` are the arrays that a later equation may want to change in place, and
+    `carried` those that the next round of a loop may. A rule that reads one of them
+    anew could force a copy of it: see `movable`. `sides`
+    are the operands that are all anybody looks at, of a `select`; `saved` tells where
+    what is written to a tape is looked at.
     """
 
     defs: dict[Var, Eqn] = field(default_factory=dict)
     uses: Counter[Var] = field(default_factory=Counter)
     overwritten: set[Var] = field(default_factory=set)
+    carried: set[Var] = field(default_factory=set)
     sides: dict[Var, int] = field(default_factory=dict)
+    saved: dict[Eqn, Where] = field(default_factory=dict)
     ranges: Ranges = field(init=False)
 
     def __post_init__(self) -> None:
@@ -41,7 +45,8 @@ class View:
 
     def survey(self, region: Region) -> None:
         """Count uses and note what may be overwritten, nested regions included."""
-        self.sides |= sides(region)
+        self.sides |= sides(region, self.saved)
+        self.saved |= saved_where(region)
         for eqn in region.eqns:
             self.uses.update(_variables(eqn.inputs))
             if eqn.prim.updates:
@@ -50,7 +55,7 @@ class View:
                 self.overwritten.update(_variables(eqn.inputs))
             for inner in eqn.regions:
                 self.survey(inner)
-                self.overwritten.update(_variables(inner.results))
+                self.carried.update(_variables(inner.results))
         self.uses.update(_variables(region.results))
 
     def inherit(self, new: Var, old: Var) -> None:
@@ -58,10 +63,21 @@ class View:
         self.uses[new] += self.uses[old]
         if old in self.overwritten:
             self.overwritten.add(new)
+        if old in self.carried:
+            self.carried.add(new)
 
     def movable(self, atom: Atom) -> bool:
         """Whether it may be read later than it is now without forcing a copy."""
-        return not atom.aval.shape or atom not in self.overwritten
+        free = atom not in self.overwritten and atom not in self.carried
+        return not atom.aval.shape or free
+
+    def may_be(self, out: Var, atom: Atom) -> bool:
+        """Whether `out`, which reads `atom` element by element, may as well be it.
+
+        Neither is to be overwritten before the round that they belong to is over.
+        """
+        here = out not in self.overwritten and out not in self.carried
+        return self.movable(atom) or (here and atom not in self.overwritten)
 
     def definition(self, atom: Atom, name: str) -> Eqn | None:
         """The equation that made it, if its primitive is the one of that name."""
