@@ -45,6 +45,67 @@ def shorter(x):
     return out
 
 
+def above(x):
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if j > i:
+                s += x[i] / (0.1 + x[j] * x[j])
+    return s
+
+
+def both_sides(x):
+    out = np.zeros((len(x), len(x)))
+    for i in range(len(x)):
+        for j in range(len(x) - 1, -1, -1):
+            if i <= j:
+                out[i, j] = x[i] * x[j]
+            else:
+                out[i, j] = 2.0 * out[j, i]
+    return out
+
+
+def diagonal(x):
+    out, n = np.zeros((len(x), len(x))), 0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if i == j:
+                out[i, j] = out[i, j] + x[i]
+                n += 1
+    return out + n
+
+
+def change_places(x):
+    a, b, s = x[0], 1.0, 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if j >= i:
+                a, b = b, a * 0.9
+            s += a * x[j]
+    return s
+
+
+def from_behind(x):
+    """Where the loop begins, the branch may have been taken already."""
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(3, len(x)):
+            if j > i:
+                s += x[j] * x[i]
+            if j > i + 1:
+                s -= x[j]
+    return s
+
+
+def below_a_float(x):
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if j < 3.5 * x[i]:
+                s += x[j]
+    return s
+
+
 def at_one_place(x):
     x = x.copy()
     for i in range(1, len(x)):
@@ -70,9 +131,13 @@ def perhaps_nowhere(x):
     return x
 
 
-@pytest.mark.parametrize(
-    "fn", [without_one, shorter, at_one_place, at_places_that_meet, perhaps_nowhere]
-)
+PROGRAMS = [
+    *[without_one, shorter, at_one_place, at_places_that_meet, perhaps_nowhere],
+    *[above, both_sides, diagonal, change_places, from_behind, below_a_float],
+]
+
+
+@pytest.mark.parametrize("fn", PROGRAMS)
 @pytest.mark.parametrize("n", [1, 2, 3, 9])
 def test_numbers(fn, n):
     text_of(fn, RNG.normal(size=n))
@@ -90,6 +155,15 @@ def test_which_loops_are_taken_apart():
     assert text.split("for i_1")[1].count("for j") == 1
     assert "!=" not in text_of(without_one, RNG.normal(size=9))
     assert "!=" in text_of(shorter, RNG.normal(size=9))
+
+
+@pytest.mark.parametrize("fn", [above, both_sides, diagonal])
+def test_loops_that_a_comparison_divides(fn):
+    assert " " * 12 + "if " not in text_of(fn, RNG.normal(size=9))
+
+
+def test_loops_that_may_begin_behind_it_stay():
+    assert " > " in text_of(from_behind, RNG.normal(size=9))
 
 
 def test_what_is_held_in_a_register():

@@ -72,9 +72,11 @@ def plain_sums(body: list[Node], test: Sequence[Node] = ()) -> list[Node]:
     reads = Counter(v for node in inside for v in reads_of(node))
     made = {n.out: n for n in body if isinstance(n, Eqn) and n.prim.single}
     set_by = Counter(n.target for n in inside if isinstance(n, Let))
-    copied = {n.target: n for n in body if isinstance(n, Let) and set_by[n.target] == 1}
+    copied: dict[Var, Let] = {}
     instead: dict[Node, list[Node]] = {}
     for node in body:
+        if isinstance(node, Let) and set_by[node.target] == 1:
+            copied[node.target] = node
         if isinstance(node, Let) and isinstance(node.value, Var):
             total = node.target
             if total.aval.dtype.kind != "f":

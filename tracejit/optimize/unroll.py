@@ -9,17 +9,20 @@ goes to a register (see `registers`).
     for j in range(n): if j != i: …
 
 is a loop up to i and one from behind it: without a branch inside, and in both it is
-known that a[i] and a[j] are apart.
+known that a[i] and a[j] are apart. With `j > i` it is the second of them alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracejit.ir.program import Eqn, Literal, Var
+from tracejit.ir.ranges import Ranges
+from tracejit.optimize.cells import enter
 from tracejit.optimize.clones import Renamed, clone
 from tracejit.optimize.nest import (
+    BLOCKS,
     INT64,
     Accumulate,
     Affine,
@@ -33,6 +36,7 @@ from tracejit.optimize.nest import (
     children,
     scalar_var,
 )
+from tracejit.optimize.walks import assigned, everything, reads_of
 
 #: Loops of so many rounds are taken apart, if that adds no more nodes than this: of
 #: one loop, and of a kernel. Each costs some milliseconds of compilation.
@@ -108,59 +112,108 @@ def _size(nodes: Sequence[Node]) -> int:
     return sum(1 + _size(list(children(n))) for n in nodes)
 
 
-# Where a branch leaves out one round --------------------------------------------------
+# Where a branch depends on the round alone --------------------------------------------
 
 
-def split(nodes: Sequence[Node], around: tuple[Loop, ...] = ()) -> list[Node]:
-    """The nodes with the loops that leave out one round made two loops.
+@dataclass
+class Fork:
+    """A loop over `if index … at: then, else otherwise`, and what comes behind it.
 
-    `around` are the loops that the nodes stand in.
+    `where` is the comparison's primitive, the loop's index on its left.
     """
+
+    where: str
+    at: Affine
+    branch: If
+    rest: list[Node]
+
+    def pieces(self, loop: Loop) -> list[tuple[Affine, Affine, list[Node]]]:
+        """From where, to before where, what the rounds are."""
+        lo, hi, at = loop.lo, loop.hi, self.at
+        yes, no = map(self.round, (self.branch.then, self.branch.otherwise))
+        if self.where in ("ne", "eq"):
+            most, one = (yes, no) if self.where == "ne" else (no, yes)
+            return [(lo, at, most), (at, at + 1, one), (at + 1, hi, most)]
+        if self.where in ("gt", "le"):
+            at = at + 1
+        first, second = (yes, no) if self.where in ("lt", "le") else (no, yes)
+        return [(lo, at, first), (at, hi, second)]
+
+    def round(self, side: Sequence[Node]) -> list[Node]:
+        """A round on one side; none where what is carried stays as it was."""
+        made = {n.target: n.value for n in side if isinstance(n, Let)}
+        lets = [n for n in self.rest if isinstance(n, Let)]
+        carried = {n.target for n in lets}
+        into = [(n, n.value) for n in lets if isinstance(n.value, Var)]
+        new = {n: made[v] for n, v in into if v in made}
+        swapped = any(v in carried and v is not n.target for n, v in new.items())
+        if swapped or len(lets) < len(self.rest):
+            return [*side, *self.rest]
+        gone = {v for _, v in into}
+        kept = [n for n in side if not isinstance(n, Let) or n.target not in gone]
+        last = [replace(n, value=new.get(n, n.value)) for n in lets]
+        return [*kept, *(n for n in last if n.value is not n.target)]
+
+
+def split(nodes: Sequence[Node], ranges: Ranges | None = None) -> list[Node]:
+    """The nodes with the loops that a comparison of their index divides taken apart."""
+    if ranges is None:
+        made = (n for n in everything(nodes) if isinstance(n, Eqn) and n.prim.single)
+        ranges = Ranges({eqn.out: eqn for eqn in made})
     out: list[Node] = []
     for node in nodes:
-        inside = (*around, node) if isinstance(node, Loop) else around
-        for name in ("body", "then", "otherwise"):
+        if isinstance(node, Loop):
+            enter(node, ranges)
+        for name in BLOCKS:
             if hasattr(node, name):
-                setattr(node, name, split(getattr(node, name), inside))
-        out += _halves(node, around) if isinstance(node, Loop) else [node]
+                setattr(node, name, split(getattr(node, name), ranges))
+        out += _parts(node, ranges) if isinstance(node, Loop) else [node]
     return out
 
 
-def _halves(loop: Loop, around: Sequence[Loop]) -> list[Node]:
-    """`for j: if j != i: …` inside of a loop over no other i than there are j."""
-    found = _left_out(loop)
-    outer = next((o for o in around if o.index is found), None)
-    if found is None or outer is None:
+def _parts(loop: Loop, ranges: Ranges) -> list[Node]:
+    fork = _fork(loop)
+    if fork is None:
         return [loop]
-    beyond = [(outer.lo - loop.lo).constant, (loop.hi - outer.hi).constant]
-    if any(k is None or k < 0 for k in beyond):
+    pieces = [p for p in fork.pieces(loop) if p[2]]
+    # What runs where nothing did before, or twice, would be wrong.
+    wrong = [(loop.lo, lo) for lo, _, _ in pieces if lo is not loop.lo]
+    wrong += [(hi, loop.hi) for _, hi, _ in pieces if hi is not loop.hi]
+    if not all(_at_most(a, b, ranges) for a, b in wrong):
         return [loop]
-    run = _branch(loop).then or _branch(loop).otherwise
-    here = Affine.of(found)
-    first = replace(loop, hi=here, body=run)
-    index = scalar_var(INT64, loop.index.hint)
-    body = clone(run, {loop.index: index})
-    second = replace(loop, index=index, lo=here + 1, body=body)
-    return [second, first] if loop.reverse else [first, second]
+    parts: list[Node] = []
+    for lo, hi, round_ in pieces:
+        index = scalar_var(INT64, loop.index.hint)
+        body = clone(round_, {loop.index: index})
+        parts.append(replace(loop, index=index, lo=lo, hi=hi, body=body))
+    return parts[::-1] if loop.reverse else parts
 
 
-def _left_out(loop: Loop) -> Var | None:
-    """The round without which a loop, which does nothing else, may run."""
-    if len(loop.body) != 2 or loop.step.constant != 1:
+def _at_most(a: Affine, b: Affine, ranges: Ranges) -> bool:
+    gap = ranges.least((b - a).form)
+    return gap is not None and gap >= 0
+
+
+def _fork(loop: Loop) -> Fork | None:
+    """The branch that a loop is, if it depends on nothing but the round."""
+    if len(loop.body) < 2 or loop.step.constant != 1:
         return None
-    test, branch = loop.body
+    test, branch, *rest = loop.body
     if not (isinstance(test, Eqn) and isinstance(branch, If)):
         return None
     if test.outputs != [branch.pred] or loop.index not in test.inputs:
         return None
-    others = {"ne": branch.otherwise, "eq": branch.then}
-    if others.get(test.prim.name) != []:
+    left, right = test.inputs
+    where = test.prim.name
+    if left is not loop.index:
+        left, right, where = right, left, MIRRORED.get(where, where)
+    inside = list(everything(loop.body))
+    moving = {v for node in inside for v in assigned(node)} | {loop.index}
+    read = [v for node in inside for v in reads_of(node)]
+    if where not in MIRRORED or right in moving or read.count(test.out) != 1:
         return None
-    (other,) = (a for a in test.inputs if a is not loop.index)
-    return other if isinstance(other, Var) else None
+    return Fork(where, Affine.of(right), branch, rest)
 
 
-def _branch(loop: Loop) -> If:
-    branch = loop.body[1]
-    assert isinstance(branch, If)
-    return branch
+#: Comparisons, and what they are the other way around.
+MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
