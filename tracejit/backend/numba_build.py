@@ -17,6 +17,7 @@ from tracejit.backend import blas, object_cache
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.backend.vector_math import Library
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
@@ -105,9 +106,9 @@ def _entry(source: Source, fastmath: bool) -> Any:
 def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
     """From disk if it is there and can run in this process, else compiled."""
     global _compiled
-    functions = objects.vector_functions() if config().vector_math else {}
-    names = [name for variants in functions.values() for name in variants]
-    key = object_cache.content_key(source.key, str(fastmath), *objects.host(), *names)
+    functions = objects.vector_library() if config().vector_math else Library()
+    parts = source.key, str(fastmath), *objects.host(), *functions.key()
+    key = object_cache.content_key(*parts)
     made = object_cache.load(key)
     if made is None or not all(map(objects.resolves, made.needs)):
         # Numba is imported here alone: a warm start does without.

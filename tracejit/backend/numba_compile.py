@@ -18,12 +18,20 @@ from numba.core.fastmathpass import rewrite_module
 from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
-from tracejit.backend import blas, helpers, numba_lapack, numba_math, numba_ufuncs
+from tracejit.backend import (
+    blas,
+    helpers,
+    numba_lapack,
+    numba_math,
+    numba_ufuncs,
+    rare_code,
+)
 from tracejit.backend.numba_lower import lowered
 from tracejit.backend.numba_threads import THREADS
 from tracejit.backend.numba_values import Unit
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.object_code import RUN
+from tracejit.backend.vector_math import Library
 from tracejit.ops import scalars
 
 
@@ -237,9 +245,9 @@ def _helpers() -> dict[str, Any]:
 _HELPERS = _helpers()
 
 
-def kernel_globals(vector_functions: numba_math.Variants, text: str) -> dict[str, Any]:
+def kernel_globals(library: Library, text: str) -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
-    functions = numba_math.namespace(vector_functions) | numba_ufuncs.namespace(text)
+    functions = numba_math.namespace(library) | numba_ufuncs.namespace(text)
     return helpers.plain_globals() | _HELPERS | functions
 
 
@@ -318,10 +326,22 @@ def compile_object(
         manager.run(module, builder)
         shim = _shim(module.get_function(kernel.name))
         module.link_in(llvm.parse_assembly(shim))
+        _link_rare(module, codegen._tm)
         code = codegen._tm.emit_object(module)
-    needs = [
-        f.name
-        for f in module.functions
-        if f.is_declaration and not f.name.startswith("llvm.")
-    ]
-    return ObjectCode(code, kernel.name, tuple(needs))
+    needs = tuple(name for name in _declared(module) if not name.startswith("llvm."))
+    return ObjectCode(code, kernel.name, needs)
+
+
+def _declared(module: Any) -> list[str]:
+    """The functions that a module calls, but does not have."""
+    return [f.name for f in module.functions if f.is_declaration]
+
+
+def _link_rare(module: Any, machine: Any) -> None:
+    """Link the functions of `rare_code` that are called, inlined where they are."""
+    if text := rare_code.definitions(_declared(module)):
+        module.link_in(llvm.parse_assembly(text))
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_always_inliner_pass()
+        tuning = llvm.create_pipeline_tuning_options()
+        passes.run(module, llvm.create_pass_builder(machine, tuning))

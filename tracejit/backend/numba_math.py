@@ -1,8 +1,8 @@
 """`math` as kernels see it: functions that LLVM knows how to vectorise.
 
-Each call carries the attribute "vector-function-abi-variant", by which LLVM's loop
-vectoriser finds the vector functions that stand for a scalar one. They are declared
-and kept alive in @llvm.compiler.used until it runs.
+They are polynomials of ours, or calls that carry the attribute
+"vector-function-abi-variant", by which LLVM's loop vectoriser finds the vector
+functions that stand for a scalar one.
 """
 
 from __future__ import annotations
@@ -18,46 +18,51 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tracejit.backend import vector_math
-from tracejit.backend.vector_math import ARITY, Variants
+from tracejit.backend.numba_numbers import Number, declare_vectors
+from tracejit.backend.numba_polynomials import POLYNOMIALS
+from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
+from tracejit.backend.vector_math import ARITY, Library
 
-_USED = "llvm.compiler.used"
+OWN = POLYNOMIALS | SPECIAL | HELPERS
 
 
-def namespace(variants: Variants) -> dict[str, Any]:
+def namespace(library: Library) -> dict[str, Any]:
     """The globals of kernels that these functions replace."""
     module = ModuleType("math")
     vars(module).update(vars(math))
-    for name, arity in ARITY.items():
-        setattr(module, name, (_unary if arity == 1 else _binary)(name, variants))
-    return {"math": module, "_tj_pow": _power(variants)}
+    for name, arity in (ARITY | {"lgamma": 1}).items():
+        setattr(module, name, (_unary if arity == 1 else _binary)(name, library))
+    own = HELPERS if library.polynomials else ()
+    helpers = {f"_tj_{name}": _unary(name, library) for name in own}
+    return {"math": module, "_tj_pow": _power(library)} | helpers
 
 
-def _unary(name: str, variants: Variants) -> Any:
+def _unary(name: str, library: Library) -> Any:
     @intrinsic
     def function(typingctx: Any, x: Any) -> Any:
         kind = _real(x)
-        return kind(kind), _calling(name, variants)
+        return kind(kind), _calling(name, library)
 
     return function
 
 
-def _binary(name: str, variants: Variants) -> Any:
+def _binary(name: str, library: Library) -> Any:
     @intrinsic
     def function(typingctx: Any, x: Any, y: Any) -> Any:
         kind = _real(x, y)
-        return kind(kind, kind), _calling(name, variants)
+        return kind(kind, kind), _calling(name, library)
 
     return function
 
 
-def _power(variants: Variants) -> Any:
+def _power(library: Library) -> Any:
     """Powers of real numbers; those of others are Numba's."""
 
     @intrinsic
     def function(typingctx: Any, x: Any, y: Any) -> Any:
         if isinstance(x, types.Float) and isinstance(y, types.Float):
             kind = _real(x, y)
-            return kind(kind, kind), _calling("pow", variants)
+            return kind(kind, kind), _calling("pow", library)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return context.get_function(operator.pow, signature)(builder, args)
@@ -67,9 +72,9 @@ def _power(variants: Variants) -> Any:
     return function
 
 
-def _calling(name: str, variants: Variants) -> Any:
+def _calling(name: str, library: Library) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _call(builder, name, args, variants)
+        return _call(builder, name, args, library)
 
     return codegen
 
@@ -80,41 +85,18 @@ def _real(*kinds: Any) -> Any:
     return types.float32 if single else types.float64
 
 
-def _call(builder: Any, name: str, args: list[Any], variants: Variants) -> Any:
-    """A call of the C library's function, with the vector functions known for it."""
+def _call(builder: Any, name: str, args: list[Any], library: Library) -> Any:
+    """A polynomial of ours, or a call of the C library's function with the vector
+    functions known for it."""
     real = args[0].type
     scalar = name + ("f" if isinstance(real, ir.FloatType) else "")
+    known = library.variants.get(scalar, {})
+    own = OWN.get(name) or (None if known else SUBSTITUTES.get(name))
+    if library.polynomials and own:
+        return own(*(Number(builder, x) for x in args)).value
     kind = ir.FunctionType(real, [real] * len(args))
-    known = variants.get(scalar, {})
     symbol = vector_math.alias(scalar) if known else scalar
     f = cgutils.get_or_insert_function(builder.module, kind, symbol)
     call = builder.call(f, args)
-    # llvmlite's `add` refuses attributes that it does not know.
-    attributes = ["nounwind", "willreturn", "memory(none)"]
-    if known:
-        names = ",".join(
-            f"{mark}_{symbol}({name})" for name, (mark, _) in known.items()
-        )
-        attributes.append(f'"vector-function-abi-variant"="{names}"')
-    set.update(call.attributes, attributes)
-    for vector, (_, lanes) in known.items():
-        wide = ir.VectorType(real, lanes)
-        _keep(builder.module, vector, ir.FunctionType(wide, [wide] * len(args)))
+    declare_vectors(builder.module, call, known)
     return call
-
-
-def _keep(module: Any, name: str, kind: Any) -> None:
-    """Declare a function that nothing calls yet, so that no pass forgets it."""
-    if name in module.globals:
-        return
-    f = ir.Function(module, kind, name)
-    byte = ir.IntType(8).as_pointer()
-    used = module.globals.get(_USED)
-    kept = [] if used is None else list(used.initializer.constant)
-    kept.append(f.bitcast(byte))
-    array = ir.ArrayType(byte, len(kept))
-    if used is None:
-        used = ir.GlobalVariable(module, array, _USED)
-        used.linkage, used.section = "appending", "llvm.metadata"
-    used.value_type, used.type = array, array.as_pointer()
-    used.initializer = ir.Constant(array, kept)

@@ -58,7 +58,7 @@ def content_key(*parts: str) -> str:
 def _makers() -> tuple[str, ...]:
     """What turns text into code: versions, and the source of the helpers it calls."""
     here = Path(__file__).parent
-    files = [*here.glob("*helpers.py"), *here.glob("numba_*.py")]
+    files = [*here.glob("*helpers.py"), *here.glob("numba_*.py"), here / "rare_code.py"]
     files = sorted(f for f in files if f.name not in _WRITERS)
     sources = [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
     return (str(ABI), version("numba"), version("llvmlite"), *sources)

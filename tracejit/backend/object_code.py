@@ -54,10 +54,10 @@ def host() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def vector_functions() -> vector_math.Variants:
-    """The vector functions that code for this CPU may call, by scalar function."""
+def vector_library() -> vector_math.Library:
+    """What code for this CPU may compute functions by."""
     features = llvm.get_host_cpu_features().items()
-    return vector_math.variants({name for name, present in features if present})
+    return vector_math.library({name for name, present in features if present})
 
 
 #: The symbol of a kernel that takes its arguments from a table of words.

@@ -1,8 +1,9 @@
-"""The C library's vector functions: several values of exp, sin, pow … by one call.
+"""What computes several values of exp, sin, pow … at once.
 
-glibc on x86-64 has them in libmvec. Kernels name, beside every scalar function, those
-that stand for it in vectorised loops; where there are none, loops stay scalar. Vector
-functions may differ from scalar ones in the last places: `python -m
+Most are polynomials of ours (`numba_polynomials`). For others glibc on x86-64 has
+vector functions, in libmvec. Kernels name, beside every scalar function, those that
+stand for it in vectorised loops; where there are none, loops stay scalar. All may
+differ from the C library's scalar functions in the last places: `python -m
 benchmarks.accuracy` prints by how much.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -74,6 +76,28 @@ def addresses() -> dict[str, int]:
             found.update({name: address_in(library, name) for name in names})
             found[alias(scalar)] = address_in(scalars, scalar)
     return found
+
+
+@dataclass(frozen=True)
+class Library:
+    """What kernels may compute functions by, beside the C library's scalar ones.
+
+    `polynomials`: formulas of ours, which take multiplication and addition in one.
+    """
+
+    variants: Variants = field(default_factory=dict)
+    polynomials: bool = False
+
+    def key(self) -> tuple[str, ...]:
+        """What tells its kernels from those of another."""
+        names = [name for known in self.variants.values() for name in known]
+        return (str(self.polynomials), *names)
+
+
+def library(features: Set[str]) -> Library:
+    """All there is for a CPU with `features`."""
+    fused = "fma" in features or platform.machine() in ("arm64", "aarch64")
+    return Library(variants(features), fused)
 
 
 def variants(features: Set[str]) -> Variants:

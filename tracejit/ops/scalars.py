@@ -160,6 +160,20 @@ def erfcx(x: float) -> float:
     return 1 / (ROOT_PI * below)
 
 
+def ndtr(x: float) -> float:
+    """The normal distribution function: erfc(-x / √2) / 2."""
+    z = -x * math.sqrt(0.5)
+    if not np.abs(z) < 30:
+        return x if x != x else (1.0 if x > 0 else 0.0)
+    # What z lost by rounding, by halves whose products are exact; erfc(z) falls by
+    # 2z times that, relatively, where it is small.
+    high = np.round(-x * 2.0**20) / 2.0**20
+    root_high, root_low = 0.7071067690849304, 1.210161710447897e-08
+    lost = (high * root_high - z) + high * root_low + (-x - high) * math.sqrt(0.5)
+    tail = 0.5 * math.erfc(z)
+    return tail - lost * np.exp(-z * z) / ROOT_PI
+
+
 def log_ndtr(x: float) -> float:
     """The logarithm of the normal distribution function."""
     z = x / math.sqrt(2)
@@ -304,6 +318,6 @@ SCALARS: dict[str, Callable[..., Any]] = {
     f"_tj_{f.__name__}": f
     for f in (
         *(lgamma, gamma, digamma, polygamma, betaln, beta),
-        *(erfcx, log_ndtr, erfinv, erfcinv, bessel_j, bessel_i),
+        *(erfcx, ndtr, log_ndtr, erfinv, erfcinv, bessel_j, bessel_i),
     )
 }

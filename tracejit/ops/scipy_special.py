@@ -85,10 +85,6 @@ def _log_expit(x: Atom) -> Atom:
     return neg(logaddexp(neg(x), 0))
 
 
-def _ndtr(x: Atom) -> Atom:
-    return mul(special.erfc(mul(x, -math.sqrt(0.5))), 0.5)
-
-
 def _ndtri(p: Atom) -> Atom:
     return mul(special.erfcinv(mul(p, 2)), -math.sqrt(2))
 
@@ -172,7 +168,7 @@ SPECIAL.update(
         **{
             name: getattr(special, name)
             for name in (
-                "erf erfc erfcx erfinv erfcinv log_ndtr gamma betaln beta expit "
+                "erf erfc erfcx erfinv erfcinv ndtr log_ndtr gamma betaln beta expit "
                 "xlogy xlog1py"
             ).split()
         },
@@ -183,7 +179,6 @@ SPECIAL.update(
         "entr": _entropy,
         "rel_entr": _rel_entr,
         "kl_div": _kl_div,
-        "ndtr": _ndtr,
         "ndtri": _ndtri,
         "j0": lambda x: special.bessel_j(x, n=0),
         "j1": lambda x: special.bessel_j(x, n=1),

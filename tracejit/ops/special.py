@@ -65,6 +65,11 @@ erfinv = _special(
 erfcinv = _special(
     scalars.erfcinv, lambda y, x: (-1 / SLOPE) * exp(y * y), domain=((0.1, 1.9),)
 )
+ndtr = _special(
+    scalars.ndtr,
+    lambda y, x: (1 / math.sqrt(2 * math.pi)) * exp(-0.5 * (x * x)),
+    cost=20,
+)
 log_ndtr = _special(
     scalars.log_ndtr,
     # The ratio of density and distribution, which is finite far below.
@@ -138,12 +143,20 @@ bessel_i: Elementwise = _special(
 
 # Logistic functions and products with logarithms --------------------------------------
 
+
+def _expit(x: Any) -> Any:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, np.ones_like(small), small) / (1 + small)
+
+
 expit: Elementwise = elementwise(
     "expit",
-    lambda x: 1 / (1 + np.exp(-x)),
+    _expit,
     # 1 - y as a function of its own: no digits are lost where y is near 1.
     lambda y, x: y * expit(-x),
-    emit="{dtype}({dtype}(1) / ({dtype}(1) + math.exp(-{0})))",
+    # Of |x|, which neither overflows nor loses the smallest values.
+    emit="_tj_select({0} >= 0, {dtype}(1), math.exp(-abs({0})))"
+    " / ({dtype}(1) + math.exp(-abs({0})))",
     cost=15,
 )
 

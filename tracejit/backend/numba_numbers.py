@@ -1,0 +1,302 @@
+"""Numbers of kernels as Python objects: arithmetic on them emits LLVM instructions.
+
+Functions of `numba_polynomials` are written with them as formulas. Nothing of them is
+reordered, under `fastmath` neither, or contracted but what says `fma`: what is exact on
+paper is exact. All are such as LLVM vectorises.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from tracejit.backend import rare_code
+
+#: Numba marks what has no mark: all may be reordered, under `fastmath`, and nothing is
+#: NaN. This mark says nothing of what is no call.
+_EXACT = ("afn",)
+
+
+class _Flagless(set[str]):
+    """The marks of a call that gets none."""
+
+    def add(self, flag: str) -> None:
+        pass
+
+
+class Word:
+    """An integer as wide as the number whose bits it is."""
+
+    def __init__(self, builder: Any, value: Any):
+        self.builder, self.value = builder, value
+
+    def _make(self, name: str, other: Word | int) -> Word:
+        if isinstance(other, int):
+            other = Word(self.builder, ir.Constant(self.value.type, other))
+        made = getattr(self.builder, name)(self.value, other.value)
+        return Word(self.builder, made)
+
+    def __add__(self, other: Word | int) -> Word:
+        return self._make("add", other)
+
+    def __sub__(self, other: Word | int) -> Word:
+        return self._make("sub", other)
+
+    def __and__(self, other: Word | int) -> Word:
+        return self._make("and_", other)
+
+    def __or__(self, other: Word | int) -> Word:
+        return self._make("or_", other)
+
+    def __xor__(self, other: Word | int) -> Word:
+        return self._make("xor", other)
+
+    def __lshift__(self, other: int) -> Word:
+        return self._make("shl", other)
+
+    def __rshift__(self, other: int) -> Word:
+        return self._make("lshr", other)
+
+    def is_odd(self) -> Truth:
+        """Whether the last bit is set."""
+        bit = (self & 1).value
+        zero = ir.Constant(bit.type, 0)
+        return Truth(self.builder, self.builder.icmp_unsigned("!=", bit, zero))
+
+    def number(self) -> Number:
+        """The number that has these bits."""
+        kind = ir.DoubleType() if self.value.type.width == 64 else ir.FloatType()
+        return Number(self.builder, self.builder.bitcast(self.value, kind))
+
+
+class Truth:
+    """What a comparison says."""
+
+    def __init__(self, builder: Any, value: Any):
+        self.builder, self.value = builder, value
+
+    def __and__(self, other: Truth) -> Truth:
+        return Truth(self.builder, self.builder.and_(self.value, other.value))
+
+    def __invert__(self) -> Truth:
+        return Truth(self.builder, self.builder.not_(self.value))
+
+
+class Number:
+    """A float64 or a float32, of so many bits of fraction and of exponent."""
+
+    def __init__(self, builder: Any, value: Any):
+        self.builder, self.value = builder, value
+        self.single = isinstance(value.type, ir.FloatType)
+        self.fraction, self.exponent = (23, 8) if self.single else (52, 11)
+        self.bias = (1 << self.exponent - 1) - 1
+
+    def of(self, value: Any) -> Number:
+        """A constant of the same type; a Number is itself."""
+        if isinstance(value, Number):
+            return value
+        if self.single and math.isfinite(value):
+            (value,) = struct.unpack("f", struct.pack("f", value))
+        return Number(self.builder, ir.Constant(self.value.type, value))
+
+    def _make(self, name: str, a: Any, b: Any) -> Number:
+        emit = getattr(self.builder, name)
+        made = emit(self.of(a).value, self.of(b).value, flags=_EXACT)
+        return Number(self.builder, made)
+
+    def __add__(self, other: Any) -> Number:
+        return self._make("fadd", self, other)
+
+    def __radd__(self, other: Any) -> Number:
+        return self._make("fadd", other, self)
+
+    def __sub__(self, other: Any) -> Number:
+        return self._make("fsub", self, other)
+
+    def __rsub__(self, other: Any) -> Number:
+        return self._make("fsub", other, self)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._make("fmul", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Number:
+        return self._make("fdiv", self, other)
+
+    def __rtruediv__(self, other: Any) -> Number:
+        return self._make("fdiv", other, self)
+
+    def __neg__(self) -> Number:
+        return Number(self.builder, self.builder.fneg(self.value))
+
+    def __abs__(self) -> Number:
+        return self._intrinsic("fabs")
+
+    def _intrinsic(self, name: str, *others: Any) -> Number:
+        values = [self.value, *(self.of(x).value for x in others)]
+        kind = ir.FunctionType(self.value.type, [v.type for v in values])
+        f = self.builder.module.declare_intrinsic(
+            f"llvm.{name}", [self.value.type], kind
+        )
+        call = self.builder.call(f, values)
+        call.fastmath = _Flagless()
+        return Number(self.builder, call)
+
+    def fma(self, factor: Any, term: Any) -> Number:
+        """self * factor + term, rounded once."""
+        return self._intrinsic("fma", factor, term)
+
+    def copysign(self, sign: Number) -> Number:
+        """The magnitude of this with the sign of another."""
+        return self._intrinsic("copysign", sign)
+
+    def _compare(self, sign: str, other: Any) -> Truth:
+        other = self.of(other).value
+        made = self.builder.fcmp_ordered(sign, self.value, other, flags=_EXACT)
+        return Truth(self.builder, made)
+
+    def __lt__(self, other: Any) -> Truth:
+        return self._compare("<", other)
+
+    def __gt__(self, other: Any) -> Truth:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Truth:
+        return self._compare(">=", other)
+
+    def equals(self, other: Any) -> Truth:
+        """Whether both are the same number."""
+        return self._compare("==", other)
+
+    def unless_zero(self, x: Number) -> Number:
+        """This, or x where that is 0, of either sign."""
+        return x.where(x.equals(0.0), self)
+
+    def is_number(self) -> Truth:
+        """Whether it is not NaN."""
+        return self.equals(self)
+
+    def where(self, test: Truth, other: Any) -> Number:
+        """This where the test holds, else the other."""
+        other = self.of(other).value
+        return Number(self.builder, self.builder.select(test.value, self.value, other))
+
+    def at_most(self, bound: float) -> Number:
+        """The smaller of this and a constant; NaN is kept."""
+        return self.of(bound).where(self > bound, self)
+
+    def at_least(self, bound: float) -> Number:
+        """The greater of this and a constant; NaN is kept."""
+        return self.of(bound).where(self < bound, self)
+
+    def rarely(self, name: str, test: Truth, x: Number) -> Number:
+        """This, but the C library's function of x where a test holds, as it hardly
+        ever does: loops stay vectorised (see `rare_code`)."""
+        symbol = rare_code.symbol(name, self.single)
+        kind = ir.FunctionType(self.value.type, [self.value.type])
+        f = cgutils.get_or_insert_function(self.builder.module, kind, symbol)
+        call = self.builder.call(f, [x.where(test, 0.0).value])
+        vectors = {n: f"{symbol}_{n}" for n in rare_code.lanes(self.single)}
+        declare_vectors(
+            self.builder.module,
+            call,
+            {vector: (f"_ZGV_LLVM_N{n}v", n) for n, vector in vectors.items()},
+        )
+        return Number(self.builder, call).where(test, self)
+
+    def rint(self) -> Number:
+        """The integer next to it."""
+        return self._intrinsic("rint")
+
+    def sqrt(self) -> Number:
+        """The square root."""
+        return self._intrinsic("sqrt")
+
+    def widened(self) -> Number:
+        """The same number as a float64."""
+        if not self.single:
+            return self
+        return Number(self.builder, self.builder.fpext(self.value, ir.DoubleType()))
+
+    def narrowed(self, like: Number) -> Number:
+        """The number in the precision of another."""
+        if self.single or not like.single:
+            return self
+        return Number(self.builder, self.builder.fptrunc(self.value, ir.FloatType()))
+
+    def bits(self) -> Word:
+        """How the number is stored."""
+        kind = ir.IntType(32 if self.single else 64)
+        return Word(self.builder, self.builder.bitcast(self.value, kind))
+
+    def rounded(self, factor: float = 1.0) -> tuple[Number, Word]:
+        """The integer next to self * factor, as a number and in a word's last bits.
+
+        The factor is rounded, the product is not. Integers up to 2 ** (fraction - 2).
+        """
+        magic = 1.5 * 2.0**self.fraction
+        shifted = self.fma(factor, magic)
+        return shifted - magic, shifted.bits()
+
+    def power_of_two(self) -> Number:
+        """2 ** self, of an integer between the least and greatest normal exponents."""
+        shifted = self + (1.5 * 2.0**self.fraction + self.bias)
+        return (shifted.bits() << self.fraction).number()
+
+    def polynomial(self, coefficients: Sequence[float]) -> Number:
+        """Σ c[k] self ** k, by pairs of pairs, so that terms need not wait."""
+        terms: list[Any] = list(coefficients)
+        power = self
+        while len(terms) > 1:
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            merged = [power.fma(b, a) for a, b in pairs]
+            terms = merged + terms[2 * len(merged) :]
+            power = power * power if len(terms) > 1 else power
+        return self.of(terms[0])
+
+
+# Vector functions ---------------------------------------------------------------------
+
+_USED = "llvm.compiler.used"
+
+
+def declare_vectors(
+    module: Any, call: Any, vectors: Mapping[str, tuple[str, int]]
+) -> None:
+    """Tell LLVM's vectoriser what stands for a call of a scalar function.
+
+    `vectors`: name → (mark, lanes). They are declared, and kept alive until it runs.
+    """
+    # llvmlite's `add` refuses attributes that it does not know.
+    attributes = ["nounwind", "willreturn", "memory(none)"]
+    if vectors:
+        symbol = call.callee.name
+        names = ",".join(f"{mark}_{symbol}({v})" for v, (mark, _) in vectors.items())
+        attributes.append(f'"vector-function-abi-variant"="{names}"')
+    set.update(call.attributes, attributes)
+    for name, (_, lanes) in vectors.items():
+        wide = ir.VectorType(call.type, lanes)
+        _keep(module, name, ir.FunctionType(wide, [wide] * len(call.args)))
+
+
+def _keep(module: Any, name: str, kind: Any) -> None:
+    """Declare a function that nothing calls yet, so that no pass forgets it."""
+    if name in module.globals:
+        return
+    f = ir.Function(module, kind, name)
+    byte = ir.IntType(8).as_pointer()
+    used = module.globals.get(_USED)
+    kept = [] if used is None else list(used.initializer.constant)
+    kept.append(f.bitcast(byte))
+    array = ir.ArrayType(byte, len(kept))
+    if used is None:
+        used = ir.GlobalVariable(module, array, _USED)
+        used.linkage, used.section = "appending", "llvm.metadata"
+    used.value_type, used.type = array, array.as_pointer()
+    used.initializer = ir.Constant(array, kept)
