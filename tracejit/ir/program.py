@@ -238,6 +238,15 @@ def substitute(atoms: Iterable[Atom], env: dict[Var, Atom]) -> list[Atom]:
     return [env.get(a, a) if isinstance(a, Var) else a for a in atoms]
 
 
+def reading(eqn: Eqn, env: dict[Var, Atom]) -> Eqn:
+    """The same equation, which reads other atoms, in its regions too."""
+    regions = [
+        Region(r.params, [reading(e, env) for e in r.eqns], substitute(r.results, env))
+        for r in eqn.regions
+    ]
+    return replace(eqn, inputs=substitute(eqn.inputs, env), regions=regions)
+
+
 def clone_region(region: Region, env: dict[Var, Atom]) -> Region:
     """A copy with fresh binders; `env` maps outer variables and grows by the inner."""
     params = [_fresh(p, env) for p in region.params]

@@ -11,14 +11,16 @@ A carried slot of an inner loop is fixed, as an equation is, if nothing that it 
 changes from round to round of the outer one. A loop of which all is fixed moves out
 whole, with what fills the arrays that it starts from. Of another one, the fixed part is
 a loop of its own; what the rest reads of that is computed again where it is cheap, and
-stored in an array else. Loops in it are divided alike. Nothing moves that could fail
-where the outer loop would not have run it, and nothing is computed otherwise than it
-was.
+stored in an array else. Loops in it are divided alike. An array that the outer loop
+carries and fills alike in every round (see `refilled`) is fixed, too.
+
+Nothing moves that could fail where the outer loop would not have run it, and nothing is
+computed otherwise than it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +32,7 @@ from tracejit.ir.program import (
     Region,
     Var,
     clone_region,
+    reading,
     replace_region,
     walk,
 )
@@ -39,6 +42,7 @@ from tracejit.ops.dead import loop_without
 from tracejit.ops.index import getitem, setitem
 from tracejit.ops.shape import empty
 from tracejit.optimize.hoist import is_inside, is_safe, runs
+from tracejit.optimize.refilled import Filling
 
 #: In flops per element: from here on a number is stored rather than computed again.
 DEAR = 3
@@ -51,18 +55,19 @@ def distribute(program: Program) -> Program:
     """The Program with the fixed parts of inner loops in front of the outer ones."""
     ranges = Ranges({v: eqn for eqn in program.walk() for v in eqn.outputs})
     with building():
-        return replace_region(program, _region(program.region, ranges))
+        return replace_region(program, _region(program.region, Filling(ranges)))
 
 
-def _region(region: Region, ranges: Ranges) -> Region:
+def _region(region: Region, filling: Filling) -> Region:
     eqns: list[Eqn] = []
+    read = {*region.results, *(v for eqn in region.eqns for v in eqn.uses())}
     for eqn in region.eqns:
         if eqn.prim is for_:
-            ranges.enter(eqn)
+            filling.ranges.enter(eqn)
         if eqn.regions:
-            eqn = replace(eqn, regions=[_region(r, ranges) for r in eqn.regions])
+            eqn = replace(eqn, regions=[_region(r, filling) for r in eqn.regions])
         if eqn.prim in (for_, while_):
-            around = _Around(eqn, ranges)
+            around = _Around(eqn, filling, read)
             eqns += around.before
             eqn = around.rest
         eqns.append(eqn)
@@ -70,22 +75,43 @@ def _region(region: Region, ranges: Ranges) -> Region:
 
 
 class _Around:
-    """An outer loop: what goes `before` it, and the `rest`, the loop without that."""
+    """An outer loop: what goes `before` it, and the `rest`, the loop without that.
 
-    def __init__(self, loop: Eqn, ranges: Ranges):
-        self.loop, self.ranges = loop, ranges
+    `read` is what is read in the region that it stands in.
+    """
+
+    def __init__(self, loop: Eqn, filling: Filling, read: Set[Atom]):
+        self.loop, self.filling, self.ranges = loop, filling, filling.ranges
         self.before: list[Eqn] = []
         self.rest = loop
         self.known = runs(loop)
         self.body = loop.regions[-1]
+        self.count = len(loop.outputs)
+        self.params = self.body.params[len(self.body.params) - self.count :]
+        #: Slots that are not done with if what they are filled with is fixed.
+        self.refilled = {k for k in range(self.count) if self.is_refilled(k, read)}
         #: What may differ from round to round, or is to be treated as if it did.
         self.varying: set[Var] = set(self.body.params)
-        if any(eqn.prim is for_ for eqn in self.body.eqns):
+        self.varying.difference_update(self.params[k] for k in self.refilled)
+        if self.refilled or any(eqn.prim is for_ for eqn in self.body.eqns):
             count = -1
             while count < len(self.varying):
-                self.mark(self.body.eqns)
+                slots = [(self.params[k], self.body.results[k]) for k in self.refilled]
+                self.settle(self.body, slots)
                 count = len(self.varying)
                 self.part()
+
+    def is_refilled(self, k: int, read: Set[Atom]) -> bool:
+        """Whether a slot's array is the same after all rounds, as far as it is the
+        loop's own doing, and where it does not run nobody asks."""
+        if not (self.known or self.loop.outputs[k] not in read):
+            return False
+        if self.loop.prim is while_:
+            return False  # what a test reads of it
+        param, result = self.params[k], self.body.results[k]
+        return bool(param.aval.shape) and self.filling.is_refilled(
+            self.body, param, result
+        )
 
     # What is fixed --------------------------------------------------------------------
 
@@ -101,17 +127,18 @@ class _Around:
 
     def mark_loop(self, eqn: Eqn) -> None:
         (body,) = eqn.regions
-        slots = zip(
-            eqn.inputs[3:], body.params[1:], body.results, eqn.outputs, strict=True
-        )
-        chains = list(slots)
+        slots = (eqn.inputs[3:], body.params[1:], body.results, eqn.outputs)
+        self.settle(body, list(zip(*slots, strict=True)))
+
+    def settle(self, body: Region, slots: Sequence[tuple[Atom, ...]]) -> None:
+        """Mark a loop's body; a slot varies in all of its variables or in none."""
         count = -1
         while count < len(self.varying):
             count = len(self.varying)
             self.mark(body.eqns)
-            for init, param, result, out in chains:
-                if not self.is_fixed((init, param, result, out)):
-                    self.varying.update((param, out))
+            for slot in slots:
+                if not self.is_fixed(slot):
+                    self.varying.update(a for a in slot if isinstance(a, Var))
 
     def leave(self, eqn: Eqn) -> None:
         """An equation varies, with all that is in it."""
@@ -140,6 +167,8 @@ class _Around:
         fixed, eqns, wanted = self.divided(self.body.eqns)
         makers = {v: eqn for eqn in fixed for v in eqn.outputs}
         moved: set[Eqn] = set()
+        alike = [k for k in self.refilled if self.is_fixed([self.params[k]])]
+        wanted += [makers[v] for k in alike if (v := self.body.results[k]) in makers]
         while wanted:
             eqn = wanted.pop()
             if eqn not in moved:
@@ -149,9 +178,20 @@ class _Around:
         self.varying.update(_overwritten(rest, {v for e in moved for v in e.outputs}))
         self.before, self.rest = [eqn for eqn in fixed if eqn in moved], self.loop
         if self.before:
-            region = replace(self.body, eqns=rest)
-            regions = [*self.loop.regions[:-1], region]
-            self.rest = replace(self.loop, regions=regions)
+            self.rest = self.without(rest, alike)
+
+    def without(self, eqns: list[Eqn], alike: list[int]) -> Eqn:
+        """The loop with these equations, whose slots that are filled `alike` before it
+        hand that on."""
+        inputs, results = list(self.loop.inputs), list(self.body.results)
+        first = len(inputs) - self.count
+        inits = {self.params[k]: inputs[first + k] for k in alike}
+        self.before = [reading(eqn, inits) for eqn in self.before]
+        for k in alike:
+            inputs[first + k], results[k] = results[k], self.params[k]
+        region = replace(self.body, eqns=eqns, results=results)
+        regions = [*self.loop.regions[:-1], region]
+        return replace(self.loop, inputs=inputs, regions=regions)
 
     def divided(self, eqns: Iterable[Eqn]) -> tuple[list[Eqn], list[Eqn], list[Eqn]]:
         """The fixed equations; all, with loops divided; and those that are to move."""
