@@ -40,6 +40,7 @@ from tracejit.frontend.trace import current_trace
 from tracejit.ir.program import Literal
 from tracejit.ops import numpy_names, special
 from tracejit.ops.control import Failure, check
+from tracejit.ops.extrema import first_max, first_min
 from tracejit.ops.promote import (
     BOOL,
     COMPLEX,
@@ -200,12 +201,12 @@ def _choose(keep: np.ufunc, a: Any, b: Any) -> Any:
     out = apply(keep, a, b)
     if out.aval.shape:
         raise _ambiguous(out, "np.maximum or np.minimum")
-    if is_static(b) or not out.aval.inexact:
+    if not out.aval.inexact:
         return out
     # NumPy hands any NaN on; Python never prefers one that comes second.
-    nan = operand(apply(np.isnan, b))
-    first = convert(operand(a), out.aval.dtype)
-    return box_of(numpy_names.where(nan, first, out.read()), out.kind)
+    first_of = first_max if keep is np.maximum else first_min
+    both = [convert(operand(x), out.aval.dtype) for x in (a, b)]
+    return box_of(first_of(*both), out.kind)
 
 
 def _exactly(a: Any, b: Any) -> Any:

@@ -7,8 +7,6 @@ A rule prints itself, counts its firings, and is tested numerically. Its scope:
     exact      the same value bit for bit, whatever the operands: fires everywhere
     derived    the same but for rounding or the sign of a zero: fires only on equations
                that a derivative transform made, whose rounding is not the user's
-    last       the same but for which of two equals it is, where a derivative would
-               differ: fires where none will be taken
     fast       equal on paper only: fires under `fastmath`
 
 A rule fires where it leaves no more equations than it makes dead.
@@ -234,18 +232,6 @@ _DERIVED: list[tuple[Side, Side]] = [
     ),
 ]
 
-_LAST: list[tuple[Side, Side]] = [
-    # Python's min and max, which pick the first of equals.
-    (
-        lambda x, y: ew.select(ew.isnan(y), x, ew.minimum(x, y)),
-        lambda x, y: ew.select(ew.lt(y, x), y, x),
-    ),
-    (
-        lambda x, y: ew.select(ew.isnan(y), x, ew.maximum(x, y)),
-        lambda x, y: ew.select(ew.gt(y, x), y, x),
-    ),
-]
-
 _FAST: list[tuple[Side, Side]] = [
     (lambda x: ew.log(ew.exp(x)), lambda x: x),
     (lambda x: ew.exp(ew.log(x)), lambda x: x),
@@ -258,7 +244,6 @@ RULES: list[Rule] = [
     *(Rule(*sides) for sides in _EXACT),
     *(Rule(*sides, dtypes="iu") for sides in _EXACT_FOR_INTEGERS),
     *(Rule(*sides, scope="derived", dtypes="f") for sides in _DERIVED),
-    *(Rule(*sides, scope="last", dtypes="f") for sides in _LAST),
     *(Rule(*sides, scope="fast", dtypes="f") for sides in _FAST),
 ]
 
@@ -266,10 +251,9 @@ RULES: list[Rule] = [
 class Table:
     """The rules in force, found by what an equation is and what made its operands."""
 
-    def __init__(self, *, fast: bool, last: bool):
+    def __init__(self, *, fast: bool):
         self.by_root: dict[Primitive, list[Rule]] = {}
-        allowed = {"exact", "derived"}
-        allowed |= {scope for scope, on in (("fast", fast), ("last", last)) if on}
+        allowed = {"exact", "derived"} | ({"fast"} if fast else set())
         for rule in RULES:
             if rule.scope in allowed:
                 self.by_root.setdefault(rule.root, []).append(rule)
@@ -287,9 +271,5 @@ class Table:
         return self.by_forms[key]
 
 
-#: By whether `fast` and `last` rules are in force.
-TABLES = {
-    (fast, last): Table(fast=fast, last=last)
-    for fast in (False, True)
-    for last in (False, True)
-}
+#: By whether `fast` rules are in force.
+TABLES = {fast: Table(fast=fast) for fast in (False, True)}

@@ -33,11 +33,10 @@ from tracejit.optimize.forward import forward, may_forward
 from tracejit.optimize.view import View, fitted
 
 
-def simplify(program: Program, *, fast: bool = False, last: bool = False) -> Program:
-    """The Program after one walk; `fast` allows rules that hold on paper only, `last`
-    those for what no derivative will be taken of."""
+def simplify(program: Program, *, fast: bool = False) -> Program:
+    """The Program after one walk; `fast` allows rules that hold on paper only."""
     with building() as builder:
-        cleaner = _Cleaner(builder, View.of(program.region), TABLES[fast, last])
+        cleaner = _Cleaner(builder, View.of(program.region), TABLES[fast])
         return replace_region(program, cleaner.region(program.region))
 
 

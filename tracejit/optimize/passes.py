@@ -33,24 +33,22 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
-_simplify_last = partial(simplify, last=True)
 #: Run on what no derivative will be taken of: it is further from the user's program.
 LAST_PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
-    ("simplify", _simplify_last),
+    ("simplify", simplify),
     ("hoist", hoist),
     ("reciprocals", share_reciprocals),
     ("distribute", distribute),
     ("merge", merge_loops),
     ("products", gather_products),
     ("hoist", hoist),
-    ("simplify", _simplify_last),
+    ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
 #: The same where what holds on paper only is allowed.
 FAST: dict[Pass, Pass] = {
     simplify: partial(simplify, fast=True),
-    _simplify_last: partial(simplify, fast=True, last=True),
 }
 
 #: What one round leaves, the next one seldom makes smaller, and a third hardly ever.

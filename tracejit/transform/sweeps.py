@@ -132,7 +132,7 @@ class Sweeps:
         return linear
 
     def _settled(self, linear: list[Eqn], varying: set[Var]) -> list[Eqn]:
-        return settle(self.region.eqns, linear, varying) if self.shared else linear
+        return settle(self.region.eqns, linear, varying, not self.shared)
 
     def _pair(self, linear: Sequence[Eqn]) -> None:
         """Linear loops and branches read the locals of those they derive from."""
@@ -153,7 +153,7 @@ def dot(var: Var) -> Var:
 def reuse(
     primal: Sequence[Eqn], linear: Region, known: ChainMap[Hashable, Var]
 ) -> None:
-    """Have a linear region read what the primal computes, too, instead of anew.
+    """Have a linear region read what the primal computes, too, or itself: not anew.
 
     The slope of a sine is a cosine, which there may be: what is saved of a round then
     is both. Of arrays this may be more than what they are computed from: not these.
@@ -163,10 +163,12 @@ def reuse(
     kept: list[Eqn] = []
     for eqn in linear.eqns:
         eqn.inputs = substitute(eqn.inputs, env)
-        twin = known.get(_scalar(eqn))
-        if twin is not None:
-            env[eqn.out] = twin
+        key = _scalar(eqn)
+        if key in known:
+            env[eqn.out] = known[key]
             continue
+        if key is not None:
+            known[key] = eqn.out
         kept.append(eqn)
         for region in eqn.regions:
             substitute_in(region, env)
@@ -185,11 +187,18 @@ def _scalar(eqn: Eqn) -> Hashable | None:
     return key_of_eqn(eqn) if plain else None
 
 
-def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[Eqn]:
+def settle(
+    primal: list[Eqn],
+    linear: Sequence[Eqn],
+    varying: set[Var],
+    choices: bool = False,
+) -> list[Eqn]:
     """Move what does not depend on `varying` to the primal equation it derives from,
     or to the last one that it reads.
 
-    Returns what stays, whose outputs are added to `varying`.
+    With `choices`, only what is true or false moves: it takes a byte to save, where
+    what it compares may take sixteen. Returns what stays, whose outputs are added to
+    `varying`.
     """
     number = {eqn: k for k, eqn in enumerate(primal)}
     made = {v: k for eqn, k in number.items() for v in eqn.outputs}
@@ -198,7 +207,8 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
     for eqn in linear:
         origin = eqn.origin
         ours = origin is not None and origin in number
-        if ours and not eqn.regions and varying.isdisjoint(eqn.uses()):
+        fixed = not eqn.regions and varying.isdisjoint(eqn.uses())
+        if ours and fixed and (_is_choice(eqn) or not choices):
             k = max(number[origin], 0, *(made.get(v, 0) for v in eqn.uses()))  # type: ignore[index]
             moved[k].append(eqn)
             made.update(dict.fromkeys(eqn.outputs, k))
@@ -209,9 +219,13 @@ def settle(primal: list[Eqn], linear: Sequence[Eqn], varying: set[Var]) -> list[
             bodies = origin.regions if eqn.prim is cond else origin.regions[-1:]  # type: ignore[union-attr]
             for region, body in zip(eqn.regions, bodies, strict=True):
                 varying.update(region.params[1:])
-                region.eqns = settle(body.eqns, region.eqns, varying)
+                region.eqns = settle(body.eqns, region.eqns, varying, choices)
     primal[:] = [e for eqn, k in number.items() for e in (eqn, *moved[k])]
     return stays
+
+
+def _is_choice(eqn: Eqn) -> bool:
+    return all(v.aval.dtype == bool for v in eqn.outputs)
 
 
 def alive(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
