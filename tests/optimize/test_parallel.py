@@ -27,6 +27,7 @@ rng = np.random.default_rng(0)
 def every_loop(monkeypatch):
     """Even the shortest loops are shared, in parts of one round."""
     monkeypatch.setattr(parallel, "ENOUGH", 0.0)
+    monkeypatch.setattr(parallel, "ENOUGH_AWAKE", 0.0)
     monkeypatch.setattr(parallel, "PART", 1e-9)
     monkeypatch.setattr(parallel, "PARTS_EACH", 1000)
     monkeypatch.setattr(parallel, "ADDING_UP", 1e9)

@@ -2,11 +2,12 @@
 
 A *job* is a function `part(environment, k)`, to be called for k = 0 … parts - 1, each
 once, by whichever thread is free: the caller itself, and workers that are started when
-they are first needed and sleep between jobs. The ticket is the number of the job and
-how many of its parts nobody has taken yet. The caller never waits for a worker to wake
-up, only for parts that one has begun. Where the threads are busy with another job (of
-another thread of the caller's process), the caller runs all parts itself. A forked
-child has no workers yet, and starts its own.
+they are first needed and sleep between jobs. There is a bit for each part that nobody
+has taken yet. Every thread begins with the same parts each time, so that it finds in
+its cache what it left there, and then takes what is left of the others. The caller
+never waits for a worker to wake up, only for parts that one has begun. Where the
+threads are busy with another job (of another thread of the caller's process), the
+caller runs all parts itself. A forked child has no workers yet, and starts its own.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ from llvmlite import ir
 RUN = "tracejit_threads"
 WORD, BYTE, INT = ir.IntType(64), ir.IntType(8), ir.IntType(32)
 POINTER = BYTE.as_pointer()
-#: What the threads share, in words. Each of the first two is written to by all of them
-#: and has a cache line for itself.
-TICKET, DONE, OWNER, HOME, PART, ENVIRONMENT, PARTS, THREADS, STARTED = (
-    *(0, 8),
-    *range(16, 23),
-)
-#: More than a mutex and a condition variable take on any system, in words.
+#: What the threads share, in words: the parts to be taken, how many have ended, the
+#: number of the job; who has the threads, the process they are of; the job; how many
+#: workers there are. What all of them write to, or wait for, has a cache line.
+LEFT, DONE, JOB = 0, 8, 16
+OWNER, HOME, PART, ENVIRONMENT, PARTS, THREADS, STARTED = range(24, 31)
+#: More than a mutex and a condition variable take on any system.
 MUTEX, WAKE, SHARED_WORDS = 32, 64, 96
-#: The ticket: the number of the job above, parts to be taken below.
-JOB = 1 << 32
+#: A job has no more parts than a word has bits.
+MOST_PARTS = 64
 #: How often a worker looks for another job before it goes to sleep.
 PATIENCE = 1000
 CALLS = {
@@ -105,29 +105,31 @@ class _Code:
 
 
 def _write_take_parts(module: ir.Module) -> ir.Function:
-    """void take_parts(): run parts of the current job until all are taken."""
-    code = _Code(module, "take_parts", ir.FunctionType(ir.VoidType(), []))
+    """void take_parts(number): run parts of the current job until all are taken."""
+    code = _Code(module, "take_parts", ir.FunctionType(ir.VoidType(), [WORD]))
     code.function.linkage = "internal"
     builder, again, end = code.builder, code.block(), code.block()
     code.begin(again)
-    ticket = code.load(TICKET)
-    left = builder.and_(ticket, WORD(JOB - 1))
+    left = code.load(LEFT)
     code.leave_if(builder.icmp_unsigned("==", left, WORD(0)), end)
-    less = builder.sub(ticket, WORD(1))
-    taken = builder.cmpxchg(code.place(TICKET), ticket, less, "acq_rel", "acquire")
+    # Its own parts first: the bits from there on, then those before.
+    share = builder.mul(code.function.args[0], code.load(PARTS))
+    first = builder.udiv(share, code.load(THREADS))
+    first = builder.and_(first, WORD(63))
+    opposite = builder.and_(builder.sub(WORD(64), first), WORD(63))
+    turned = builder.or_(builder.lshr(left, first), builder.shl(left, opposite))
+    skipped = builder.cttz(turned, ir.IntType(1)(True))
+    number = builder.and_(builder.add(first, skipped), WORD(63))
+    less = builder.xor(left, builder.shl(WORD(1), number))
+    taken = builder.cmpxchg(code.place(LEFT), left, less, "acq_rel", "acquire")
     code.leave_if(builder.not_(builder.extract_value(taken, 1)), again)
     # The job cannot end now, before this part has: what it says stays true.
-    run_part(code, builder.sub(code.load(PARTS), left))
+    call_part(code, code.load(PART), code.load(ENVIRONMENT), number)
     builder.atomic_rmw("add", code.place(DONE), WORD(1), "acq_rel")
     builder.branch(again)
     builder.position_at_end(end)
     builder.ret_void()
     return code.function
-
-
-def run_part(code: _Code, number: Any) -> None:
-    """Call the function of the current job."""
-    call_part(code, code.load(PART), code.load(ENVIRONMENT), number)
 
 
 def call_part(code: _Code, part: Any, environment: Any, number: Any) -> None:
@@ -150,7 +152,7 @@ def _write_worker(module: ir.Module, take_parts: ir.Function) -> ir.Function:
 
     builder.position_at_end(watch)  # until there is another job
     seen, looks = builder.phi(WORD), builder.phi(WORD)
-    job = builder.lshr(code.load(TICKET), WORD(32))
+    job = code.load(JOB)
     code.leave_if(builder.icmp_unsigned("!=", job, seen), join)
     tired = builder.icmp_unsigned(">", looks, WORD(PATIENCE))
     builder.cbranch(tired, sleep, rest)
@@ -162,7 +164,7 @@ def _write_worker(module: ir.Module, take_parts: ir.Function) -> ir.Function:
     builder.position_at_end(sleep)
     code.call_on("pthread_mutex_lock", MUTEX)
     code.begin(asleep)
-    now = builder.lshr(code.load(TICKET), WORD(32))
+    now = code.load(JOB)
     waiting = code.block()
     builder.cbranch(builder.icmp_unsigned("==", now, seen), waiting, awake)
     builder.position_at_end(waiting)
@@ -178,7 +180,7 @@ def _write_worker(module: ir.Module, take_parts: ir.Function) -> ir.Function:
     wanted = builder.icmp_unsigned("<", number, code.load(THREADS))
     builder.cbranch(wanted, ours, done)
     builder.position_at_end(ours)
-    builder.call(take_parts, [])
+    builder.call(take_parts, [number])
     code.begin(done)
     builder.branch(watch)
     for block, number_seen, count in (
@@ -207,6 +209,8 @@ def _write_run(module: ir.Module, take_parts: ir.Function, worker: Any) -> None:
     part, environment, parts, threads = code.function.args
     alone = code.block()
     code.leave_if(builder.icmp_unsigned("<=", threads, WORD(1)), alone)
+    code.leave_if(builder.icmp_unsigned("<=", parts, WORD(1)), alone)
+    code.leave_if(builder.icmp_unsigned(">", parts, WORD(MOST_PARTS)), alone)
 
     # Nobody else of this process may have the threads: a parent's claim is void.
     process = builder.zext(code.call("getpid"), WORD)
@@ -222,7 +226,7 @@ def _write_run(module: ir.Module, take_parts: ir.Function, worker: Any) -> None:
     code.call_on("pthread_cond_init", WAKE, None)
     code.store(process, HOME)
     code.store(WORD(0), STARTED)
-    code.store(WORD(0), TICKET)
+    code.store(WORD(0), LEFT)
     code.begin(ready)
     _start_workers(code, threads, worker)
 
@@ -230,12 +234,14 @@ def _write_run(module: ir.Module, take_parts: ir.Function, worker: Any) -> None:
         code.store(value, word)
     code.store(threads, THREADS)
     code.store(WORD(0), DONE)
+    # All bits below `parts`, which are at least one.
+    unused = builder.sub(WORD(MOST_PARTS), parts)
+    code.store(builder.lshr(WORD(-1), unused), LEFT)
     code.call_on("pthread_mutex_lock", MUTEX)
-    job = builder.add(builder.lshr(code.load(TICKET), WORD(32)), WORD(1))
-    code.store(builder.or_(builder.shl(job, WORD(32)), parts), TICKET)
+    code.store(builder.add(code.load(JOB), WORD(1)), JOB)
     code.call_on("pthread_mutex_unlock", MUTEX)
     code.call_on("pthread_cond_broadcast", WAKE)
-    builder.call(take_parts, [])
+    builder.call(take_parts, [WORD(0)])
     wait, rest, end = code.block(), code.block(), code.block()
     code.begin(wait)
     builder.cbranch(builder.icmp_unsigned("==", code.load(DONE), parts), end, rest)

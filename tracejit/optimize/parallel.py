@@ -30,6 +30,7 @@ from tracejit.optimize.nest import (
     Accumulate,
     Affine,
     Buffer,
+    Check,
     Grow,
     Index,
     Let,
@@ -47,10 +48,13 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.statements import extreme
 from tracejit.optimize.traffic import trips, work
+from tracejit.optimize.walks import everything
 
 ONE = Affine.of(1)
-#: The work of a loop (see `traffic.work`) below which it is not shared.
-ENOUGH = 60_000.0
+#: The work of a loop (see `traffic.work`) below which it is not shared: some 30 µs,
+#: which is what it takes to wake a thread. In a loop of many rounds, the threads are
+#: awake from the round before.
+ENOUGH, ENOUGH_AWAKE = 300_000.0, 60_000.0
 #: A part has at least so much to do, and a thread this many parts, if they are large.
 PART, PARTS_EACH = 15_000.0, 4
 #: Adding up arrays of its own may take a loop this share of its work.
@@ -94,7 +98,7 @@ class _Sharing:
     def shared(self, loop: Loop, around: Sequence[Loop]) -> list[Node] | None:
         """What stands for a loop on threads; None where it stays as it is."""
         rounds, amount = trips(loop), work([loop])
-        if amount < ENOUGH:
+        if amount < (ENOUGH_AWAKE if around else ENOUGH):
             loop.remark = "serial: too little to do"
             return None
         if rounds < self.threads:
@@ -111,21 +115,21 @@ class _Sharing:
     def parts(self, freedom: Freedom, rounds: float, amount: float) -> int:
         """How many parts; arrays that are added to by neighbours alone are settled."""
         most = min(rounds, amount / PART, self.threads * PARTS_EACH)
-        parts = max(int(most) // self.threads, 1) * self.threads
         reach = max([r for _, r in freedom.added.values() if r is not None], default=0)
-        if reach * parts > LEFT_OVER * rounds:
-            parts = self.threads
-        if reach * parts > LEFT_OVER * rounds:
+        if reach * self.threads > LEFT_OVER * rounds:
             for buffer, (op, _) in freedom.added.items():
                 freedom.added[buffer] = op, None
+        elif reach:
+            most = min(most, LEFT_OVER * rounds / reach)
         whole = [b for b, (_, reach) in freedom.added.items() if reach is None]
         if whole:
-            parts = self.threads
-        cells = sum(size_of(b.aval.shape) for b in whole)
-        if 3 * parts * cells > ADDING_UP * amount:
-            names = ", ".join(b.hint or "an array" for b in whole)
-            raise Refused(f"a copy of {names} for each thread would cost too much")
-        return parts
+            # Each copy is cleared, written and read.
+            copies = ADDING_UP * amount / sum(3 * size_of(b.aval.shape) for b in whole)
+            if copies < self.threads:
+                names = ", ".join(b.hint or "an array" for b in whole)
+                raise Refused(f"a copy of {names} for each thread would cost too much")
+            most = min(most, copies)
+        return max(int(most) // self.threads, 1) * self.threads
 
     def on_threads(self, loop: Loop, freedom: Freedom, parts: int) -> list[Node]:
         """The nodes: parts on threads, the sums of their sums, what they left out."""
@@ -162,15 +166,15 @@ class _Shared:
         for buffer, (op, near) in self.freedom.added.items():
             if near is None:
                 own = self.copies(buffer)
-                inside += _cleared(own, op, part)
-                body = _moved(body, buffer, own, (Affine.of(part),))
+                inside += _cleared(buffer, own, op, part)
+                body = _moved(body, buffer, own, (_copy(buffer, part),))
                 self.after += _added_up(buffer, own, op, self.parts)
         for buffer in self.freedom.private:
             at: Index = ()
             if is_local(buffer) or buffer.role == "tape":
                 own = _again(buffer)
             else:
-                own, at = self.copies(buffer), (Affine.of(part),)
+                own, at = self.copies(buffer), (_copy(buffer, part),)
             body = _moved(body, buffer, own, at)
         inside += [replace(loop, lo=lo, hi=hi, body=body), *end]
         shared = Parallel(part, self.parts, self.threads, inside, loop.loc)
@@ -189,10 +193,14 @@ class _Shared:
     def stretch(self, rounds: Var, part: Var) -> tuple[list[Node], Affine, Affine]:
         """The bounds of a part's rounds, and how they are computed.
 
-        Part by part, the rounds come in the loop's own order.
+        The same rounds are the same part's in every loop, forwards or backwards: what
+        one left in a processor's cache, another finds there. But where rounds can fail,
+        parts are in the order of the rounds, so that the first to fail is known.
         """
         out: list[Node] = []
-        number = self.parts - 1 - part if self.loop.reverse else Affine.of(part)
+        fails = any(isinstance(n, Check) for n in everything(self.loop.body))
+        backwards = self.loop.reverse and fails
+        number = self.parts - 1 - part if backwards else Affine.of(part)
         parts, ends = _named(out, self.parts), []
         step = self.loop.step.constant
         assert step
@@ -214,7 +222,7 @@ class _Shared:
 
     def copies(self, buffer: Buffer) -> Buffer:
         """An array like this one for each part."""
-        shape = (self.count.value, *buffer.aval.shape)
+        shape = (apart(buffer) * self.count.value, *buffer.aval.shape)
         return Buffer(Aval(buffer.aval.dtype, shape), buffer.hint)
 
     def own_sum(self, var: Var, op: str, part: Var) -> Node:
@@ -239,6 +247,11 @@ def _first_rounds(
     far = _named(out, lo + reach * step)
     nearer = "minimum" if step > 0 else "maximum"
     return Affine.of(_computed(out, nearer, far, _named(out, hi)))
+
+
+def apart(buffer: Buffer) -> int:
+    """How far apart copies of an array are, in copies: not in one cache line."""
+    return 2 if size_of(buffer.aval.shape) >= 8 else 17
 
 
 def _named(out: list[Node], value: Affine) -> Var:
@@ -277,12 +290,17 @@ def _over_cells(
     return nodes
 
 
-def _cleared(own: Buffer, op: str, part: Var) -> list[Node]:
+def _copy(buffer: Buffer, part: Var) -> Affine:
+    """The number of a part's copy of an array."""
+    return Affine({part: apart(buffer)})
+
+
+def _cleared(buffer: Buffer, own: Buffer, op: str, part: Var) -> list[Node]:
     """A part's copy of an array as it begins."""
     first, shape = _neutral(op, own.aval.dtype), own.aval.shape
 
     def clear(index: Index) -> list[Node]:
-        return [Store(own, shape, (Affine.of(part), *index), first)]
+        return [Store(own, shape, (_copy(buffer, part), *index), first)]
 
     return _over_cells(shape[1:], clear)
 
@@ -294,7 +312,7 @@ def _added_up(buffer: Buffer, own: Buffer, op: str, parts: Affine) -> list[Node]
     def add(index: Index) -> list[Node]:
         one = scalar_var(buffer.aval.dtype, buffer.hint)
         return [
-            Load(one, own, own.aval.shape, (Affine.of(part), *index)),
+            Load(one, own, own.aval.shape, (_copy(buffer, part), *index)),
             Store(buffer, shape, index, one, op),
         ]
 
