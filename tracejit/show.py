@@ -9,7 +9,7 @@ from typing import Any
 from tracejit.api.budget import amount
 from tracejit.api.jit import Jit
 from tracejit.api.reverse import Grad
-from tracejit.backend.numba_build import compile_program, needs
+from tracejit.backend.numba_build import compile_program, needs, remarks
 from tracejit.ir.cost import flops, tape_bytes
 from tracejit.ir.program import Program
 from tracejit.ir.text import residuals_text
@@ -139,7 +139,8 @@ def show(
     float argument, cleaned), "source" (what Numba compiles), or "all". Below the
     adjoint stands how it comes by each value of the function that it reads: captured,
     recomputed, re-read from an array that still has it, handed down from one round to
-    the one before, taped, or put back by an undo log.
+    the one before, taped, or put back by an undo log. Of functions made with `parallel`
+    it stands below which loops run on threads, and why the others do not.
     """
     if stage == "all":
         return "\n".join(show(fn, *args, stage=s, **kwargs) for s in STAGES)
@@ -149,15 +150,34 @@ def show(
     text = str(found)
     if stage == "adjoint":
         text += residuals_text(found)
+        if (threads := _threads_of(fn)) > 1:
+            text += _threads_text(found, threads)
     print(text)
     return text
+
+
+def _threads_of(fn: Callable[..., Any]) -> int:
+    """How many threads a function of ours may use."""
+    options = getattr(fn, "options", None)
+    return options.threads if isinstance(options, Options) else 1
+
+
+def _threads_text(program: Program, threads: int) -> str:
+    """What is said of each loop, by the user's lines."""
+    by_line: dict[str, list[str]] = {}
+    for loc, remark in remarks(program, threads):
+        line = f"line {loc.line}: {loc.text}" if loc.line else "arguments"
+        by_line.setdefault(line, []).append(f"#       {remark}")
+    lines = [text for line, said in by_line.items() for text in (f"#   {line}", *said)]
+    return "\n".join([f"# loops on {threads} threads", *lines, ""])
 
 
 def _at_stage(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], stage: str
 ) -> Any:
     user = fn.py_func if isinstance(fn, Dispatcher) else fn
-    options = Options("numpy")
+    threads = _threads_of(fn)
+    options = Options("numpy", threads=threads)
     if stage in ("staged", "clean"):
         plain = Jit(user, options)
         staged, program = plain.trace(plain.bind(args, kwargs))
@@ -168,7 +188,8 @@ def _at_stage(
     elif isinstance(fn, Grad):
         derived = fn
     program = derived.trace(derived.bind(args, kwargs))[1]
-    return compile_program(program).source if stage == "source" else program
+    compiled = stage == "source"
+    return compile_program(program, threads=threads).source if compiled else program
 
 
 def _in_all_floats(transform: Transform) -> Transform:

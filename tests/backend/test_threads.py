@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+import tracejit as tj
 from tracejit import grad, jit, value_and_grad
 from tracejit.backend import object_code as object_code  # it starts LLVM
 from tracejit.backend import thread_pool
@@ -95,6 +96,28 @@ def test_results_are_those_of_one_thread_and_always_the_same(x):
         again = shared(x, 0.7)
         assert (again[0], again[1][1]) == (first[0], first[1][1])
         np.testing.assert_array_equal(again[1][0], first[1][0])
+
+
+def test_every_transform_takes_threads(x):
+    def f(x):
+        return np.sum(np.exp(-(x**2)) * np.sin(x))
+
+    def rows(A):
+        return np.exp(A) @ np.ones(A.shape[1])
+
+    A, v = x.reshape(100, 200), np.ones(len(x))
+    value, pull = tj.vjp(f, x, parallel=2)
+    np.testing.assert_allclose(value, f(x), rtol=1e-12)
+    np.testing.assert_allclose(pull(1.0)[0], tj.grad(f)(x), rtol=1e-12)
+    expected = tj.jvp(f, (x,), (v,))[1]
+    np.testing.assert_allclose(tj.jvp(f, (x,), (v,), parallel=2)[1], expected, 1e-10)
+    push = tj.linearize(f, x, parallel=2)[1]
+    np.testing.assert_allclose(push(v), expected, 1e-10)
+    curved = tj.hvp(f, (x,), (v,), parallel=2)
+    np.testing.assert_allclose(curved, tj.hvp(f, (x,), (v,)), rtol=1e-10)
+    mapped = tj.vmap(lambda row: f(row), parallel=2)(A)
+    np.testing.assert_allclose(mapped, [f(row) for row in A], rtol=1e-10)
+    np.testing.assert_allclose(tj.jit(rows, parallel=2)(A), rows(A), rtol=1e-12)
 
 
 def test_a_check_on_a_thread_fails_at_the_users_line(x):

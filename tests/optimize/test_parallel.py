@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.backend.random_programs import Maker, arguments, run_as_python
-from tracejit import make_ir, value_and_grad
+from tracejit import grad, make_ir, show, value_and_grad
 from tracejit.base.pytree import flatten
 from tracejit.ir.evaluate import evaluate
 from tracejit.optimize import parallel
@@ -268,6 +268,14 @@ def test_loops_that_stay_serial_say_why(every_loop, case):
     program, inputs = adjoint(f, *args)
     assert any(r.startswith("serial") and why in r for r in remarks(program))
     agree(program, inputs)
+
+
+def test_show_tells_which_loops_are_shared(every_loop, capsys):
+    text = show(grad(elements, parallel=2), rng.random(9), 0.7)
+    assert "# loops on 2 threads" in text and "on 2 threads\n" in text
+    text = show(grad(running, parallel=2), rng.random(9))
+    assert "for i in range(len(x)):\n#       serial: a round needs s" in text
+    assert "threads" not in show(grad(running), rng.random(9))
 
 
 def test_short_loops_stay_as_they_are():

@@ -15,6 +15,7 @@ from tracejit.api.shared import (
     require_pair,
 )
 from tracejit.api.sweeps import begin, tangent_of
+from tracejit.api.threads import threads_of
 from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
@@ -60,6 +61,7 @@ def jvp(
     *,
     has_aux: bool = False,
     backend: str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The value of `fn(*primals)` and its derivative along `tangents`.
 
@@ -70,7 +72,8 @@ def jvp(
     >>> jvp(lambda x: x * x, (3.0,), (1.0,), backend="numpy")
     (9.0, 6.0)
     """
-    recipe = (len(primals), has_aux, Options(backend))
+    options = Options(backend, threads=threads_of(parallel))
+    recipe = (len(primals), has_aux, options)
     dots = leaves_like(tuple(tangents), tuple(primals), "tangents")
     if staging():
         program = Jvp(fn, *recipe)
@@ -90,7 +93,11 @@ def jvp(
 
 @outermost
 def linearize(
-    fn: Function, *primals: Any, has_aux: bool = False, backend: str | None = None
+    fn: Function,
+    *primals: Any,
+    has_aux: bool = False,
+    backend: str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The value of `fn(*primals)` and its derivative there, as a linear function.
 
@@ -107,7 +114,8 @@ def linearize(
     >>> value, push(1.0, 0.0), push(0.0, 1.0)
     (6.0, 2.0, 3.0)
     """
-    begun = begin(fn, linearized, primals, has_aux, Options(backend))
+    options = Options(backend, threads=threads_of(parallel))
+    begun = begin(fn, linearized, primals, has_aux, options)
     whole = (begun.value, begun.push)
     return (*whole, begun.aux) if has_aux else whole
 

@@ -19,6 +19,7 @@ from tracejit.api.shared import (
     program_of,
     require_pair,
 )
+from tracejit.api.threads import threads_of
 from tracejit.base.errors import NonDifferentiableError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.tracebacks import outermost
@@ -195,6 +196,7 @@ def jacfwd(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function, column by column in forward mode.
 
@@ -220,7 +222,7 @@ def jacfwd(
     array([[2., 0.],
            [0., 4.]])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "fwd")
     )
@@ -235,6 +237,7 @@ def jacrev(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function, row by row in reverse mode; see `jacfwd`.
 
@@ -246,7 +249,7 @@ def jacrev(
     >>> f({"a": 2.0, "b": np.array([1.0, 3.0])})["a"]
     array([1., 3.])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "rev")
     )
@@ -262,6 +265,7 @@ def jacobian(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function in the cheaper direction; see `jacfwd`.
 
@@ -273,7 +277,7 @@ def jacobian(
     >>> jacobian(lambda x: np.sum(x**2), backend="numpy")(np.array([1.0, 2.0]))
     array([2., 4.])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, mode)
     )
@@ -288,6 +292,7 @@ def hessian(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """The second derivatives of a function: `jacfwd(jacrev(fn))`.
 
@@ -300,7 +305,7 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
 
     def make(f: Function) -> Jacobian:
         inner = Jacobian(f, options, argnums, has_aux, holomorphic, "rev")
@@ -316,6 +321,7 @@ def hvp(
     tangents: Sequence[Any],
     *,
     backend: str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The Hessian of a scalar function times a vector: `jvp(grad(fn), …)[1]`.
 
@@ -330,9 +336,10 @@ def hvp(
     array([4., 2.])
     """
     argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    recipe = (Options(backend), argnums, False, False)
+    options = Options(backend, threads=threads_of(parallel))
+    recipe = (options, argnums, False, False)
     slope = program_of(fn, (Grad, *recipe), partial(Grad, fn, *recipe))
-    return jvp(slope, primals, tangents, backend=backend)[1]
+    return jvp(slope, primals, tangents, backend=backend, parallel=parallel)[1]
 
 
 HANDLERS[hvp] = hvp

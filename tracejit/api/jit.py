@@ -36,7 +36,15 @@ def jit(
     Arguments: `fn`, any function that tracejit can stage; `backend`, "numba" or
     "numpy" (interpreted: same results, nothing compiled); `boundscheck`, whether
     indices that could be out of range are checked; `fastmath`, whether sums and
-    products may be reassociated freely.
+    products may be reassociated freely; `parallel`, how many threads share the loops
+    that have enough to do: True for as many as there are cores (or `NUMBA_NUM_THREADS`
+    says), or a number.
+
+    Loops whose rounds do not depend on one another run on threads: over a range, over
+    rows, and those that code for whole arrays becomes. What they add up is added up by
+    parts, so that it may be rounded otherwise than by one thread; but for one number of
+    threads it is the same at every call. `show` tells which loops those are, and why
+    others are not.
 
     Returns a function of the same signature with the same results, which writes into
     the arrays that `fn` writes into: arguments, those of objects, globals. Arguments

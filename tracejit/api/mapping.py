@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.api.shared import Function, Transformed, decorator
+from tracejit.api.threads import threads_of
 from tracejit.base.errors import MappedAxisError
 from tracejit.base.pytree import TreeDef, flatten, spread
 from tracejit.frontend.box import Box, as_box
@@ -134,6 +135,7 @@ def vmap(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    parallel: bool | int = False,
 ) -> Any:
     """Map a function over an axis of its arguments.
 
@@ -156,5 +158,5 @@ def vmap(
     >>> vmap(lambda a, b: np.sum(a * b), in_axes=(0, None), backend="numpy")(rows, v)
     array([10., 32., 54.])
     """
-    options = Options(backend, boundscheck, fastmath)
+    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
     return decorator(fn, lambda f: Vmap(f, options, in_axes, out_axes, axis_size))

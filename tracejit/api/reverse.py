@@ -206,6 +206,7 @@ def vjp(
     has_aux: bool = False,
     backend: str | None = None,
     memory: int | str | None = None,
+    parallel: bool | int = False,
 ) -> Any:
     """The value of `fn(*primals)` and the function that pulls cotangents back.
 
@@ -221,7 +222,8 @@ def vjp(
     >>> value, pull(1.0)
     (6.0, (2.0, 3.0))
     """
-    begun = begin(fn, _pulling(bytes_of(memory)), primals, has_aux, Options(backend))
+    options = Options(backend, threads=threads_of(parallel))
+    begun = begin(fn, _pulling(bytes_of(memory)), primals, has_aux, options)
     whole = (begun.value, begun.pull)
     return (*whole, begun.aux) if has_aux else whole
 

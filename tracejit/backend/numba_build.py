@@ -21,12 +21,14 @@ from tracejit.backend.vector_math import Library
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
+from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import Aval
 from tracejit.ir.cost import growing_bytes
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
-from tracejit.optimize.nest import Buffer, Size
+from tracejit.optimize.nest import Buffer, Loop, Size
 from tracejit.optimize.traffic import bytes_moved
+from tracejit.optimize.walks import everything
 
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool, bool], Any] = {}
@@ -86,6 +88,14 @@ def needs(program: Program) -> Needs:
         workspace(source)[1],
         sum(growing_bytes(tape.aval) for tape in source.tapes),
     )
+
+
+def remarks(program: Program, threads: int) -> list[tuple[SrcLoc, str]]:
+    """Which loops of the Program's kernel run on threads, and why others do not."""
+    nodes = everything(_written(program, threads).kernel.body)
+    loops = (n for n in nodes if isinstance(n, Loop) and n.remark)
+    told = {(n.loc.line, n.remark): (n.loc, n.remark) for n in loops}
+    return list(told.values())
 
 
 def _written(program: Program, threads: int = 1) -> Source:
