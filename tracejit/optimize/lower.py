@@ -24,6 +24,7 @@ from tracejit.optimize.blocks import in_blocks
 from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
+from tracejit.optimize.fission import fission
 from tracejit.optimize.held import hold_small
 from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
@@ -74,7 +75,7 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
             body = split_at_cells(split(body))
             if threads > 1:
                 body = share(gather_additions(body), kernel.outputs, threads)
-            body = jam(body)
+            body = jam(drop_unread(fission(body)))
             body = sink_stores(slide_all(use_registers(body)))
             kernel.body = hide_rows(body)
             return kernel

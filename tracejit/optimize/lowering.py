@@ -139,7 +139,15 @@ class Lowering:
             if self.cost(var) * (len(places) - 1) > CHEAP
             or (var in self.fuser.repeated and self.cost(var) > REPEATED)
         }
+        # What is the same for many elements of another value is stored first: that
+        # one may be cheap then.
+        twice -= {v for v in twice if self.spreads(v, twice)}
         return {v for v in twice if not computed[v][1] <= twice}
+
+    def spreads(self, var: Var, others: set[Var]) -> bool:
+        """Whether a value is computed from one of these with fewer elements."""
+        size = var.aval.size
+        return any(u in others and u.aval.size < size for u in self.cones[var])
 
     def region(self, scope: Scope) -> None:
         """Lower the equations of a region into `scope.items`."""
@@ -171,6 +179,7 @@ class Lowering:
             scope.items.append(PointStmt((), out, eqn.loc, out, eqn))
         elif out in self.stored or self.nesting(eqn) > DEEPEST:
             self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
+            self.cones[out] = {out: 1.0}
         else:
             for buffer in self.reads[out]:
                 scope.lazy.setdefault(buffer, []).append(out)
