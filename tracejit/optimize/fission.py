@@ -148,7 +148,7 @@ class Rows:
     def blocked(self) -> Loop | None:
         """The loop in blocks; None where it may not be, or nothing is gained."""
         loop = self.loop
-        few = _expected(loop)
+        few = rounds(loop)
         if loop.step.constant != 1 or (few is not None and few < ROWS // 2):
             return None
         if len(self.inside) > LONGEST or not self.may_gain():
@@ -286,8 +286,13 @@ class Rows:
         which there is something for vectors, and rows do not meet in it."""
         if not isinstance(node, Loop) or _is_taken_apart(node):
             return False
+        if node.carried is not None:
+            return False  # the user's own: its source serves any number of rounds
         count = _expected(node)
-        deep = any(isinstance(n, Loop) for n in everything(node.body))
+        inner = [n for n in everything(node.body) if isinstance(n, Loop)]
+        if not all(map(_is_taken_apart, inner)):
+            return False
+        deep = bool(inner)
         if count is None or count >= (SHORT_WITH_LOOPS if deep else SHORT):
             return False
         if not (deep or _has_costly([node])):
