@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy
-from tracejit import jit, value_and_grad
+from tracejit import grad, hessian, jacfwd, jit, value_and_grad, vmap
 from tracejit.backend import numba_build, object_cache, object_code, vector_math
 from tracejit.base.config import override
 from tracejit.ir.primitive import REGISTRY
@@ -129,6 +129,40 @@ def test_switched_off_loops_call_scalar_functions(fresh):
         together, alone = scalar_wave()
     np.testing.assert_array_equal(together, alone)
     assert not called(fresh)
+
+
+@pytest.mark.parametrize(
+    "transform", [jit, grad, value_and_grad, vmap, jacfwd, hessian]
+)
+def test_high_accuracy_is_the_c_librarys(transform, fresh):
+    def f(x):
+        return np.sum(np.exp(x) * np.tanh(x))
+
+    x = np.linspace(0.1, 3, 24)
+    x = x.reshape(2, 12) if transform is vmap else x
+    high = parts_of(transform(f, accuracy="high")(x))
+    with override(vector_math=False):
+        expected = parts_of(transform(f)(x))
+    assert not called(fresh)
+    for a, b in zip(high, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def parts_of(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def test_high_accuracy_is_scalar_code(modules):
+    x = np.linspace(0.1, 3, 64)
+    jit(wave, accuracy="high")(x)
+    jit(wave)(x)
+    assert [vectors(text, np.float64) > 0 for text in modules] == [False, True]
+    np.testing.assert_array_max_ulp(jit(np.exp, accuracy="high")(x), np.exp(x), 1)
+
+
+def test_an_unknown_accuracy_is_refused():
+    with pytest.raises(ValueError, match="accuracy must be 'fast' or 'high', not 1"):
+        jit(wave, accuracy=1)
 
 
 def test_both_ways_are_kept_apart(fresh):

@@ -30,6 +30,7 @@ from tracejit.ir.program import Program, Region
 from tracejit.optimize.passes import optimize
 from tracejit.runtime.arguments import Arguments
 from tracejit.runtime.dispatch import (
+    Accuracy,
     Options,
     Wrap,
     convert,
@@ -196,6 +197,7 @@ def jacfwd(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function, column by column in forward mode.
@@ -222,7 +224,9 @@ def jacfwd(
     array([[2., 0.],
            [0., 4.]])
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "fwd")
     )
@@ -237,6 +241,7 @@ def jacrev(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function, row by row in reverse mode; see `jacfwd`.
@@ -249,7 +254,9 @@ def jacrev(
     >>> f({"a": 2.0, "b": np.array([1.0, 3.0])})["a"]
     array([1., 3.])
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "rev")
     )
@@ -265,6 +272,7 @@ def jacobian(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """The Jacobian of a function in the cheaper direction; see `jacfwd`.
@@ -277,7 +285,9 @@ def jacobian(
     >>> jacobian(lambda x: np.sum(x**2), backend="numpy")(np.array([1.0, 2.0]))
     array([2., 4.])
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, mode)
     )
@@ -292,6 +302,7 @@ def hessian(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """The second derivatives of a function: `jacfwd(jacrev(fn))`.
@@ -305,7 +316,9 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
 
     def make(f: Function) -> Jacobian:
         inner = Jacobian(f, options, argnums, has_aux, holomorphic, "rev")

@@ -7,7 +7,7 @@ from typing import Any
 from tracejit.api.shared import Function, Transformed, decorator
 from tracejit.api.threads import threads_of
 from tracejit.frontend.calls import call
-from tracejit.runtime.dispatch import Options
+from tracejit.runtime.dispatch import Accuracy, Options
 
 
 class Jit(Transformed):
@@ -29,6 +29,7 @@ def jit(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """Compile a NumPy function to native loops.
@@ -36,9 +37,11 @@ def jit(
     Arguments: `fn`, any function that tracejit can stage; `backend`, "numba" or
     "numpy" (interpreted: same results, nothing compiled); `boundscheck`, whether
     indices that could be out of range are checked; `fastmath`, whether sums and
-    products may be reassociated freely; `parallel`, how many threads share the loops
-    that have enough to do: True for as many as there are cores (or `NUMBA_NUM_THREADS`
-    says), or a number.
+    products may be reassociated freely; `accuracy`, "fast" (exp, log and their like are
+    within 4 units in the last place, exp and log within 2, several at once) or "high"
+    (the C library's scalar functions);
+    `parallel`, how many threads share the loops that have enough to do: True for as many
+    as there are cores (or `NUMBA_NUM_THREADS` says), or a number.
 
     Loops whose rounds do not depend on one another run on threads: over a range, over
     rows, and those that code for whole arrays becomes. What they add up is added up by
@@ -63,5 +66,7 @@ def jit(
     >>> float(f(x)), x
     (6.0, array([2., 4.]))
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
     return decorator(fn, lambda f: Jit(f, options))

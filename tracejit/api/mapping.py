@@ -14,7 +14,7 @@ from tracejit.frontend.lanes import Lanes
 from tracejit.frontend.stage import leaf_kind
 from tracejit.ir.program import Atom
 from tracejit.runtime.arguments import Arguments
-from tracejit.runtime.dispatch import Options
+from tracejit.runtime.dispatch import Accuracy, Options
 from tracejit.runtime.inline import name_of
 
 #: An axis, None, or a structure of them: a prefix of what it is about.
@@ -135,6 +135,7 @@ def vmap(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     parallel: bool | int = False,
 ) -> Any:
     """Map a function over an axis of its arguments.
@@ -158,5 +159,7 @@ def vmap(
     >>> vmap(lambda a, b: np.sum(a * b), in_axes=(0, None), backend="numpy")(rows, v)
     array([10., 32., 54.])
     """
-    options = Options(backend, boundscheck, fastmath, threads=threads_of(parallel))
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
+    )
     return decorator(fn, lambda f: Vmap(f, options, in_axes, out_axes, axis_size))

@@ -26,6 +26,7 @@ from tracejit.frontend.stage import Staged
 from tracejit.ir.program import Program
 from tracejit.runtime.arguments import Arguments
 from tracejit.runtime.dispatch import (
+    Accuracy,
     Options,
     Wrap,
     convert,
@@ -136,6 +137,7 @@ def grad(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     memory: int | str | None = None,
     parallel: bool | int = False,
 ) -> Any:
@@ -171,7 +173,9 @@ def grad(
     array([12.,  6.,  1.])
     """
     limit, threads = bytes_of(memory), threads_of(parallel)
-    options = Options(backend, boundscheck, fastmath, memory=limit, threads=threads)
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, memory=limit, threads=threads
+    )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
 
 
@@ -183,6 +187,7 @@ def value_and_grad(
     backend: str | None = None,
     boundscheck: bool = True,
     fastmath: bool = False,
+    accuracy: Accuracy = "fast",
     memory: int | str | None = None,
     parallel: bool | int = False,
 ) -> Any:
@@ -195,7 +200,9 @@ def value_and_grad(
     (9.0, 6.0)
     """
     limit, threads = bytes_of(memory), threads_of(parallel)
-    options = Options(backend, boundscheck, fastmath, memory=limit, threads=threads)
+    options = Options(
+        backend, boundscheck, fastmath, accuracy, memory=limit, threads=threads
+    )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 
 

@@ -47,12 +47,19 @@ def compile_count() -> int:
 
 
 def compile_program(
-    program: Program, *, fastmath: bool = False, threads: int = 1
+    program: Program,
+    *,
+    fastmath: bool = False,
+    exact: bool = False,
+    threads: int = 1,
 ) -> Compiled:
-    """A Program as native code. Programs that differ only in sizes share it."""
+    """A Program as native code. Programs that differ only in sizes share it.
+
+    `exact`: exp, log and their like are the C library's scalar functions.
+    """
     with uncollected():
         source = _written(program, threads)
-    return Compiled(program, source, _entry(source, fastmath))
+    return Compiled(program, source, _entry(source, fastmath, exact))
 
 
 def workspace(source: Source) -> tuple[list[tuple[int, int]], int]:
@@ -102,28 +109,31 @@ def _written(program: Program, threads: int = 1) -> Source:
     return write(lower(program, blas=bool(blas.addresses()), threads=threads))
 
 
-def _entry(source: Source, fastmath: bool) -> Any:
+def _entry(source: Source, fastmath: bool, exact: bool) -> Any:
     """Native code for a source text: loaded before, or from disk, or compiled."""
     with _lock:
-        key = source.key, fastmath, config().vector_math
+        library_only = exact or not config().vector_math
+        key = source.key, fastmath, library_only
         if key not in _loaded:
             objects = importlib.import_module("tracejit.backend.object_code")
-            made = _object_code(source, fastmath, objects)
+            library = Library() if library_only else objects.vector_library()
+            made = _object_code(source, fastmath, library, objects)
             _loaded[key] = objects.Entry(made.code, made.symbol, source.signature)
         return _loaded[key]
 
 
-def _object_code(source: Source, fastmath: bool, objects: Any) -> ObjectCode:
+def _object_code(
+    source: Source, fastmath: bool, library: Library, objects: Any
+) -> ObjectCode:
     """From disk if it is there and can run in this process, else compiled."""
     global _compiled
-    functions = objects.vector_library() if config().vector_math else Library()
-    parts = source.key, str(fastmath), *objects.host(), *functions.key()
+    parts = source.key, str(fastmath), *objects.host(), *library.key()
     key = object_cache.content_key(*parts)
     made = object_cache.load(key)
     if made is None or not all(map(objects.resolves, made.needs)):
         # Numba is imported here alone: a warm start does without.
         compiler = importlib.import_module("tracejit.backend.numba_compile")
-        known = compiler.kernel_globals(functions, source.text)
+        known = compiler.kernel_globals(library, source.text)
         made = compiler.compile_object(source.text, known, source.signature, fastmath)
         _compiled += 1
         if all(map(objects.resolves_alone, made.needs)):

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class RetraceWarning(UserWarning):
     """The same captured value or guard makes every call stage anew."""
 
 
+#: What computes exp, log and their like: what is fastest, within 4 units in the last
+#: place, or the C library's scalar functions.
+Accuracy = Literal["fast", "high"]
+
+
 @dataclass(frozen=True)
 class Options:
     """How a function is staged and run; see `tracejit.grad`."""
@@ -62,9 +67,16 @@ class Options:
     backend: str | None = None
     boundscheck: bool = True
     fastmath: bool = False
+    accuracy: Accuracy = "fast"
     static_argnames: tuple[str, ...] = ()
     memory: int | None = None
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.accuracy not in get_args(Accuracy):
+            raise ValueError(
+                f"accuracy must be 'fast' or 'high', not {self.accuracy!r}"
+            )
 
 
 @dataclass
@@ -370,7 +382,10 @@ class Dispatcher:
             raise ValueError(f"backend must be 'numba' or 'numpy', not {backend!r}")
         options = self.options
         return compile_program(
-            program, fastmath=options.fastmath, threads=options.threads
+            program,
+            fastmath=options.fastmath,
+            exact=options.accuracy == "high",
+            threads=options.threads,
         )
 
     def wrt(self, arguments: Arguments) -> list[int]:
