@@ -284,7 +284,7 @@ class Lowering(Arithmetic):
         """The type of an element and where it is."""
         array = self.value(node.value)
         index = self.cast(self.value(node.slice), types.int64)
-        place = self.builder.gep(array.llvm, [index.llvm], inbounds=True)
+        place = self.builder.gep(array.llvm, [index.llvm])
         return array.type.dtype, place
 
     def of_attribute(self, node: ast.Attribute) -> Any:
