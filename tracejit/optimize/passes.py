@@ -15,6 +15,7 @@ from tracejit.ir.text import program_text
 from tracejit.ops.dead import eliminate_dead
 from tracejit.optimize.clean import simplify
 from tracejit.optimize.distribute import distribute
+from tracejit.optimize.factors import take_out_factors
 from tracejit.optimize.hoist import hoist
 from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.products import gather_products
@@ -39,6 +40,7 @@ LAST_PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("hoist", hoist),
     ("reciprocals", share_reciprocals),
+    ("factors", take_out_factors),
     ("distribute", distribute),
     ("merge", merge_loops),
     ("products", gather_products),
