@@ -67,8 +67,11 @@ class Factors:
         self.known, self.own = dict(self.known), set()
         with self.builder.open() as eqns:
             for eqn in region.eqns:
+                first = len(eqns)
                 with self.builder.at(eqn.loc, eqn.origin):
                     self.equation(eqn)
+                for new in eqns[first:]:
+                    self.made.update(dict.fromkeys(new.outputs, new))
             results = [self.whole(a) for a in region.results]
         self.known, self.own = around
         return Region(region.params, eqns, results)
@@ -87,7 +90,6 @@ class Factors:
         inputs = eqn.inputs if of_parts else [self.whole(a) for a in eqn.inputs]
         regions = [self.region(r) for r in eqn.regions]
         new = replace(eqn, inputs=inputs, regions=regions)
-        self.made.update(dict.fromkeys(eqn.outputs, new))
         self.own.update(eqn.outputs)
         self.builder.append(new)
 
