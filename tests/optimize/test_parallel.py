@@ -18,6 +18,7 @@ from tracejit.ir.evaluate import evaluate
 from tracejit.optimize import parallel
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Loop, Parallel
+from tracejit.optimize.traffic import trips
 from tracejit.optimize.walks import everything
 
 rng = np.random.default_rng(0)
@@ -284,3 +285,19 @@ def test_short_loops_stay_as_they_are():
     assert not any(isinstance(n, Parallel) for n in everything(kernel.body))
     assert len(list(everything(kernel.body))) == len(list(everything(alone.body)))
     assert set(remarks(program)) == {"serial: too little to do"}
+
+
+def heat(u, c):
+    u = u.copy()
+    for _ in range(3):
+        u[1:-1] += c * (u[2:] - 2 * u[1:-1] + u[:-2])
+    return np.sum(u**2)
+
+
+def test_the_borders_of_a_stencil_are_known_to_be_short():
+    program, _ = adjoint(heat, rng.random((3000, 300)), 0.1)
+    nodes = everything(lower(program, threads=2).body)
+    loops = [n for n in nodes if isinstance(n, Loop) and n.remark]
+    short = {loop.remark for loop in loops if trips(loop) < 10}
+    assert short == {"serial: too little to do"}
+    assert any(loop.remark == "on 2 threads" for loop in loops)

@@ -37,6 +37,7 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.pull import Body, Home, Range
 from tracejit.optimize.statements import Stmt
+from tracejit.optimize.traffic import value_of
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
 LANES = [scalar_var(INT64) for _ in range(64)]
@@ -378,7 +379,8 @@ class Fuser:
         body.assumed |= known
         self.inside(group, body, (*index, Affine.of(var)))
         body.assumed -= known
-        body.close_loop(var, lo, hi, loc)
+        rounds = _rounds(ranges)
+        body.close_loop(var, lo, hi, loc, rounds)
         # What lies before and behind is run through by one counter.
         counter = self.index_at(depth)
         body.open_loop(counter)
@@ -389,7 +391,17 @@ class Fuser:
         saved, body.again = body.again, True
         self.inside(group, body, (*index, Affine.of(var)))
         body.again = saved
-        body.close_loop(counter, 0, lo - hi + group.extent, loc)
+        rest = None if rounds is None else group.extent - rounds
+        body.close_loop(counter, 0, lo - hi + group.extent, loc, rest)
+
+
+def _rounds(ranges: Sequence[tuple[Affine, Affine]]) -> float | None:
+    """How many indices lie in all ranges, where sizes tell."""
+    lows = [low for lo, _ in ranges if (low := value_of(lo)) is not None]
+    highs = [high for _, hi in ranges if (high := value_of(hi)) is not None]
+    if len(lows) + len(highs) < 2 * len(ranges):
+        return None
+    return max(min(highs) - max(lows), 0)
 
 
 def clashes(a: Touched, b: Touched) -> list[tuple[Index | None, Index | None]]:

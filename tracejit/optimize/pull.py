@@ -88,10 +88,12 @@ class Body:
         self.levels.append(Level())
         self.depth_of[index] = len(self.levels) - 1
 
-    def close_loop(self, index: Var, lo: Any, hi: Any, loc: SrcLoc) -> None:
+    def close_loop(
+        self, index: Var, lo: Any, hi: Any, loc: SrcLoc, rounds: float | None = None
+    ) -> None:
         body = self.levels.pop().nodes
         bounds = Affine.of(lo), Affine.of(hi), Affine.of(1)
-        self.emit(Loop(index, *bounds, body, loc=loc))
+        self.emit(Loop(index, *bounds, body, loc=loc, rounds=rounds))
 
     def emit(self, node: Node) -> None:
         self.levels[-1].nodes.append(node)

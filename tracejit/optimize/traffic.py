@@ -45,7 +45,7 @@ def _of(node: Node) -> float:
         case Loop():
             return trips(node) * _of_block(node.body)
         case Parallel():
-            return (_value(node.count) or 0) * _of_block(node.body)
+            return (value_of(node.count) or 0) * _of_block(node.body)
         case While():
             return node.rounds * (_of_block(node.test) + _of_block(node.body))
         case If():
@@ -82,12 +82,12 @@ def trips(loop: Loop) -> float:
     """How many rounds a loop has, or may have."""
     if loop.rounds is not None:
         return loop.rounds
-    span, step = _value(loop.hi - loop.lo), _value(loop.step)
+    span, step = value_of(loop.hi - loop.lo), value_of(loop.step)
     return ASSUMED_ROUNDS if span is None or not step else max(span / step, 0)
 
 
-def _value(number: Affine) -> float | None:
-    """The value of what depends on sizes alone."""
+def value_of(number: Affine) -> float | None:
+    """The value of what depends on sizes alone; None where it does not."""
     total = float(number.const)
     for symbol, factor in number.terms.items():
         if not isinstance(symbol, Size):
