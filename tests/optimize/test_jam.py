@@ -52,7 +52,7 @@ def chains(A, w):
     return total
 
 
-def corners(A, w):  # a row reads what the one before has yet to write
+def corners(A, w):  # a row reads what the one before wrote a cell further on
     A = A.copy()
     n, m = A.shape
     for i in range(1, n):
@@ -61,12 +61,21 @@ def corners(A, w):  # a row reads what the one before has yet to write
     return np.sum(A * A)
 
 
-def one_row(A, w):  # every row is the same one
+def one_row(A, w):  # all rows are the same one
     A = A.copy()
     n, m = A.shape
     for _ in range(n):
         for j in range(1, m):
             A[0, j] = w * A[0, j - 1] + 0.5 * A[0, j]
+    return np.sum(A * A)
+
+
+def far_corners(A, w):
+    A = A.copy()
+    n, m = A.shape
+    for i in range(n - 2, -1, -1):
+        for j in range(m - 2, 2, -1):
+            A[i, j] = np.sin(w * A[i + 1, j - 3]) + 0.5 * A[i, j + 1]
     return np.sum(A * A)
 
 
@@ -89,7 +98,8 @@ def last_first(A, w):  # after a row, what the next one begins with
 
 
 TOGETHER = [sweep, upwards, distance, chains]
-ALONE = [corners, one_row, handed_on, last_first]
+LAGGING = [corners, one_row, far_corners]
+ALONE = [handed_on, last_first]
 
 
 def text(f, *args):
@@ -104,6 +114,11 @@ def cells(n, m):
 def test_rows_run_side_by_side(f):
     assert " // 4" in text(f, cells(9, 8), 0.3)
     assert " // " in text(grad(f), cells(9, 8), 0.3)
+
+
+@pytest.mark.parametrize("f", LAGGING)
+def test_two_rows_run_with_a_lag(f):
+    assert " // 2" in text(f, cells(9, 8), 0.3)
 
 
 @pytest.mark.parametrize("f", ALONE)
@@ -122,11 +137,13 @@ def test_rounds_that_do_not_wait_are_left_to_vector_instructions():
     assert " // " not in text(scaled, cells(9, 8), 0.3)
 
 
-@pytest.mark.parametrize("f", [*TOGETHER, *ALONE])
-@pytest.mark.parametrize("n", [1, 2, 5, 8, 11])
-def test_any_number_of_rows(f, n):
+@pytest.mark.parametrize("f", [*TOGETHER, *LAGGING, *ALONE])
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 5), (2, 5), (5, 6), (8, 1), (8, 2), (8, 3), (8, 4), (11, 5)]
+)
+def test_any_number_of_rows(f, n, m):
     both = value_and_grad(f, (0, 1))
-    A = cells(n, 5)
+    A = cells(n, m)
     value, grads = value_and_grad(f, (0, 1), backend="numpy")(A, 0.3)
     np.testing.assert_allclose(value, f(A, 0.3), rtol=1e-12)
     found = run_as_python(make_ir(both)(A, 0.3), (A, 0.3))

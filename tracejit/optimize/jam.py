@@ -42,11 +42,14 @@ from tracejit.optimize.nest import (
     children,
     scalar_var,
 )
-from tracejit.optimize.registers import plain_sums
+from tracejit.optimize.registers import drop_unread, plain_sums
 from tracejit.optimize.walks import assigned, everything, reads_of
 
-#: How many rows run side by side, where their loop has at most so many nodes.
-ROWS = ((24, 4), (120, 2))
+#: How many rows run side by side, where their loop has at most so many nodes; of those
+#: that have to lag behind by some cells, up to so many, two.
+ROWS, LAGS = ((24, 4), (120, 2)), 4
+#: The nodes that this may add to a kernel: each takes time to compile.
+MOST = 1500
 #: What may stand in such a loop.
 PLAIN = (Eqn, Load, Store, Let, Accumulate, If)
 
@@ -54,39 +57,45 @@ PLAIN = (Eqn, Load, Store, Let, Accumulate, If)
 def jam(nodes: Sequence[Node]) -> list[Node]:
     """The nodes of a kernel with such rows run side by side."""
     reads = Counter(v for node in everything(nodes) for v in reads_of(node))
-    return _block(nodes, reads, ())
+    return drop_unread(_Jam(reads).block(nodes, ()))
 
 
-def _block(
-    nodes: Sequence[Node], reads: Counter[Var], around: tuple[Loop, ...]
-) -> list[Node]:
-    out: list[Node] = []
-    for node in nodes:
-        inside = (*around, node) if isinstance(node, Loop) else around
-        for name in ("body", "then", "otherwise"):
-            if hasattr(node, name):
-                setattr(node, name, _block(getattr(node, name), reads, inside))
-        out += _jammed(node, reads, around) if isinstance(node, Loop) else [node]
-    return out
+@dataclass
+class _Jam:
+    """`reads`: how often a kernel reads each scalar; `left`: what may yet be added."""
 
+    reads: Counter[Var]
+    left: int = MOST
 
-def _jammed(loop: Loop, reads: Counter[Var], around: tuple[Loop, ...]) -> list[Node]:
-    size = sum(1 for _ in everything(loop.body))
-    count = next((rows for most, rows in ROWS if size <= most), 1)
-    span = (loop.hi - loop.lo).constant
-    if count == 1 or (span is not None and span < count):
-        return [loop]
-    rows = _Rows.of(loop, around)
-    if rows is None:
-        return [loop]
-    outside = reads - Counter(v for n in everything([loop]) for v in reads_of(n))
-    rows.find_sums()
-    if not waits(rows.inner):
-        return [loop]
-    own = rows.own(outside)
-    if own is None or not all(rows.independent(d) for d in range(1, count)):
-        return [loop]
-    return rows.side_by_side(count, own)
+    def block(self, nodes: Sequence[Node], around: tuple[Loop, ...]) -> list[Node]:
+        out: list[Node] = []
+        for node in nodes:
+            inside = (*around, node) if isinstance(node, Loop) else around
+            for name in ("body", "then", "otherwise"):
+                if hasattr(node, name):
+                    setattr(node, name, self.block(getattr(node, name), inside))
+            out += self.loop(node, around) if isinstance(node, Loop) else [node]
+        return out
+
+    def loop(self, loop: Loop, around: tuple[Loop, ...]) -> list[Node]:
+        size = sum(1 for _ in everything(loop.body))
+        count = next((rows for most, rows in ROWS if size <= most), 1)
+        rows = _Rows.of(loop, around) if count > 1 else None
+        if rows is None:
+            return [loop]
+        inside = Counter(v for n in everything([loop]) for v in reads_of(n))
+        rows.find_sums()
+        own = rows.own(self.reads - inside) if waits(rows.inner) else None
+        found = rows.way(count) if own is not None else None
+        if own is None or found is None:
+            return [loop]
+        count, lag = found
+        more = size * (count if lag == 0 else 2 * count)
+        span = (loop.hi - loop.lo).constant
+        if more > self.left or (span is not None and span < count):
+            return [loop]
+        self.left -= more
+        return rows.side_by_side(count, lag, own)
 
 
 @dataclass
@@ -157,21 +166,29 @@ class _Rows:
 
     # Cells ----------------------------------------------------------------------------
 
-    def independent(self, distance: int) -> bool:
-        """Whether a row and the one so many rounds later may run side by side."""
+    def way(self, count: int) -> tuple[int, int] | None:
+        """How many rows may run side by side, each so many cells behind the last."""
+        if all(self.independent(d, 0) for d in range(1, count)):
+            return count, 0
+        lags = range(LAGS + 1) if count > 2 else range(1, LAGS + 1)
+        lag = next((k for k in lags if self.independent(1, k)), None)
+        return None if lag is None else (2, lag)
+
+    def independent(self, distance: int, lag: int) -> bool:
+        """Whether the row so many rounds later may run `lag` cells behind one."""
         first, row, last = map(_accesses, (self.before, self.inner.body, self.after))
         beside = [(row, first), (last, first), (last, row)]
         return not any(
-            self.meet(a, b, distance, later)
-            for later, pairs in ((False, beside), (True, [(row, row)]))
+            self.meet(a, b, distance, ahead)
+            for ahead, pairs in ((lag, [(row, row)]), (None, beside))
             for ours, theirs in pairs
             for a in ours
             for b in theirs
         )
 
-    def meet(self, a: Any, b: Any, distance: int, later: bool) -> bool:
-        """Whether `a`, in a row, may touch what `b` does in that later one; `later`:
-        in a round further along the row."""
+    def meet(self, a: Any, b: Any, distance: int, lag: int | None) -> bool:
+        """Whether `a`, in a row, may touch what `b` does in that later one, where `a`
+        is more than `lag` cells further along."""
         if a.buffer is not b.buffer or not {type(a), type(b)} - {Load}:
             return False
         if _adds(a) and _adds(b):
@@ -190,11 +207,11 @@ class _Rows:
             for name in (here, there)
             for form in _bounds(loop, name)
         ]
-        if later:
+        if lag is not None:
             way = -1 if self.inner.reverse else 1
             ours, theirs = (name(Affine.of(self.inner.index)) for name in (here, there))
             ahead = affine.add(ours, theirs, -1)
-            natural.append(Form(-1, {v: way * c for v, c in ahead.terms.items()}))
+            natural.append(Form(-1 - lag, {v: way * c for v, c in ahead.terms.items()}))
         return possible(zero, natural)
 
     def others(self, distance: int) -> dict[Symbol, Form]:
@@ -207,30 +224,19 @@ class _Rows:
 
     # Code -----------------------------------------------------------------------------
 
-    def side_by_side(self, count: int, own: set[Var]) -> list[Node]:
+    def side_by_side(self, count: int, lag: int, own: set[Var]) -> list[Node]:
         """Groups of rows, and those that are left, which come last."""
         loop = self.loop
-        span, some, groups, group = (scalar_var(INT64) for _ in range(4))
-        done = Affine({groups: count})
-        start: list[Node] = [
-            Let(span, loop.hi - loop.lo),
-            Eqn(REGISTRY["maximum"], [span, Literal(0, INT64)], [some]),
-            Eqn(REGISTRY["floor_divide"], [some, Literal(count, INT64)], [groups]),
-        ]
+        start, groups = self.groups(count, lag)
+        group, done = scalar_var(INT64), Affine({groups: count})
         first = Affine({group: count})
         at = loop.hi - 1 - first if loop.reverse else loop.lo + first
         copies = [
             self.row(at - k if loop.reverse else at + k, own) for k in range(count)
         ]
-        index = scalar_var(INT64, self.inner.index.hint)
-        along = [
-            node
-            for rows in copies
-            for node in clone(rows.inner.body, {rows.inner.index: index})
-        ]
         body = [
             *(node for rows in copies for node in rows.before),
-            replace(self.inner, index=index, body=along),
+            *self.along([rows.inner for rows in copies], lag),
             *(node for rows in copies for node in rows.after),
         ]
         ends = (loop.lo, loop.hi - done) if loop.reverse else (loop.lo + done, loop.hi)
@@ -238,6 +244,51 @@ class _Rows:
             group, Affine.of(0), Affine.of(groups), Affine.of(1), body, loc=loop.loc
         )
         return [*start, together, replace(loop, lo=ends[0], hi=ends[1])]
+
+    def groups(self, count: int, lag: int) -> tuple[list[Node], Var]:
+        """How many groups of rows there are: none, if rows are shorter than the lag."""
+        span, some, groups = (scalar_var(INT64) for _ in range(3))
+        nodes: list[Node] = [
+            Let(span, self.loop.hi - self.loop.lo),
+            Eqn(REGISTRY["maximum"], [span, Literal(0, INT64)], [some]),
+            Eqn(REGISTRY["floor_divide"], [some, Literal(count, INT64)], [groups]),
+        ]
+        if not lag:
+            return nodes, groups
+        length, long, enough = scalar_var(INT64), scalar_var(bool), scalar_var(INT64)
+        nodes += [
+            Let(length, self.inner.hi - self.inner.lo),
+            Eqn(REGISTRY["ge"], [length, Literal(lag, INT64)], [long]),
+            Eqn(REGISTRY["select"], [long, groups, Literal(0, INT64)], [enough]),
+        ]
+        return nodes, enough
+
+    def along(self, rows: list[Loop], lag: int) -> list[Node]:
+        """Rows side by side; or two, of which the second is behind, by ends and all."""
+        lo, hi, reverse = self.inner.lo, self.inner.hi, self.inner.reverse
+        if not lag:
+            return [self.part(lo, hi, [(row, 0) for row in rows])]
+        one, two = rows
+        parts = [
+            self.part(lo, lo + lag, [(two if reverse else one, 0)]),
+            self.part(hi - lag, hi, [(one if reverse else two, 0)]),
+        ]
+        if reverse:
+            both = self.part(lo, hi - lag, [(one, 0), (two, lag)])
+            parts.reverse()
+        else:
+            both = self.part(lo + lag, hi, [(one, 0), (two, -lag)])
+        return [parts[0], both, parts[1]]
+
+    def part(self, lo: Affine, hi: Affine, rows: list[tuple[Loop, int]]) -> Loop:
+        """Rounds of rows, each with its distance to the loop's index."""
+        index = scalar_var(INT64, self.inner.index.hint)
+        body: list[Node] = []
+        for row, distance in rows:
+            here, at = scalar_var(INT64, index.hint), Affine.of(index) + distance
+            nodes = clone(row.body, {row.index: here})
+            body += [Let(here, at), *(_placed(node, here, at) for node in nodes)]
+        return replace(self.inner, index=index, lo=lo, hi=hi, body=body)
 
     def row(self, at: Affine, own: set[Var]) -> _Rows:
         """A copy of what is done in row `at`, with scalars of its own."""
