@@ -24,7 +24,7 @@ from tracejit.backend import (
     numba_lapack,
     numba_math,
     numba_ufuncs,
-    rare_code,
+    numba_vectors,
 )
 from tracejit.backend.numba_lower import lowered
 from tracejit.backend.numba_threads import THREADS
@@ -326,21 +326,28 @@ def compile_object(
         manager.run(module, builder)
         shim = _shim(module.get_function(kernel.name))
         module.link_in(llvm.parse_assembly(shim))
-        _link_rare(module, codegen._tm)
+        _link_own(module, codegen._tm)
         code = codegen._tm.emit_object(module)
     needs = tuple(name for name in _declared(module) if not name.startswith("llvm."))
     return ObjectCode(code, kernel.name, needs)
 
 
 def _declared(module: Any) -> list[str]:
-    """The functions that a module calls, but does not have."""
-    return [f.name for f in module.functions if f.is_declaration]
+    """The functions that a module names, but does not have; not those of ours, which
+    it does not call."""
+    return [
+        f.name
+        for f in module.functions
+        if f.is_declaration and not numba_vectors.is_own(f.name)
+    ]
 
 
-def _link_rare(module: Any, machine: Any) -> None:
-    """Link the functions of `rare_code` that are called, inlined where they are."""
-    if text := rare_code.definitions(_declared(module)):
-        module.link_in(llvm.parse_assembly(text))
+def _link_own(module: Any, machine: Any) -> None:
+    """Link the vector functions of ours that are called, inlined where they are."""
+    needed = numba_vectors.called(str(module))
+    if needed:
+        for text in numba_vectors.definitions(needed):
+            module.link_in(llvm.parse_assembly(text))
         passes = llvm.create_new_module_pass_manager()
         passes.add_always_inliner_pass()
         tuning = llvm.create_pipeline_tuning_options()

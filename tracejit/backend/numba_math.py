@@ -18,12 +18,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tracejit.backend import vector_math
-from tracejit.backend.numba_numbers import Number, declare_vectors
-from tracejit.backend.numba_polynomials import POLYNOMIALS
-from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
+from tracejit.backend.numba_special import HELPERS, SUBSTITUTES
+from tracejit.backend.numba_vectors import OWN, call_own, declare_vectors
 from tracejit.backend.vector_math import ARITY, Library
-
-OWN = POLYNOMIALS | SPECIAL | HELPERS
 
 
 def namespace(library: Library) -> dict[str, Any]:
@@ -93,7 +90,7 @@ def _call(builder: Any, name: str, args: list[Any], library: Library) -> Any:
     known = library.variants.get(scalar, {})
     own = OWN.get(name) or (None if known else SUBSTITUTES.get(name))
     if library.polynomials and own:
-        return own(*(Number(builder, x) for x in args)).value
+        return call_own(builder, name, args)
     kind = ir.FunctionType(real, [real] * len(args))
     symbol = vector_math.alias(scalar) if known else scalar
     f = cgutils.get_or_insert_function(builder.module, kind, symbol)

@@ -2,7 +2,7 @@
 
 Functions of `numba_polynomials` are written with them as formulas. Nothing of them is
 reordered, under `fastmath` neither, or contracted but what says `fma`: what is exact on
-paper is exact. All are such as LLVM vectorises.
+paper is exact.
 """
 
 from __future__ import annotations
@@ -29,6 +29,27 @@ class _Flagless(set[str]):
         pass
 
 
+def element(kind: Any) -> Any:
+    """The type of a vector's elements; of a number, its own."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def lanes_of(kind: Any) -> int:
+    """How many elements a vector has; 1 of a number."""
+    return kind.count if isinstance(kind, ir.VectorType) else 1
+
+
+def alike(kind: Any, other: Any) -> Any:
+    """A type of numbers, as vectors of the length of another."""
+    return ir.VectorType(other, kind.count) if lanes_of(kind) > 1 else other
+
+
+def constant(kind: Any, value: Any) -> Any:
+    """A number, or a vector of it."""
+    one = ir.Constant(element(kind), value)
+    return ir.Constant(kind, [one] * kind.count) if lanes_of(kind) > 1 else one
+
+
 class Word:
     """An integer as wide as the number whose bits it is."""
 
@@ -37,7 +58,7 @@ class Word:
 
     def _make(self, name: str, other: Word | int) -> Word:
         if isinstance(other, int):
-            other = Word(self.builder, ir.Constant(self.value.type, other))
+            other = Word(self.builder, constant(self.value.type, other))
         made = getattr(self.builder, name)(self.value, other.value)
         return Word(self.builder, made)
 
@@ -65,12 +86,13 @@ class Word:
     def is_odd(self) -> Truth:
         """Whether the last bit is set."""
         bit = (self & 1).value
-        zero = ir.Constant(bit.type, 0)
+        zero = constant(bit.type, 0)
         return Truth(self.builder, self.builder.icmp_unsigned("!=", bit, zero))
 
     def number(self) -> Number:
         """The number that has these bits."""
-        kind = ir.DoubleType() if self.value.type.width == 64 else ir.FloatType()
+        wide = element(self.value.type).width == 64
+        kind = alike(self.value.type, ir.DoubleType() if wide else ir.FloatType())
         return Number(self.builder, self.builder.bitcast(self.value, kind))
 
 
@@ -88,11 +110,12 @@ class Truth:
 
 
 class Number:
-    """A float64 or a float32, of so many bits of fraction and of exponent."""
+    """A float64 or a float32, or a vector of them, of so many bits of fraction and of
+    exponent."""
 
     def __init__(self, builder: Any, value: Any):
         self.builder, self.value = builder, value
-        self.single = isinstance(value.type, ir.FloatType)
+        self.single = isinstance(element(value.type), ir.FloatType)
         self.fraction, self.exponent = (23, 8) if self.single else (52, 11)
         self.bias = (1 << self.exponent - 1) - 1
 
@@ -102,7 +125,7 @@ class Number:
             return value
         if self.single and math.isfinite(value):
             (value,) = struct.unpack("f", struct.pack("f", value))
-        return Number(self.builder, ir.Constant(self.value.type, value))
+        return Number(self.builder, constant(self.value.type, value))
 
     def _make(self, name: str, a: Any, b: Any) -> Number:
         emit = getattr(self.builder, name)
@@ -141,9 +164,10 @@ class Number:
     def _intrinsic(self, name: str, *others: Any) -> Number:
         values = [self.value, *(self.of(x).value for x in others)]
         kind = ir.FunctionType(self.value.type, [v.type for v in values])
-        f = self.builder.module.declare_intrinsic(
-            f"llvm.{name}", [self.value.type], kind
-        )
+        count = lanes_of(self.value.type)
+        width = f"{'' if count == 1 else f'v{count}'}f{32 if self.single else 64}"
+        symbol = f"llvm.{name}.{width}"
+        f = cgutils.get_or_insert_function(self.builder.module, kind, symbol)
         call = self.builder.call(f, values)
         call.fastmath = _Flagless()
         return Number(self.builder, call)
@@ -197,12 +221,14 @@ class Number:
 
     def rarely(self, name: str, test: Truth, x: Number) -> Number:
         """This, but the C library's function of x where a test holds, as it hardly
-        ever does: loops stay vectorised (see `rare_code`)."""
-        symbol = rare_code.symbol(name, self.single)
+        ever does (see `rare_code`)."""
+        count = lanes_of(self.value.type)
+        symbol = rare_code.symbol(name, self.single, count)
         kind = ir.FunctionType(self.value.type, [self.value.type])
         f = cgutils.get_or_insert_function(self.builder.module, kind, symbol)
         call = self.builder.call(f, [x.where(test, 0.0).value])
-        vectors = {n: f"{symbol}_{n}" for n in rare_code.lanes(self.single)}
+        counts = rare_code.lanes(self.single) if count == 1 else ()
+        vectors = {n: rare_code.symbol(name, self.single, n) for n in counts}
         declare_vectors(
             self.builder.module,
             call,
@@ -222,17 +248,18 @@ class Number:
         """The same number as a float64."""
         if not self.single:
             return self
-        return Number(self.builder, self.builder.fpext(self.value, ir.DoubleType()))
+        kind = alike(self.value.type, ir.DoubleType())
+        return Number(self.builder, self.builder.fpext(self.value, kind))
 
     def narrowed(self, like: Number) -> Number:
         """The number in the precision of another."""
         if self.single or not like.single:
             return self
-        return Number(self.builder, self.builder.fptrunc(self.value, ir.FloatType()))
+        return Number(self.builder, self.builder.fptrunc(self.value, like.value.type))
 
     def bits(self) -> Word:
         """How the number is stored."""
-        kind = ir.IntType(32 if self.single else 64)
+        kind = alike(self.value.type, ir.IntType(32 if self.single else 64))
         return Word(self.builder, self.builder.bitcast(self.value, kind))
 
     def rounded(self, factor: float = 1.0) -> tuple[Number, Word]:
@@ -264,6 +291,8 @@ class Number:
 # Vector functions ---------------------------------------------------------------------
 
 _USED = "llvm.compiler.used"
+#: What holds of functions of numbers.
+PURE = ("nounwind", "willreturn", "memory(none)")
 
 
 def declare_vectors(
@@ -274,7 +303,7 @@ def declare_vectors(
     `vectors`: name → (mark, lanes). They are declared, and kept alive until it runs.
     """
     # llvmlite's `add` refuses attributes that it does not know.
-    attributes = ["nounwind", "willreturn", "memory(none)"]
+    attributes = [*PURE]
     if vectors:
         symbol = call.callee.name
         names = ",".join(f"{mark}_{symbol}({v})" for v, (mark, _) in vectors.items())

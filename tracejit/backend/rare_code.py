@@ -1,23 +1,22 @@
 """Functions of the C library for numbers that polynomials do not serve.
 
-A vectorised loop calls them at every round, on a vector that is 0 but where they are
-needed: mostly nowhere, which is all that they look at first. They are linked to a
-kernel, and inlined, when its loops are vectors already.
+Vector functions of ours call them at every round, on a vector that is 0 but where they
+are needed: mostly nowhere, which is all that they look at first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-_PREFIX = "tracejit_rare_"
+PREFIX = "tracejit_rare_"
 #: What is called of the C library.
 NAMES = ("sin", "cos", "tan", "lgamma")
 _KINDS = {False: "double", True: "float"}
 
 
-def symbol(name: str, single: bool) -> str:
-    """The name in kernels of a function of one number."""
-    return f"{_PREFIX}{name}{'f' if single else ''}"
+def symbol(name: str, single: bool, count: int) -> str:
+    """The name of a function for so many numbers at once."""
+    return f"{PREFIX}{name}{'f' if single else ''}_{count}"
 
 
 def lanes(single: bool) -> tuple[int, ...]:
@@ -30,17 +29,14 @@ def _all() -> Iterator[tuple[str, str, bool, int]]:
     for name in NAMES:
         for single in (False, True):
             scalar = name + ("f" if single else "")
-            yield symbol(name, single), scalar, single, 1
-            for n in lanes(single):
-                yield f"{symbol(name, single)}_{n}", scalar, single, n
+            for n in (1, 2, 4, 8, 16):
+                yield symbol(name, single, n), scalar, single, n
 
 
 def definitions(needed: Iterable[str]) -> str:
-    """The functions in LLVM's language, of those that are `needed`; "" for none."""
+    """The functions in LLVM's language, of those that are `needed`."""
     wanted = set(needed)
     found = [f for f in _all() if f[0] in wanted]
-    if not found:
-        return ""
     scalars = {(scalar, _KINDS[single]) for _, scalar, single, _ in found}
     declared = [f"declare {kind} @{name}({kind})" for name, kind in sorted(scalars)]
     bodies = [_definition(*f) for f in found]
