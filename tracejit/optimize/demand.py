@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from tracejit.ir.primitive import Elementwise
 from tracejit.ir.program import Atom, Eqn, Region, Var, substitute
+from tracejit.ops.elementwise import eq, ge, gt, isnan, le, lt
 from tracejit.ops.index import getitem, setitem
 from tracejit.ops.twins import key_of, key_of_eqn
 
@@ -25,6 +26,9 @@ from tracejit.ops.twins import key_of, key_of_eqn
 Where = frozenset[tuple[Atom, bool]]
 
 EVERYWHERE: Where = frozenset()
+
+#: What does not hold for NaN.
+ORDER = {lt, le, gt, ge, eq}
 
 #: More predicates than this are not told apart.
 MOST = 6
@@ -49,6 +53,7 @@ def _demand(
     """Where everything in a region is wanted, and the sides of its choices."""
     wanted: dict[Var, Where] = {}
     found: dict[Var, int] = {}
+    made: dict[Atom, Eqn] = {e.outputs[0]: e for e in region.eqns if e.outputs}
     _want(wanted, region.results, EVERYWHERE)
     for eqn in reversed(region.eqns):
         if not isinstance(eqn.prim, Elementwise):
@@ -62,7 +67,7 @@ def _demand(
         if where is None:
             continue  # nobody looks at it at all
         if eqn.prim.name == "select":
-            _choice(eqn, where, wanted, found)
+            _choice(eqn, where, wanted, found, made)
         else:
             integer = eqn.out.aval.dtype.kind in "iu"
             _want(wanted, eqn.inputs, EVERYWHERE if integer else where)
@@ -70,11 +75,15 @@ def _demand(
 
 
 def _choice(
-    eqn: Eqn, where: Where, wanted: dict[Var, Where], found: dict[Var, int]
+    eqn: Eqn,
+    where: Where,
+    wanted: dict[Var, Where],
+    found: dict[Var, int],
+    made: Mapping[Atom, Eqn],
 ) -> None:
     pred, *values = eqn.inputs
     for side, holds in ((1, True), (2, False)):
-        if (pred, holds) in where:
+        if (pred, holds) in where or (not holds and _is_number(pred, where, made)):
             found[eqn.out] = side
             _want(wanted, [eqn.inputs[side]], where)
             return
@@ -82,6 +91,15 @@ def _choice(
     for value, holds in zip(values, (True, False), strict=True):
         told = isinstance(pred, Var) and len(where) < MOST
         _want(wanted, [value], where | {(pred, holds)} if told else where)
+
+
+def _is_number(pred: Atom, where: Where, made: Mapping[Atom, Eqn]) -> bool:
+    """Whether `pred` asks if a value is NaN that compares well where it is wanted."""
+    eqn = made.get(pred)
+    if eqn is None or eqn.prim is not isnan:
+        return False
+    tests = [made[p] for p, holds in where if holds and p in made]
+    return any(t.prim in ORDER and eqn.inputs[0] in t.inputs for t in tests)
 
 
 def _want(wanted: dict[Var, Where], atoms: Iterable[Atom], where: Where) -> None:

@@ -58,9 +58,23 @@ def choose(eqn: Eqn, view: View) -> Any:
     if pred is not None:
         return eqn.inputs[1 if pred.value else 2]
     side = view.sides.get(eqn.out)
+    if side is None and eqn.origin is not None and view.zero(eqn.inputs[2]):
+        side = 1 if _zero_beyond(eqn.inputs[1], eqn.inputs[0], view) else None
     if side is None or not view.may_be(eqn.out, eqn.inputs[side]):
         return None
     return eqn.inputs[side]
+
+
+def _zero_beyond(atom: Atom, pred: Atom, view: View, depth: int = 4) -> bool:
+    """Whether a value is 0, whatever its sign, where a predicate does not hold."""
+    eqn = view.defs.get(atom) if isinstance(atom, Var) else None
+    if eqn is None or depth == 0:
+        return False
+    if eqn.prim.name == "select":
+        return eqn.inputs[0] is pred and view.zero(eqn.inputs[2])
+    return eqn.prim.name in ("add", "sub", "neg") and all(
+        _zero_beyond(a, pred, view, depth - 1) for a in eqn.inputs
+    )
 
 
 def cast(eqn: Eqn, view: View) -> Any:
