@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 
 from tracejit import grad, make_ir, value_and_grad
+from tracejit.backend.numba_source import write
 from tracejit.ir.check import check
 from tracejit.ir.evaluate import evaluate
+from tracejit.optimize import blocks
 from tracejit.optimize.blocks import in_blocks
 from tracejit.optimize.expand import expand
+from tracejit.optimize.lower import lower
 
 N = 601  # no number of whole blocks
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 128)
+    monkeypatch.setattr(blocks, "LEAST", 0)
 
 
 def logistic(r, x):
@@ -133,6 +142,22 @@ def of_a_sum(x, k):
     return np.sqrt(np.sum(x**2))
 
 
+def components(y, k):
+    """Lanes lie along the second axis, and rows are put together."""
+    for _ in range(6):
+        slope = np.array([y[1], -k * np.sin(y[0]) - 0.1 * y[1]])
+        y = y + 0.1 * slope
+    return np.sum(y[0] ** 2)
+
+
+def remembered(x, a):
+    kept = np.zeros((9, len(x)))
+    for t in range(9):
+        x = a * np.sin(x) + 0.5 * x
+        kept[t] = x
+    return np.sum(kept[4:] ** 2) + np.sum(np.mean(kept, axis=0) ** 3)
+
+
 rng = np.random.default_rng(0)
 X, Y = rng.random(N) + 0.1, rng.random(N)
 APART = {
@@ -144,6 +169,8 @@ APART = {
     tracked: (X, rng.random((5, N)), np.array([0.1, 0.2])),
     alternating: (rng.random((30, 40)), rng.random((30, 40))),
     clocked: (X, 0.3),
+    components: (rng.random((2, N)), 1.3),
+    remembered: (X, 0.7),
 }
 MEETING = {
     counted: (X, 0.3),
@@ -171,7 +198,7 @@ def test_same_results(fn):
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("fn", [paths, orbits, alternating])
+@pytest.mark.parametrize("fn", [paths, orbits, alternating, remembered])
 def test_compiled(fn):
     args = APART[fn]
     got = value_and_grad(fn, argnums=(0, 1))(*args)
@@ -187,7 +214,20 @@ def test_the_user_array_is_left_alone():
     assert (x == X).all()
 
 
+def test_what_fits_in_the_cache_stays_together(monkeypatch):
+    program = make_ir(grad(logistic))(3.5 + X, Y)
+    assert "block" in str(in_blocks(program))
+    monkeypatch.setattr(blocks, "LEAST", 21 * N * 8 + 3 * N * 8)
+    assert "block" not in str(in_blocks(program))
+
+
 def test_few_lanes_stay_together():
     program = make_ir(grad(logistic))(3.5 + X[:100], Y[:100])
-    assert in_blocks(program) is not program
     assert "block" not in str(in_blocks(program))
+
+
+@pytest.mark.parametrize("fn", [alternating, remembered])
+def test_what_is_carried_on_stays_where_it_is(fn):
+    """Buffers that change names keep LLVM from telling them apart."""
+    program = make_ir(grad(fn))(*APART[fn])
+    assert "spare" not in write(lower(program)).text

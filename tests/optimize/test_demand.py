@@ -39,6 +39,7 @@ def masked(fill, after, other):
         lambda x, y: ew.select(ew.lt(x, y), y, ew.sin(ew.select(ew.lt(x, y), x, 1))),
         masked(1, ew.exp, ew.sin),
         masked(1, lambda x: ew.exp(x) * x, lambda y: y),
+        lambda x, y: ew.select(ew.le(x, y), ew.select(ew.isnan(x), y, ew.sin(x)), y),
     ],
 )
 def test_what_is_not_looked_at_is_not_chosen(fn):
@@ -48,7 +49,9 @@ def test_what_is_not_looked_at_is_not_chosen(fn):
 @pytest.mark.parametrize(
     "fn",
     [
-        # Under another predicate; looked at elsewhere, too; for an integer.
+        # Under another predicate; looked at elsewhere, too; for an integer. NaN is not
+        # equal to anything.
+        lambda x, y: ew.select(ew.ne(x, y), ew.select(ew.isnan(x), y, ew.sin(x)), y),
         lambda x, y: ew.select(ew.gt(x, y), ew.sin(ew.select(ew.lt(x, y), x, 1)), y),
         lambda x, y: masked(1, ew.exp, ew.sin)(x, y) + ew.select(ew.lt(x, y), x, 1),
         lambda x, y: ew.select(
@@ -131,3 +134,22 @@ def test_what_a_loop_saves(fn):
 def test_what_fills_a_mask_goes_though_it_is_saved():
     a, b = np.ones((2, 9))
     assert "argmax" not in str(make_ir(grad(escape, argnums=(0, 1)))(a, b))
+
+
+def nearest(x, c):
+    best = 9.0
+    for k in range(len(c)):
+        d = x - c[k]
+        best = min(best, np.sqrt(d * d + 1.0))
+    return best
+
+
+def test_what_is_zero_beyond_is_not_chosen_again():
+    c = np.array([3.0, 0.5, 2.0])
+    text = str(make_ir(grad(nearest, argnums=(0, 1)))(0.2, c))
+    # The primal's, by a tie, of what was best, of NaN, and of the nearest.
+    assert text.count("select(") == 5
+    slopes = grad(nearest, argnums=(0, 1), backend="numpy")(0.2, c)
+    slope = (0.2 - 0.5) / np.hypot(0.3, 1.0)
+    np.testing.assert_allclose(slopes[0], slope)
+    np.testing.assert_allclose(slopes[1], [0.0, -slope, 0.0])

@@ -43,10 +43,15 @@ from tracejit.ops.shape import broadcast, empty, iota, reshape
 from tracejit.optimize.lanes import Lanes
 
 INT = np.dtype(np.int64)
-#: The elements of a block, and how many blocks make it worth the while.
-BLOCK, FEWEST = 128, 4
+#: The elements of a block, and how many blocks make it worth the while. Of shorter ones
+#: a round would read what the one before it is still storing.
+BLOCK, FEWEST = 256, 4
+#: What loops carry and save may take so many bytes of the cache without any blocks.
+LEAST = 1 << 22
 #: What is a short loop for vector instructions.
 SHORT = 48
+#: What makes other axes of axes: lanes then lie along one alone.
+TURNS = ("transpose", "reshape", "concatenate")
 #: Slots of a loop whose axes are tried.
 TRIED = 3
 
@@ -148,7 +153,7 @@ def _along(cluster: Cluster, slot: Var, axis: int) -> bool:
     if not all(lanes.add(eqn) for eqn in first):
         return False
     known = cluster.lanes.axes
-    turned = any(e.prim.name == "transpose" for e in _walk(cluster.members))
+    turned = any(e.prim.name in TURNS for e in _walk(cluster.members))
     return (
         not turned
         and lanes.partial == cluster.lanes.partial
@@ -172,12 +177,19 @@ def _width(cluster: Cluster) -> int:
         for eqn in _walk(cluster.members)
         if isinstance(eqn.prim, Elementwise) and eqn.out in cluster.lanes.axes
     ]
-    if not sizes or min(sizes) == 0:
+    if not sizes or min(sizes) == 0 or _carried_bytes(cluster) < LEAST:
         return 0
     width = -(-BLOCK // max(sizes))
     if width in range(2, 9):  # loops of so few rounds are unrolled
         width = 1 if max(sizes) >= SHORT else 9
     return width if cluster.count >= FEWEST * width else 0
+
+
+def _carried_bytes(cluster: Cluster) -> int:
+    """What the loops carry, tapes included, of all lanes."""
+    loops = [eqn for eqn in cluster.members if eqn.prim is for_]
+    outs = {v for eqn in loops for v in eqn.outputs if v in cluster.lanes.axes}
+    return sum(v.aval.nbytes for v in outs)
 
 
 def _shares_tapes(cluster: Cluster, region: Region, made: Mapping[Var, Eqn]) -> bool:

@@ -323,10 +323,6 @@ def _joined(low: Lowering, eqn: Eqn, scope: Scope) -> Slots:
 def _next_slot(low: Lowering, eqn: Eqn, out: Var, scope: Scope) -> Buffer | None:
     """The slot that a branch's result is going to, if each of its elements is computed
     of what the slot has at that place."""
-    region = scope.region
-    if not scope.loop or sum(r is out for r in region.results) != 1:
-        return None
-    k = region.results.index(out) - len(region.results)
     pointwise = all(
         isinstance(e.prim, Elementwise)
         or e.prim is broadcast
@@ -334,7 +330,7 @@ def _next_slot(low: Lowering, eqn: Eqn, out: Var, scope: Scope) -> Buffer | None
         for branch in eqn.regions
         for e in branch.eqns
     )
-    return low.buffers.buffer_of(region.params[k]) if pointwise else None
+    return low.next_slot(out, scope) if pointwise else None
 
 
 def _deliver_branch(low: Lowering, scope: Scope, slots: Slots) -> None:

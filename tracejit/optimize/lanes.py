@@ -238,6 +238,22 @@ def _of_transpose(eqn: Eqn) -> list[Link]:
     return [(eqn.inputs[0], eqn.out, {p: k for k, p in enumerate(eqn.params["perm"])})]
 
 
+def _of_reshape(eqn: Eqn) -> list[Link]:
+    """Axes of extent 1 come and go."""
+    (x,), out = eqn.inputs, eqn.out
+    one, other = (
+        [k for k, n in enumerate(a.aval.shape) if int(n) != 1] for a in (x, out)
+    )
+    if [x.aval.shape[k] for k in one] != [out.aval.shape[k] for k in other]:
+        return [(x, out, {})]
+    return [(x, out, dict(zip(one, other, strict=True)))]
+
+
+def _of_concatenate(eqn: Eqn) -> list[Link]:
+    apart = [k for k in range(eqn.out.aval.ndim) if k != eqn.params["axis"]]
+    return [(x, eqn.out, {k: k for k in apart}) for x in eqn.inputs]
+
+
 def _of_for(eqn: Eqn) -> list[Link]:
     (body,) = eqn.regions
     slots = zip(body.params[1:], eqn.inputs[3:], body.results, eqn.outputs, strict=True)
@@ -261,6 +277,8 @@ _LINKS: dict[str, Callable[[Eqn], list[Link]]] = {
     **dict.fromkeys(("sum", "max", "min", "prod", "any", "all"), _of_sum),
     "broadcast": _of_broadcast,
     "transpose": _of_transpose,
+    "reshape": _of_reshape,
+    "concatenate": _of_concatenate,
     "for": _of_for,
     "cond": _of_cond,
     "empty": _of_room,

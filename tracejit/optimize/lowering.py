@@ -178,11 +178,26 @@ class Lowering:
         if not out.aval.shape:
             scope.items.append(PointStmt((), out, eqn.loc, out, eqn))
         elif out in self.stored or self.nesting(eqn) > DEEPEST:
-            self.fill(self.buffers.new(out.aval, out.hint), out, scope, settle=True)
+            slot = self.next_slot(out, scope)
+            if slot is None or self.reads_elsewhere(_store(slot, out)):
+                slot = self.buffers.new(out.aval, out.hint)
+            else:
+                self.overwrite(slot, scope)
+            self.fill(slot, out, scope, settle=True)
             self.cones[out] = {out: 1.0}
         else:
             for buffer in self.reads[out]:
                 scope.lazy.setdefault(buffer, []).append(out)
+
+    def next_slot(self, out: Var, scope: Scope) -> Buffer | None:
+        """The slot in which a loop hands a value on, if nobody needs what it has."""
+        region = scope.region
+        if not scope.loop or sum(r is out for r in region.results) != 1:
+            return None
+        k = region.results.index(out) - len(region.results)
+        slot = self.buffers.buffer_of(region.params[k])
+        free = slot is not None and self.buffers.free_for(slot, scope)
+        return slot if free else None
 
     def cone(self, eqn: Eqn, arrays: list[Var]) -> dict[Var, float]:
         """What computing one element takes, by value: loads and operations."""
@@ -278,9 +293,12 @@ def _reads_back(low: Lowering, buffer: Buffer, value: Var) -> bool:
     """Whether a value cannot be stored in `buffer` while it is computed."""
     if low.buffers.buffer_of(value) is not None:
         return False
-    return low.reads_elsewhere(
-        StoreStmt(value.aval.shape, value, home=Home(buffer, value.aval.shape))
-    )
+    return low.reads_elsewhere(_store(buffer, value))
+
+
+def _store(buffer: Buffer, value: Var) -> StoreStmt:
+    shape = value.aval.shape
+    return StoreStmt(shape, value, home=Home(buffer, shape))
 
 
 def _may_be_result(buffer: Buffer, atom: Atom) -> bool:
