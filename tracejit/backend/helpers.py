@@ -38,6 +38,11 @@ def _tj_select(pred: Any, a: Any, b: Any) -> Any:
     return a if pred else b
 
 
+def _tj_unless_zero(a: Any, x: Any) -> Any:
+    """`x`, but 0 where `a` is."""
+    return x if a != 0 else type(x)(0)
+
+
 def _tj_hidden(x: int) -> int:
     """The same number, of which the compiler knows nothing."""
     return x
@@ -152,7 +157,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
         f.__name__: f
         for f in (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
-            *(_tj_select, _tj_hidden),
+            *(_tj_select, _tj_unless_zero, _tj_hidden),
             *(_tj_max, _tj_min, _tj_trips),
             *(
                 _tj_local,

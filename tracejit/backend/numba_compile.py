@@ -105,6 +105,30 @@ def _select(typingctx: Any, pred: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def _unless_zero(typingctx: Any, a: Any, x: Any) -> Any:
+    """A branch that is hardly ever taken: `x` mostly is a multiple of `a`, and what
+    comes next need not wait for a comparison. In vectors it is a selection again."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = args[1].type(0)
+        rare = builder.and_(
+            builder.fcmp_ordered("==", args[0], args[0].type(0)),
+            builder.fcmp_unordered("!=", args[1], zero),
+        )
+        before = builder.block
+        with builder.if_then(rare, likely=False):
+            cleared = builder.block
+        out = builder.phi(args[1].type)
+        out.add_incoming(args[1], before)
+        out.add_incoming(zero, cleared)
+        return out
+
+    if isinstance(x, types.Float) and isinstance(a, types.Float):
+        return x(a, x), codegen
+    return None
+
+
+@intrinsic
 def _hidden(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(args[0].type, [args[0].type])
@@ -219,6 +243,7 @@ _INTRINSICS = {
     "_tj_gemm": _gemm,
     "_tj_threads": THREADS,
     "_tj_select": _select,
+    "_tj_unless_zero": _unless_zero,
     "_tj_hidden": _hidden,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),

@@ -25,6 +25,7 @@ from tracejit.optimize.cells import split_at_cells
 from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
 from tracejit.optimize.fission import fission
+from tracejit.optimize.foresee import foresee
 from tracejit.optimize.held import hold_small
 from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
@@ -77,6 +78,6 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
                 body = share(gather_additions(body), kernel.outputs, threads)
             body = jam(drop_unread(fission(body)))
             body = sink_stores(slide_all(use_registers(body)))
-            kernel.body = hide_rows(body)
+            kernel.body = foresee(hide_rows(body))
             return kernel
         stored |= wanted
