@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from tracejit.ir.program import Eqn, Var
+from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.nest import (
     INT64,
     Accumulate,
@@ -36,7 +36,7 @@ from tracejit.optimize.nest import (
     scalar_var,
 )
 from tracejit.optimize.pull import Body, Home, Range
-from tracejit.optimize.statements import Stmt
+from tracejit.optimize.statements import Stmt, StoreStmt
 from tracejit.optimize.traffic import value_of
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
@@ -234,7 +234,8 @@ class Fuser:
         self.repeated: set[Var] = set()
 
     def nodes(self, items: Sequence[Item]) -> list[Node]:
-        members = self.arrange(self, [(item, self.touched(item)) for item in items])
+        members = [(item, self.touched(item)) for item in items]
+        members = self.arrange(self, fills_first(members))
         out: list[Node] = []
         for group in self.groups(members, 0):
             if group.extent is None and not isinstance(group.members[0][0], Stmt):
@@ -402,6 +403,32 @@ def _rounds(ranges: Sequence[tuple[Affine, Affine]]) -> float | None:
     if len(lows) + len(highs) < 2 * len(ranges):
         return None
     return max(min(highs) - max(lows), 0)
+
+
+def fills_first(members: list[Member]) -> list[Member]:
+    """The members, those in front that store a number in an array nobody has touched.
+
+    Between two statements that fit into one loop they would keep them apart.
+    """
+    touched: set[Any] = set()
+    first: list[Member] = []
+    rest: list[Member] = []
+    for member in members:
+        item, its = member
+        fill = isinstance(item, StoreStmt) and isinstance(item.value, Literal)
+        fill = (
+            fill
+            and item.op is None
+            and item.part is None
+            and not its.scalars_read - {*LANES}
+        )
+        written = {buffer for buffer, _ in its.writes}
+        if fill and touched.isdisjoint(written) and not any(its.reads):
+            first.append(member)
+        else:
+            rest.append(member)
+        touched.update(its.read, its.written)
+    return [*first, *rest]
 
 
 def clashes(a: Touched, b: Touched) -> list[tuple[Index | None, Index | None]]:
