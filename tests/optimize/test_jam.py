@@ -102,6 +102,10 @@ LAGGING = [corners, one_row, far_corners]
 ALONE = [handed_on, last_first]
 
 
+def summed(A, w):  # the way back adds every row to the same cells
+    return np.sum(np.exp(w * (A @ A[0])))
+
+
 def text(f, *args):
     return write(lower(make_ir(f)(*args))).text
 
@@ -121,6 +125,13 @@ def test_two_rows_run_with_a_lag(f):
     assert " // 2" in text(f, cells(9, 8), 0.3)
 
 
+def test_rows_that_add_to_the_same_cells_run_side_by_side():
+    args = np.ones((40, 30)), np.ones(30)
+    lines = text(grad(lambda A, w: np.sum(np.exp(A @ w)), 1), *args).splitlines()
+    added = [line.strip() for line in lines if "out[j_" in line and "+" in line]
+    assert len(added) == 5, "four rows at a time, and the rest one by one"
+
+
 @pytest.mark.parametrize("f", ALONE)
 def test_rows_that_wait_for_others_do_not(f):
     assert " // " not in text(f, cells(9, 8), 0.3)
@@ -137,7 +148,7 @@ def test_rounds_that_do_not_wait_are_left_to_vector_instructions():
     assert " // " not in text(scaled, cells(9, 8), 0.3)
 
 
-@pytest.mark.parametrize("f", [*TOGETHER, *LAGGING, *ALONE])
+@pytest.mark.parametrize("f", [*TOGETHER, *LAGGING, *ALONE, summed])
 @pytest.mark.parametrize(
     ("n", "m"), [(1, 5), (2, 5), (5, 6), (8, 1), (8, 2), (8, 3), (8, 4), (11, 5)]
 )

@@ -7,6 +7,9 @@ but the next row, a cell behind, need not wait for the end of this one:
 
     for i in steps of 2: for j: a[i, j] = …; a[i + 1, j] = …
 
+So it is with rows that add to the same cells, `a[j] += x[i, j] * y[i]`: these are then
+loaded and stored once for several rows.
+
 What a cell is computed from, and how, stays the same (unroll and jam: Callahan, Cocke
 and Kennedy, 1988). It is done where no round that is now later than one of the next
 row touches what that one does, which linear inequalities decide; sums alone may be
@@ -85,7 +88,8 @@ class _Jam:
             return [loop]
         inside = Counter(v for n in everything([loop]) for v in reads_of(n))
         rows.find_sums()
-        own = rows.own(self.reads - inside) if waits(rows.inner) else None
+        gains = rows.add_in_place() or waits(rows.inner)
+        own = rows.own(self.reads - inside) if gains else None
         found = rows.way(count) if own is not None else None
         if own is None or found is None:
             return [loop]
@@ -165,6 +169,18 @@ class _Rows:
         return found
 
     # Cells ----------------------------------------------------------------------------
+
+    def add_in_place(self) -> bool:
+        """Whether all rows add to the same cells: those are loaded and stored once
+        for several of them."""
+        own = {v for node in self.before for v in assigned(node)} | {self.loop.index}
+        return any(
+            isinstance(node, Store)
+            and _adds(node)
+            and any(self.inner.index in i.terms for i in node.index)
+            and own.isdisjoint(v for i in node.index for v in i.vars)
+            for node in self.inner.body
+        )
 
     def way(self, count: int) -> tuple[int, int] | None:
         """How many rows may run side by side, each so many cells behind the last."""
