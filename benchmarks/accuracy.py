@@ -84,13 +84,17 @@ def numbers(count: int, dtype: Any, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(x).astype(dtype)
 
 
-def compiled(name: str, operands: Sequence[np.ndarray]) -> np.ndarray:
-    """A primitive applied by a kernel."""
+def program_of(name: str, operands: Sequence[np.ndarray]) -> Program:
+    """A primitive applied to arrays like these."""
     inputs = [Var(aval_of(x)) for x in operands]
     with building() as builder, builder.open() as eqns:
         out = REGISTRY[name](*inputs)
-    program = Program(name, Region(inputs, eqns, [out]))
-    return compile_program(program)(operands)[0]
+    return Program(name, Region(inputs, eqns, [out]))
+
+
+def compiled(name: str, operands: Sequence[np.ndarray]) -> np.ndarray:
+    """A primitive applied by a kernel."""
+    return compile_program(program_of(name, operands))(operands)[0]
 
 
 def errors(name: str, operands: Sequence[np.ndarray], got: np.ndarray) -> np.ndarray:

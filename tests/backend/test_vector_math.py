@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy
+from benchmarks import vectors as speed
 from tracejit import grad, hessian, jacfwd, jit, value_and_grad, vmap
 from tracejit.backend import numba_build, object_cache, object_code, vector_math
 from tracejit.base.config import override
@@ -250,3 +251,35 @@ def test_a_warm_start_calls_vector_functions_without_numba(fresh):
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
     assert run.stdout.strip() == expected.tobytes().hex()
+
+
+def test_speed_is_printed(capsys):
+    speed.functions(["exp", "arctan2"], 1)
+    speed.chains(1000, 1)
+    speed.bandwidth(1000, 1)
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[-1] == "ratio"
+    assert [row.split()[0] for row in rows] == [
+        *("exp", "arctan2", "chain,", "chain,", "squares,", "squares,")
+    ]
+    assert all(float(row.split()[-1]) > 0 for row in rows)
+
+
+def test_chains_are_vectorised(modules):
+    """A sine and a cosine of one argument, beside sums, under a choice."""
+
+    def f(x):
+        y = np.where(x > 0, np.sin(x) * np.exp(-(x**2)), np.tanh(x))
+        return np.sum(y + np.log1p(x * x))
+
+    x = np.linspace(-3, 3, 1001)
+    slope = grad(f)(x)
+    both = np.where(
+        x > 0,
+        (np.cos(x) - 2 * x * np.sin(x)) * np.exp(-(x**2)),
+        1 - np.tanh(x) ** 2,
+    )
+    np.testing.assert_allclose(
+        slope, both + 2 * x / (1 + x * x), rtol=1e-12, atol=1e-15
+    )
+    assert vectors(modules[0], np.float64) > 40

@@ -36,7 +36,7 @@ _compiled = 0
 #: Temporaries start at multiples of this many bytes: a cache line.
 _ALIGN = 64
 #: Results between these sizes, in bytes, are recycled.
-LARGE, HUGE = 1 << 16, 1 << 26
+LARGE, HUGE = 1 << 16, 1 << 27
 #: References to a recycled result: the dictionary's, a local name's, the call's.
 _OURS = 3
 
