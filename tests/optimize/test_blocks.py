@@ -110,6 +110,16 @@ def neighbours(x, k):
     return np.sum(x**2)
 
 
+def searching(x, k):
+    """A loop that is the same for all lanes, of a length that data decides."""
+    for _ in range(4):
+        h = np.floor(9.0 * k)
+        while h > 1.0:
+            h = np.floor(0.5 * h)
+        x = x - h * k * np.sin(x)
+    return np.sum(x**2)
+
+
 def counted(x, k):
     """What is added in every round is no share of lanes."""
     n = 0.0
@@ -169,6 +179,7 @@ APART = {
     tracked: (X, rng.random((5, N)), np.array([0.1, 0.2])),
     alternating: (rng.random((30, 40)), rng.random((30, 40))),
     clocked: (X, 0.3),
+    searching: (X, 0.3),
     components: (rng.random((2, N)), 1.3),
     remembered: (X, 0.7),
 }

@@ -347,7 +347,8 @@ class _Blocks:
     def equation(self, eqn: Eqn) -> None:
         """An equation for the lanes of a block."""
         mine = [*eqn.inputs, *eqn.outputs]
-        if not eqn.regions and not any(v in self.axes for v in mine):
+        own = eqn.prim in (for_, cond)
+        if not own and not any(v in self.axes for v in mine):
             current().append(clone_eqn(eqn, self.env))
             return
         with current().at(eqn.loc, eqn.origin):

@@ -124,7 +124,7 @@ class Lanes:
         where = [k for k, a in enumerate(eqn.inputs) if a in self.partial]
         if self.strict and where not in _LINEAR.get(eqn.prim.name, ()):
             raise ExchangeError
-        self.partial.add(eqn.out)
+        self.partial.update(eqn.outputs)
 
     def loop(self, eqn: Eqn) -> None:
         (body,) = eqn.regions
