@@ -96,7 +96,7 @@ def cost(fn: Callable[..., Any]) -> Callable[..., Costs]:
     """
 
     def of(*args: Any, **kwargs: Any) -> Costs:
-        own = _cost(make_ir(fn)(*args, **kwargs))
+        own = _cost(make_ir(fn)(*args, **kwargs), _threads_of(fn))
         kind: type = type(fn)
         user = getattr(fn, "py_func", fn) if issubclass(kind, Dispatcher) else fn
         if issubclass(kind, Grad):
@@ -112,8 +112,8 @@ def cost(fn: Callable[..., Any]) -> Callable[..., Costs]:
     return of
 
 
-def _cost(program: Program) -> Cost:
-    room = needs(program)
+def _cost(program: Program, threads: int = 1) -> Cost:
+    room = needs(program, threads)
     peak = room.results + room.workspace + room.growing
     return Cost(flops(program), room.moved, tape_bytes(program), peak)
 

@@ -191,8 +191,15 @@ def test_another_process_loads_what_this_one_has_compiled(tmp_path, monkeypatch)
     assert float(ended.stdout) == expected
 
 
-def test_parallel_is_a_number_of_threads():
+def test_parallel_is_a_number_of_threads(monkeypatch):
+    with override(threads=5):
+        assert grad(waves, parallel=True).options.threads == 5
+    assert grad(waves, parallel=3).options.threads == 3
+    assert grad(waves).options.threads == 1
     with pytest.raises(ValueError, match="number of threads"):
         grad(waves, parallel=0)
     with pytest.raises(ValueError, match="number of threads"):
         grad(waves, parallel="two")
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.warns(UserWarning, match="serial"):
+        assert grad(waves, parallel=2).options.threads == 1

@@ -85,9 +85,9 @@ class Needs:
     growing: float
 
 
-def needs(program: Program) -> Needs:
+def needs(program: Program, threads: int = 1) -> Needs:
     """What calls of the Program's kernel will take, which is not compiled for it."""
-    source = _written(program)
+    source = _written(program, threads)
     made = {b for b in source.kernel.results if b.role == "output"}
     return Needs(
         bytes_moved(source.kernel),
@@ -130,13 +130,14 @@ def _object_code(
     parts = source.key, str(fastmath), *objects.host(), *library.key()
     key = object_cache.content_key(*parts)
     made = object_cache.load(key)
-    if made is None or not all(map(objects.resolves, made.needs)):
+    if made is None or not all([objects.resolves(name) for name in made.needs]):
         # Numba is imported here alone: a warm start does without.
         compiler = importlib.import_module("tracejit.backend.numba_compile")
         known = compiler.kernel_globals(library, source.text)
         made = compiler.compile_object(source.text, known, source.signature, fastmath)
         _compiled += 1
-        if all(map(objects.resolves_alone, made.needs)):
+        # Of every one: what is asked for is made known.
+        if all([objects.resolves_alone(name) for name in made.needs]):
             object_cache.save(key, made)
     return made
 
