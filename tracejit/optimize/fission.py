@@ -41,7 +41,6 @@ from tracejit.optimize.nest import (
     Load,
     Loop,
     Node,
-    Parallel,
     Rotate,
     Store,
     scalar_var,
@@ -97,8 +96,7 @@ def _block(nodes: Sequence[Node], uses: Counter[Var | Buffer]) -> list[Node]:
     out: list[Node] = []
     for node in nodes:
         new = Rows(node, uses).blocked() if isinstance(node, Loop) else None
-        # What a block keeps, threads would have to keep for each of them.
-        if new is None and not isinstance(node, Parallel):
+        if new is None:
             for name in ("body", "then", "otherwise"):
                 if hasattr(node, name):
                     setattr(node, name, _block(getattr(node, name), uses))

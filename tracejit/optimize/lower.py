@@ -31,7 +31,7 @@ from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
 from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
-from tracejit.optimize.parallel import share
+from tracejit.optimize.parallel import keep_apart, share
 from tracejit.optimize.pull import only_unit_axes
 from tracejit.optimize.registers import (
     drop_dead_stores,
@@ -76,7 +76,7 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
             body = split_at_cells(split(body))
             if threads > 1:
                 body = share(gather_additions(body), kernel.outputs, threads)
-            body = jam(drop_unread(fission(body)))
+            body = jam(keep_apart(drop_unread(fission(body))))
             body = sink_stores(slide_all(use_registers(body)))
             kernel.body = foresee(hide_rows(body))
             return kernel

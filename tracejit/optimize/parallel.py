@@ -48,7 +48,7 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.statements import extreme
 from tracejit.optimize.traffic import trips, work
-from tracejit.optimize.walks import everything
+from tracejit.optimize.walks import buffers_of, common_buffers, everything
 
 ONE = Affine.of(1)
 #: The work of a loop (see `traffic.work`) below which it is not shared: some 30 µs,
@@ -165,17 +165,12 @@ class _Shared:
         body = loop.body
         for buffer, (op, near) in self.freedom.added.items():
             if near is None:
-                own = self.copies(buffer)
+                own = _copies(buffer, self.count)
                 inside += _cleared(buffer, own, op, part)
                 body = _moved(body, buffer, own, (_copy(buffer, part),))
                 self.after += _added_up(buffer, own, op, self.parts)
         for buffer in self.freedom.private:
-            at: Index = ()
-            if is_local(buffer) or buffer.role == "tape":
-                own = _again(buffer)
-            else:
-                own, at = self.copies(buffer), (_copy(buffer, part),)
-            body = _moved(body, buffer, own, at)
+            body = _moved(body, buffer, _again(buffer), ())
         inside += [replace(loop, lo=lo, hi=hi, body=body), *end]
         shared = Parallel(part, self.parts, self.threads, inside, loop.loc)
         return [*self.before, shared, *self.after, *late]
@@ -219,11 +214,6 @@ class _Shared:
         body = clone(self.loop.body, {self.loop.index: index})
         inside.append(replace(self.loop, index=index, lo=lo, hi=middle, body=body))
         return [Loop(part, ZERO, self.parts, ONE, inside, loc=self.loop.loc)]
-
-    def copies(self, buffer: Buffer) -> Buffer:
-        """An array like this one for each part."""
-        shape = (apart(buffer) * self.count.value, *buffer.aval.shape)
-        return Buffer(Aval(buffer.aval.dtype, shape), buffer.hint)
 
     def own_sum(self, var: Var, op: str, part: Var) -> Node:
         """What stores the total of a part, which are added up when all have ended."""
@@ -274,6 +264,22 @@ def _neutral(op: str, dtype: Any) -> Literal:
     return Literal(dtype.type(op in ("mul", "logical_and")).item(), dtype)
 
 
+def keep_apart(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes of a kernel, with arrays that only parts of one loop touch, each for
+    itself, as one for each part. What is on the stack is its own already."""
+    common = common_buffers(nodes)
+    for node in everything(nodes):
+        if isinstance(node, Parallel):
+            (count,) = node.count.terms
+            assert isinstance(count, Size)
+            for buffer in buffers_of(everything(node.body)):
+                mine = buffer not in common and buffer.role == "temporary"
+                if mine and not is_local(buffer):
+                    own, at = _copies(buffer, count), _copy(buffer, node.index)
+                    node.body = _moved(node.body, buffer, own, (at,))
+    return list(nodes)
+
+
 # Arrays of each part ------------------------------------------------------------------
 
 
@@ -288,6 +294,12 @@ def _over_cells(
     for axis, extent in zip(axes[::-1], shape[::-1], strict=True):
         nodes = [Loop(axis, ZERO, Affine.of(extent), ONE, nodes)]
     return nodes
+
+
+def _copies(buffer: Buffer, count: Size) -> Buffer:
+    """An array like this one for each part."""
+    shape = (apart(buffer) * count.value, *buffer.aval.shape)
+    return Buffer(Aval(buffer.aval.dtype, shape), buffer.hint)
 
 
 def _copy(buffer: Buffer, part: Var) -> Affine:
