@@ -17,9 +17,9 @@ from tracejit.base.pytree import flatten
 from tracejit.ir.evaluate import evaluate
 from tracejit.optimize import parallel
 from tracejit.optimize.lower import lower
-from tracejit.optimize.nest import Loop, Parallel
+from tracejit.optimize.nest import Load, Loop, Parallel, Store, is_local
 from tracejit.optimize.traffic import trips
-from tracejit.optimize.walks import everything
+from tracejit.optimize.walks import common_buffers, everything
 
 rng = np.random.default_rng(0)
 
@@ -188,14 +188,36 @@ def test_the_parts_of_a_loop_may_come_in_any_order(every_loop, case):
     agree(program, args)
 
 
+@pytest.mark.parametrize("case", SHARED, ids=lambda case: case[0].__name__)
+def test_each_part_has_arrays_of_its_own(every_loop, case):
+    """What only the parts of one loop touch lies at the number of the part."""
+    body = lower(adjoint(*case)[0], threads=2).body
+    common = common_buffers(body)
+    for part in [n for n in everything(body) if isinstance(n, Parallel)]:
+        for node in everything(part.body):
+            if isinstance(node, Load | Store) and node.buffer not in common:
+                if node.buffer.role == "temporary" and not is_local(node.buffer):
+                    assert part.index in node.index[0].terms
+
+
+def spread(x):
+    y = np.zeros(len(x))
+    for i in range(1, len(x) - 1):
+        y[i - 1] += x[i]
+        y[i] += math.sin(x[i])
+        y[i + 1] += x[i] ** 2
+    return np.sum(y**2)
+
+
+@pytest.mark.parametrize("f", [spread, stencil])
 def test_rounds_that_only_neighbours_add_to_are_left_for_the_end(
-    every_loop, monkeypatch
+    every_loop, monkeypatch, f
 ):
-    program, args = adjoint(stencil, rng.random(60), 0.3)
-    agree(program, args)
     monkeypatch.setattr(parallel, "LEFT_OVER", 1.0)
-    kernel = lower(program, threads=2)
-    late = [n for n in kernel.body if isinstance(n, Loop) and n.index.hint == "part"]
+    monkeypatch.setattr(parallel, "PARTS_EACH", 4)
+    program, args = adjoint(f, rng.random(60), *([0.3] if f is stencil else []))
+    nodes = list(everything(lower(program, threads=2).body))
+    late = [n for n in nodes if isinstance(n, Loop) and n.index.hint == "part"]
     assert any(isinstance(n, Loop) for loop in late for n in loop.body)
     agree(program, args)
 
@@ -246,6 +268,15 @@ def overlapping(x):
     return y[0]
 
 
+def unfilled(x):
+    """What is carried is touched in the loop alone."""
+    y, s = np.empty(len(x)), 0.0
+    for i in range(len(x)):
+        y[i] = x[i] if i == 0 else math.sin(y[i - 1]) * x[i]
+        s += y[i]
+    return s
+
+
 def last(x):
     t = 0.0
     for i in range(len(x)):
@@ -259,6 +290,7 @@ SERIAL = [
     (scattered, "rounds meet in", rng.random(9), np.array([0, 1, 0, 2, 3, 1, 4, 0, 1])),
     (crossing, "rounds meet in x", rng.random(9)),
     (overlapping, "rounds meet in", rng.random(9)),
+    (unfilled, "rounds meet in", rng.random(9)),
     (last, "t of the last round is read after it", rng.random(9)),
 ]
 

@@ -54,7 +54,7 @@ ONE = Affine.of(1)
 #: The work of a loop (see `traffic.work`) below which it is not shared: some 30 µs,
 #: which is what it takes to wake a thread. In a loop of many rounds, the threads are
 #: awake from the round before.
-ENOUGH, ENOUGH_AWAKE = 300_000.0, 60_000.0
+ENOUGH, ENOUGH_AWAKE = 300_000.0, 150_000.0
 #: A part has at least so much to do, and a thread this many parts, if they are large.
 PART, PARTS_EACH = 15_000.0, 4
 #: Adding up arrays of its own may take a loop this share of its work.
