@@ -173,6 +173,39 @@ def test_what_is_held_in_a_register():
     assert "] = " in inner
 
 
+def of_each_round(x):
+    s = 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            d = np.zeros(2)
+            d[0] = x[i] - x[j]
+            d[0] += 0.1
+            d[1] = d[0] * x[j]
+            d[1] = d[1] - 0.5 * d[0]
+            s += d[0] * d[1]
+    return s
+
+
+def handed_on(x):
+    s = 0.0
+    for k in range(len(x)):
+        d = np.zeros(2)
+        for i in range(len(x)):
+            d[0] = 0.5 * d[1] + x[i]
+            s += d[0] * d[1]
+            if x[i] > x[k]:
+                d[1] = 0.3 * d[0]
+        s += d[1]
+    return s
+
+
+@pytest.mark.parametrize("fn", [of_each_round, handed_on])
+def test_small_arrays_are_registers(fn):
+    for n in (1, 2, 9):
+        text = text_of(fn, RNG.normal(size=n))
+    assert "_tj_local" not in text
+
+
 def test_places_apart():
     i, j, k = (Var(Aval(np.dtype(np.int64))) for _ in range(3))
     zero, one = Affine.of(0), Affine.of(1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tracejit.ir.primitive import REGISTRY
-from tracejit.ir.program import Eqn, Literal, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
     BLOCKS,
     Affine,
@@ -98,12 +98,50 @@ def hold_small(nodes: Sequence[Node]) -> list[Node]:
         known = all(i.constant is not None for index in places for i in index)
         if buffer.rows or not known or len({tuple(n.shape) for n in touched}) != 1:
             continue
+        values = _by_values(out, buffer, len(touched))
+        if values is not None:
+            out = values
+            continue
         dtype = buffer.aval.dtype
         zero = Literal(dtype.type(0).item(), dtype)
         held = {index: scalar_var(dtype, buffer.hint) for index in places}
         start += [Let(register, zero) for register in held.values()]
         out = _with_registers(out, buffer, held)
     return [*start, *out]
+
+
+def _by_values(nodes: Sequence[Node], buffer: Buffer, count: int) -> list[Node] | None:
+    """The nodes with a new scalar for each value of a place, where a block has all the
+    `count` accesses and stores before it loads: nothing goes from round to round."""
+    direct = [n for n in nodes if isinstance(n, Load | Store) and n.buffer is buffer]
+    if not direct:
+        for node in nodes:
+            for name in BLOCKS:
+                inner = getattr(node, name, ())
+                if any(getattr(n, "buffer", None) is buffer for n in everything(inner)):
+                    new = _by_values(inner, buffer, count)
+                    if new is not None:
+                        setattr(node, name, new)
+                    return None if new is None else list(nodes)
+        return None
+    out: list[Node] = []
+    now: dict[Index, Var] = {}
+    for node in nodes:
+        if not isinstance(node, Load | Store) or node.buffer is not buffer:
+            out.append(node)
+        elif isinstance(node, Store) and node.op is None:
+            now[node.index] = scalar_var(buffer.aval.dtype, buffer.hint)
+            out.append(Let(now[node.index], node.value))
+        elif node.index not in now or len(direct) < count:
+            return None
+        elif isinstance(node, Load):
+            out.append(Let(node.out, now[node.index]))
+        else:
+            both = scalar_var(buffer.aval.dtype)
+            inputs: list[Atom] = [now[node.index], node.value]
+            out.append(Eqn(REGISTRY[node.op or ""], inputs, [both], loc=node.loc))
+            now[node.index] = both
+    return out if len(direct) == count else None
 
 
 def bounds_of(nodes: Sequence[Node]) -> Bounds:
