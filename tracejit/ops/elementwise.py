@@ -434,12 +434,13 @@ def _wins(no_worse: Any, a: Any, b: Any) -> Any:
 
     A choice and no product: what loses contributes nothing, were it NaN.
     """
-    return lambda dt: select(no_worse(a, b), dt * part_of(a, b, dt), 0)
+    wins, tie = no_worse(a, b), logical_and(no_worse(a, b), no_worse(b, a))
+    return lambda dt: select(wins, halved(tie, dt), 0)
 
 
-def part_of(a: Any, b: Any, tangent: Any) -> Any:
-    """Of two between which is to be chosen, the part that each has in a tie, or 1."""
-    return select(eq(a, b), as_atom(0.5, tangent.aval.dtype), 1)
+def halved(tie: Any, tangent: Any) -> Any:
+    """Of two between which is to be chosen, the part that each has in a tie, or all."""
+    return tangent * select(tie, as_atom(0.5, tangent.aval.dtype), 1)
 
 
 # NaN in either operand comes out, as in NumPy.

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.primitive import Elementwise, elementwise
-from tracejit.ops.elementwise import eq, gt, logical_or, lt, part_of, select
+from tracejit.ops.elementwise import eq, gt, halved, logical_or, lt, select
 
 
 def _first_of(name: str, better: Any, ufunc: Any, symbol: str) -> Elementwise:
     def first(y: Any, a: Any, b: Any) -> Any:
-        return lambda dt: select(better(b, a), 0, dt * part_of(a, b, dt))
+        return lambda dt: select(better(b, a), 0, halved(eq(a, b), dt))
 
     def second(y: Any, a: Any, b: Any) -> Any:
         no_worse = logical_or(better(b, a), eq(a, b))
-        return lambda dt: select(no_worse, dt * part_of(a, b, dt), 0)
+        return lambda dt: select(no_worse, halved(eq(a, b), dt), 0)
 
     return elementwise(
         name,

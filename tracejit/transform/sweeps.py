@@ -156,7 +156,7 @@ def reuse(
     """Have a linear region read what the primal computes, too, or itself: not anew.
 
     The slope of a sine is a cosine, which there may be: what is saved of a round then
-    is both. Of arrays this may be more than what they are computed from: not these.
+    is both. Of arrays this may be more than what they are computed from: only choices.
     """
     known = known.new_child({_scalar(e): e.out for e in primal if _scalar(e)})
     env: dict[Var, Atom] = {}
@@ -182,9 +182,10 @@ def reuse(
 
 
 def _scalar(eqn: Eqn) -> Hashable | None:
-    """What an equation on numbers computes; None of any other one."""
-    plain = isinstance(eqn.prim, Elementwise) and not eqn.out.aval.shape
-    return key_of_eqn(eqn) if plain else None
+    """What an equation on numbers, or a choice, computes; None of any other one."""
+    if not isinstance(eqn.prim, Elementwise):
+        return None
+    return key_of_eqn(eqn) if not eqn.out.aval.shape or _is_choice(eqn) else None
 
 
 def settle(
