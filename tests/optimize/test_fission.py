@@ -12,7 +12,7 @@ from tracejit.backend.numba_source import write
 from tracejit.ir.evaluate import evaluate
 from tracejit.optimize import fission
 from tracejit.optimize.lower import lower
-from tracejit.optimize.nest import Buffer, Let, Loop
+from tracejit.optimize.nest import Buffer, Let, Load, Loop
 from tracejit.optimize.walks import everything
 
 
@@ -143,3 +143,31 @@ def test_what_only_a_block_looks_at_has_no_other_rows():
     sizes = [b.aval.size for b in source.arguments if isinstance(b, Buffer)]
     n = 10 * fission.ROWS
     assert sizes.count(12 * n) <= 2, "X, and at most what the way back needs of it"
+
+
+def nearest(w, X, y):
+    d = X[:, None, :6] - X[None, :9, :6]
+    return np.sum(np.min(np.sum(d * d, axis=2), axis=1) * y) * w[0]
+
+
+def test_numbers_of_a_row_that_a_short_loop_comes_back_to_lie_side_by_side():
+    args = given(500, 12)
+    nodes = everything(lower(tracejit.make_ir(value_and_grad(nearest))(*args)).body)
+    short = [n for n in nodes if isinstance(n, Loop) and n.index.hint == "j"]
+    turned = [n for n in short if any(isinstance(r, Loop) for r in n.body)]
+    assert turned
+    loads = [n for n in everything(turned) if isinstance(n, Load)]
+    from_X = [n for n in loads if n.shape == (500, 12)]
+    short_indices = {n.index for n in turned}
+    of_rows = [n for n in from_X if short_indices.isdisjoint(n.index[0].vars)]
+    assert from_X
+    assert not of_rows, "these are read once for a block, not in every round"
+
+
+def test_numbers_side_by_side_are_right(few_rows):
+    args = given(20, 12)
+    program = tracejit.make_ir(value_and_grad(nearest))(*args)
+    expected = value_and_grad(nearest, backend="numpy")(*args)
+    got = run_as_python(program, list(args))
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10)

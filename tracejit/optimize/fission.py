@@ -45,6 +45,15 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
+from tracejit.optimize.units import (
+    CHAIN,
+    CHEAP,
+    LONG,
+    SHORT_LOOP,
+    VECTOR,
+    Unit,
+    arranged,
+)
 from tracejit.optimize.unroll import rounds, unrolled
 from tracejit.optimize.walks import assigned, everything, reads_of
 
@@ -56,13 +65,12 @@ COSTLY = 10
 SHORT, SHORT_WITH_LOOPS = 16, 33
 #: Loops of so many rounds are taken apart, into so many nodes.
 TAKEN_APART, SMALL_BODY = 8, 96
+#: So many numbers of a row are put side by side.
+MOST_LIFTED = 16
 #: Longer bodies are left alone.
 LONGEST = 160
 
 PLAIN = (Eqn, Load, Store, Let, Accumulate)
-
-# Kinds of nodes: those for vectors; loops; chains through the rows; what goes anywhere.
-VECTOR, LONG, SHORT_LOOP, CHAIN, CHEAP = "vector", "long", "short", "chain", "cheap"
 
 
 def fission(nodes: Sequence[Node]) -> list[Node]:
@@ -122,14 +130,6 @@ class Turned:
 Part: TypeAlias = Leaf | Turned
 
 
-@dataclass
-class Unit:
-    """Nodes that stay together, by their positions, and how they are to run."""
-
-    nodes: list[tuple[int, Node]]
-    kind: str = CHEAP
-
-
 class Rows:
     """One loop, whose rounds are rows.
 
@@ -142,6 +142,8 @@ class Rows:
         self.inside = list(everything(loop.body))
         self.uses = uses
         self.rooms: dict[Var | Buffer, Buffer] = {}
+        self.short: set[Node] = set()
+        self.lifted: set[Var] = set()
 
     def blocked(self) -> Loop | None:
         """The loop in blocks; None where it may not be, or nothing is gained."""
@@ -153,17 +155,44 @@ class Rows:
             return None
         if not all(isinstance(n, (*PLAIN, Loop, If)) for n in self.inside):
             return None
+        self.lift_loads()
         self.classify()
-        parts = self.parts(loop.body)
+        parts = self.parts(self.loop.body)
         if len(parts) == 1 and isinstance(parts[0], Leaf):
             return None
         return self.assembled(parts)
 
     def may_gain(self) -> bool:
         """Whether there are costly nodes, or loops in loops, and not these alone."""
-        return any(_is_costly(n) for n in self.inside) or any(
-            self.is_short(n) for n in self.loop.body
-        )
+        return any(_is_costly(n) or _may_turn(n) for n in self.inside)
+
+    def lift_loads(self) -> None:
+        """Take apart the loops in short ones, and out of these what each round loads
+        from another place of its row: a block then has it side by side."""
+        body: list[Node] = []
+        for node in self.loop.body:
+            if not _may_turn(node):
+                body.append(node)
+                continue
+            assert isinstance(node, Loop)
+            inside = _apart(node.body)
+            spread = [n for n in inside if isinstance(n, Load) and self.is_spread(n)]
+            spread = spread[:MOST_LIFTED]
+            self.lifted |= {n.out for n in spread}
+            short = replace(node, body=[n for n in inside if n not in spread])
+            self.short.add(short)
+            body += [*spread, short]
+        self.loop = replace(self.loop, body=body)
+        self.inside = list(everything(body))
+
+    def is_spread(self, load: Load) -> bool:
+        """Whether the rows have this in places apart, and nobody changes it."""
+        stores = (n.buffer for n in self.inside if isinstance(n, Store))
+        vars_of = {v for i in load.index for v in i.vars}
+        last = self.loop.index in load.index[-1].terms if load.index else True
+        if last or vars_of != {self.loop.index}:
+            return False
+        return load.buffer not in stores
 
     # What rows share ------------------------------------------------------------------
 
@@ -215,7 +244,7 @@ class Rows:
     def parts(self, body: Sequence[Node]) -> list[Part]:
         """The loops that a block of rows becomes."""
         out: list[Part] = []
-        for kind, nodes in _arranged(*self.units(body)):
+        for kind, nodes in arranged(*self.units(body)):
             if kind == SHORT_LOOP:
                 (loop,) = nodes
                 assert isinstance(loop, Loop)
@@ -280,23 +309,11 @@ class Rows:
         return not self.own.isdisjoint(v for i in store.index for v in i.vars)
 
     def is_short(self, node: Node) -> bool:
-        """Whether a loop is better around those over the rows: it has few rounds, in
-        which there is something for vectors, and rows do not meet in it."""
-        if not isinstance(node, Loop) or _is_taken_apart(node):
+        """Whether a loop is to stand around those over the rows: they do not meet in
+        it, and it has as many rounds in each."""
+        if node not in self.short:
             return False
-        if node.carried is not None:
-            return False  # the user's own: its source serves any number of rounds
-        count = _expected(node)
-        inner = [n for n in everything(node.body) if isinstance(n, Loop)]
-        if not all(map(_is_taken_apart, inner)):
-            return False
-        deep = bool(inner)
-        if count is None or count >= (SHORT_WITH_LOOPS if deep else SHORT):
-            return False
-        if not (deep or _has_costly([node])):
-            return False
-        if not hasattr(self, "own"):
-            return True
+        assert isinstance(node, Loop)
         touched = _Touched(node)
         if not touched.all.isdisjoint(self.carried | self.mixed):
             return False
@@ -321,7 +338,7 @@ class Rows:
             v: node
             for node in loop.body
             for v in assigned(node)
-            if v in self.own and self.is_simple(node)
+            if v in self.own - self.lifted and self.is_simple(node)
         }
         #: Where rows that are the inner loops leave something for one another.
         turned = [p.loop for p in parts if isinstance(p, Turned)]
@@ -443,63 +460,6 @@ def _merge(group: list[int], a: int, b: int) -> int:
     return low
 
 
-def _arranged(
-    units: Sequence[Unit], after: Sequence[set[int]]
-) -> Iterator[tuple[str, list[Node]]]:
-    """The units in an order that they may run in, those of one kind together.
-
-    What goes anywhere goes with what reads it first, or, if nothing does, with what it
-    reads last.
-    """
-    cheap = {k for k, unit in enumerate(units) if unit.kind == CHEAP}
-    above = _all_before(after)
-    ends = [k for k in cheap if not any(k in earlier for earlier in after)]
-    left = set(range(len(units)))
-
-    def fitting(kind: str | None) -> list[int]:
-        ready = [k for k in sorted(left - cheap) if above[k] & left <= cheap]
-        kind = units[ready[0]].kind if ready and kind is None else kind
-        return [k for k in ready if units[k].kind == kind]
-
-    def nodes(taken: set[int]) -> list[Node]:
-        left.difference_update(taken)
-        pairs = sorted((pair for k in taken for pair in units[k].nodes), key=_position)
-        return [node for _, node in pairs]
-
-    while left - cheap:
-        found = fitting(None)
-        kind = units[found[0]].kind
-        if kind == SHORT_LOOP:
-            needed = above[found[0]] & left
-            if needed:
-                yield CHEAP, nodes(needed)
-            yield kind, nodes({found[0]})
-            continue
-        taken: list[Node] = []
-        while found:
-            taken += nodes(set(found).union(*(above[k] & left for k in found)))
-            found = fitting(kind)
-        for k in ends:
-            if k in left and above[k] & left <= cheap:
-                taken += nodes({k} | above[k] & left)
-        yield kind, taken
-    if left:
-        yield CHEAP, nodes(set(left))
-
-
-def _position(pair: tuple[int, Node]) -> int:
-    return pair[0]
-
-
-def _all_before(after: Sequence[set[int]]) -> list[set[int]]:
-    """For each unit all that it comes after, by way of others as well."""
-    above: dict[int, set[int]] = {}
-    order = TopologicalSorter(dict(enumerate(after))).static_order()
-    for k in order:
-        above[k] = after[k].union(*(above[e] for e in after[k]))
-    return [above[k] for k in range(len(after))]
-
-
 def _leaves(parts: Sequence[Part]) -> Iterator[Leaf]:
     for part in parts:
         if isinstance(part, Leaf):
@@ -542,6 +502,22 @@ def _is_costly(node: Node) -> bool:
 
 def _has_costly(nodes: Sequence[Node]) -> bool:
     return any(_is_costly(n) for n in everything(nodes))
+
+
+def _may_turn(node: Node) -> bool:
+    """Whether a loop is better around those over the rows: it has few rounds, in which
+    there is something for vectors."""
+    if not isinstance(node, Loop) or _is_taken_apart(node):
+        return False
+    if node.carried is not None:
+        return False  # the user's own: its source serves any number of rounds
+    inner = [n for n in everything(node.body) if isinstance(n, Loop)]
+    if not all(map(_is_taken_apart, inner)):
+        return False
+    count = _expected(node)
+    if count is None or count >= (SHORT_WITH_LOOPS if inner else SHORT):
+        return False
+    return bool(inner) or _has_costly([node])
 
 
 def _is_taken_apart(loop: Loop) -> bool:
