@@ -305,7 +305,7 @@ def test_a_failed_allocation_raises_memory_error(tmp_path):
         import numpy as np
         from tests.backend.test_fast_entry import hasten, outer
         from tracejit import jit
-        f, x = jit(outer), np.ones(3000)
+        f, x = jit(outer), np.ones(4200)
         hasten(f, x)
         old = resource.getrlimit(resource.RLIMIT_AS)
         pages = int(open("/proc/self/statm").read().split()[0])
@@ -319,7 +319,7 @@ def test_a_failed_allocation_raises_memory_error(tmp_path):
             else:
                 raise AssertionError("no MemoryError")
             resource.setrlimit(resource.RLIMIT_AS, old)
-            assert f.fast(x).sum() == 9e6
+            assert f.fast(x).sum() == 4200**2
         """,
         tmp_path,
     )
