@@ -9,7 +9,13 @@ import textwrap
 import numpy as np
 import pytest
 
-from tracejit.backend import helpers, numba_compile, object_code
+from tracejit.backend import (
+    helpers,
+    numba_compile,
+    numba_lower,
+    numba_scopes,
+    object_code,
+)
 from tracejit.backend.vector_math import Library
 from tracejit.base.errors import InternalError
 
@@ -204,3 +210,61 @@ def test_dtypes_are_numpys(dtype):
     run = compiled(sums, (f"{dtype}*", "int64", f"{dtype}*"))
     assert run([x.ctypes.data, 5, out.ctypes.data]) == 0
     np.testing.assert_array_equal(out, x * x + x[0])
+
+
+def branches(x, n, out):
+    y = _tj_local(float64(0), 2)  # noqa: F821
+    z = _tj_local(float64(0), 2)  # noqa: F821
+    total, most = 0.0, -1.0
+    for i in range(n):
+        total = total + x[i]
+        if x[i] > most:
+            most = x[i]
+            where = i
+    y[0] = total
+    for i in range(n):
+        z[0] = x[i]
+        y[1] = y[0] + z[0]
+        out[i] = out[i] + y[1]
+    old, new = x, out
+    for i in range(n):
+        for j in range(i):
+            new[j] = old[j] * 0.5 + new[j]
+        spare = old
+        for j in range(i, n):
+            new[j] = old[j] + most
+        old = new
+        new = spare
+        ok = old[0] < 5.0
+        if not ok:
+            break
+    for i in range(n):
+        old[i] = old[i] + where
+        if old[i] > 100.0:
+            return 3
+    return 0
+
+
+@pytest.mark.parametrize("limits", [(1, 1, 1), (3, 2, 1)])
+@pytest.mark.parametrize(
+    "kernel",
+    [branches, assigned_again, read_behind_the_loop, rotated, leaves_early],
+    ids=lambda f: f.__name__,
+)
+def test_taken_apart(kernel, limits, monkeypatch):
+    """Functions of a few loops each compute the same."""
+    for name, limit in zip(("LARGE", "MOST", "LEAST"), limits, strict=True):
+        monkeypatch.setattr(numba_scopes, name, limit)
+    test_compiled_as_in_python(kernel)
+
+
+def test_large_kernels_are_taken_apart(monkeypatch):
+    made = []
+    monkeypatch.setattr(numba_lower.Lowering, "do_part", lambda self, p: made.append(p))
+    nests = "".join(
+        f"    for i in range(n):\n        out[{k}] = i\n" for k in range(90)
+    )
+    text = f"def kernel(x, n, out):\n{nests}    return 0\n"
+    names = numba_compile.kernel_globals(Library(), text)
+    numba_compile.compile_object(text, names, SIGNATURE, False)
+    assert [len(p.body) for p in made] == [12] * 7 + [6]

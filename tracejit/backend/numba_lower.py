@@ -13,6 +13,7 @@ import ast
 import builtins
 import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial, reduce
 from types import FunctionType
@@ -23,7 +24,14 @@ from numba import types
 from numba.core import cgutils
 
 from tracejit.backend.names import DTYPES
-from tracejit.backend.numba_scopes import variables
+from tracejit.backend.numba_scopes import (
+    Part,
+    copied_names,
+    is_large,
+    parts,
+    reads_in,
+    variables,
+)
 from tracejit.backend.numba_threads import THREADS, run_parts
 from tracejit.backend.numba_values import UNARY, WORD, Arithmetic, Unit, Value
 from tracejit.base.errors import InternalError
@@ -73,6 +81,11 @@ class Lowering(Arithmetic):
         self.values: dict[str, Value] = {}
         self.places: dict[str, Value] = {}
         self.variables = variables(tree)
+        #: Of a kernel that is taken apart: how often each name is read in it, and the
+        #: names that may be of the same memory.
+        self.reads: Counter[str] | None = None
+        if is_kernel and is_large(tree):
+            self.reads, self.copied = reads_in(tree.body), copied_names(tree)
         self.loops: list[Targets] = []
         packer = self.context.get_arg_packer(kinds)
         given = packer.from_arguments(
@@ -117,10 +130,33 @@ class Lowering(Arithmetic):
     # Statements -----------------------------------------------------------------------
 
     def block(self, body: Sequence[ast.stmt]) -> None:
-        for statement in body:
+        reads = self.reads
+        for statement in body if reads is None else parts(body, reads):
             getattr(self, "do_" + type(statement).__name__.lower())(statement)
             if self.builder.block.is_terminated:
                 return
+
+    def do_part(self, part: Part) -> None:
+        """Statements as a function of their own, which is not put back in place."""
+        bound = self.values.keys() | self.places.keys()
+        inputs = [ast.Name(n, ast.Load()) for n in sorted(part.inputs & bound)]
+        args = [self.name(node) for node in inputs]
+        results: list[ast.expr] = [ast.Name(n, ast.Load()) for n in part.outputs]
+        body = [*part.body, ast.Return(ast.Tuple(results))] if results else part.body
+        tree = function_of([node.id for node in inputs], body)
+        name = f"{self.function.name}.{len(self.unit.module.functions)}"
+        kinds = tuple(a.type for a in args)
+        lowering = Lowering(self.unit, tree, self.namespace, name, kinds, types.voidptr)
+        lowering.function.attributes.add("noinline")
+        given = self.context.call_conv.get_arguments(lowering.function)
+        shared = self.copied.union(part.outputs)
+        for node, kind, argument in zip(inputs, kinds, given, strict=True):
+            if isinstance(kind, types.CPointer) and node.id not in shared:
+                argument.add_attribute("noalias")
+                argument.add_attribute("captures(none)")
+        value = self.called((lowering.function, lowering.result), args)
+        for k, output in enumerate(part.outputs):
+            self.bind(output, self.part(value, k))
 
     def do_assign(self, node: ast.Assign) -> None:
         (target,) = node.targets
@@ -415,12 +451,17 @@ class Lowering(Arithmetic):
 
     def call_helper(self, function: FunctionType, args: Sequence[Value]) -> Value:
         kinds = tuple(a.type for a in args)
-        callee, kind = helper(self.unit, function, kinds)
+        return self.called(helper(self.unit, function, kinds), args)
+
+    def called(self, made: tuple[Any, Any], args: Sequence[Value]) -> Value:
+        """What a function of ours returns; it comes with the type of its result."""
+        callee, kind = made
         builder = self.builder
         room = ir.IntType(8).as_pointer()(None)
         if kind is not types.none:
             place = cgutils.alloca_once(builder, self.context.get_value_type(kind))
             room = builder.bitcast(place, room.type)
+        kinds = tuple(a.type for a in args)
         packed = self.context.get_arg_packer(kinds).as_arguments(
             builder, [a.llvm for a in args]
         )
@@ -443,6 +484,12 @@ def helper(unit: Unit, f: FunctionType, kinds: tuple[Any, ...]) -> Any:
         lowering = Lowering(unit, tree, f.__globals__, name, kinds, types.voidptr)
         unit.helpers[key] = lowering.function, lowering.result
     return unit.helpers[key]
+
+
+def function_of(names: Sequence[str], body: list[ast.stmt]) -> ast.FunctionDef:
+    """A function of these arguments."""
+    arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+    return ast.FunctionDef("part", arguments, body, [])
 
 
 def harmless(node: ast.expr, operators: tuple[type, ...]) -> bool:
