@@ -19,6 +19,8 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from tracejit.optimize.nest import MOST_PARTS
+
 #: Runs a job: (part, environment, parts, threads).
 RUN = "tracejit_threads"
 WORD, BYTE, INT = ir.IntType(64), ir.IntType(8), ir.IntType(32)
@@ -30,8 +32,6 @@ LEFT, DONE, JOB = 0, 8, 16
 OWNER, HOME, PART, ENVIRONMENT, PARTS, THREADS, STARTED = range(24, 31)
 #: More than a mutex and a condition variable take on any system.
 MUTEX, WAKE, SHARED_WORDS = 32, 64, 96
-#: A job has no more parts than a word has bits.
-MOST_PARTS = 64
 #: How often a worker looks for another job before it goes to sleep.
 PATIENCE = 1000
 CALLS = {

@@ -27,6 +27,8 @@ from tracejit.ir.program import Atom, Eqn, Literal, Var
 
 #: Integers in this range are emitted as they stand, others are kernel arguments.
 SMALL = range(-8, 9)
+#: A loop has no more parts than a word has bits, which say who has taken which.
+MOST_PARTS = 64
 #: The elements of what may be on the stack: those of a small matrix.
 LARGEST_LOCAL = 64
 INT64 = np.dtype(np.int64)

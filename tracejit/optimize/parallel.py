@@ -26,6 +26,7 @@ from tracejit.optimize.independence import Freedom, Kernelwide, Refused
 from tracejit.optimize.nest import (
     BLOCKS,
     INT64,
+    MOST_PARTS,
     ZERO,
     Accumulate,
     Affine,
@@ -71,7 +72,8 @@ def share(body: Sequence[Node], outputs: Sequence[Buffer], threads: int) -> list
         outputs: the buffers that outlive the kernel.
         threads: how many there are.
     """
-    return _Sharing(Kernelwide(body, outputs), threads).block(body, ())
+    sharing = _Sharing(Kernelwide(body, outputs), min(threads, MOST_PARTS))
+    return sharing.block(body, ())
 
 
 class _Sharing:
@@ -106,17 +108,22 @@ class _Sharing:
             return None
         try:
             freedom = self.kernel.freedom(loop, around)
-            parts = self.parts(freedom, rounds, amount)
+            parts = self.parts(freedom, rounds, amount, _may_fail(loop))
         except Refused as refused:
             loop.remark = f"serial: {refused}"
             return None
         return self.on_threads(loop, freedom, parts)
 
-    def parts(self, freedom: Freedom, rounds: float, amount: float) -> int:
-        """How many parts; arrays that are added to by neighbours alone are settled."""
-        most = min(rounds, amount / PART, self.threads * PARTS_EACH)
+    def parts(
+        self, freedom: Freedom, rounds: float, amount: float, may_fail: bool
+    ) -> int:
+        """How many parts; arrays that are added to by neighbours alone are settled.
+
+        Of rounds that may fail none are left for the end: the first is to be told.
+        """
+        most = min(rounds, amount / PART, self.threads * PARTS_EACH, MOST_PARTS)
         reach = max([r for _, r in freedom.added.values() if r is not None], default=0)
-        if reach * self.threads > LEFT_OVER * rounds:
+        if may_fail or reach * self.threads > LEFT_OVER * rounds:
             for buffer, (op, _) in freedom.added.items():
                 freedom.added[buffer] = op, None
         elif reach:
@@ -193,8 +200,7 @@ class _Shared:
         parts are in the order of the rounds, so that the first to fail is known.
         """
         out: list[Node] = []
-        fails = any(isinstance(n, Check) for n in everything(self.loop.body))
-        backwards = self.loop.reverse and fails
+        backwards = self.loop.reverse and _may_fail(self.loop)
         number = self.parts - 1 - part if backwards else Affine.of(part)
         parts, ends = _named(out, self.parts), []
         step = self.loop.step.constant
@@ -226,6 +232,10 @@ class _Shared:
         each.append(Accumulate(var, op, one))
         self.after += [Let(var, kept), Loop(k, ZERO, self.parts, ONE, each)]
         return Store(totals, shape, (Affine.of(part),), var)
+
+
+def _may_fail(loop: Loop) -> bool:
+    return any(isinstance(node, Check) for node in everything(loop.body))
 
 
 def _first_rounds(

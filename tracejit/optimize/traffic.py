@@ -55,8 +55,13 @@ def _of(node: Node) -> float:
     return 0
 
 
+#: As many rounds a loop surely has of which nothing is known, for what must not be too
+#: much.
+SURELY = 10
+
+
 def work(nodes: Sequence[Node]) -> float:
-    """What nodes take to run, where a number loaded or stored counts 1."""
+    """What nodes take to run at least, where a number loaded or stored counts 1."""
     return sum(map(_work, nodes))
 
 
@@ -68,9 +73,14 @@ def _work(node: Node) -> float:
             # Arithmetic is cheaper than a load; functions are as declared.
             return node.prim.cost / 2
         case Loop():
-            return trips(node) * work(node.body)
+            unknown = value_of(node.hi - node.lo) is None
+            rounds = trips(node)
+            if unknown and rounds == ASSUMED_ROUNDS:
+                rounds = SURELY
+            return rounds * work(node.body)
         case While():
-            return node.rounds * work([*node.test, *node.body])
+            rounds = SURELY if node.rounds == ASSUMED_ROUNDS else node.rounds
+            return rounds * work([*node.test, *node.body])
         case If():
             return max(work(node.then), work(node.otherwise))
         case Call():
