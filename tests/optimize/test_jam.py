@@ -132,6 +132,18 @@ def test_rows_that_add_to_the_same_cells_run_side_by_side():
     assert len(added) == 5, "four rows at a time, and the rest one by one"
 
 
+def test_rows_that_do_much_else_run_one_by_one():
+    def pushes(x):
+        f = np.zeros_like(x)
+        for i in range(len(x)):
+            for j in range(len(x)):
+                d = x[j] - x[i]
+                f[j] += d / (0.1 + d * d) + np.sqrt(0.2 + d * d) * d / (0.3 + d**3)
+        return np.sum(f * f)
+
+    assert " // " not in text(pushes, np.ones(30))
+
+
 @pytest.mark.parametrize("f", ALONE)
 def test_rows_that_wait_for_others_do_not(f):
     assert " // " not in text(f, cells(9, 8), 0.3)

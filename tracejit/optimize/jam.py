@@ -53,6 +53,8 @@ from tracejit.optimize.walks import assigned, everything, reads_of
 ROWS, LAGS = ((24, 4), (120, 2)), 4
 #: The nodes that this may add to a kernel: each takes time to compile.
 MOST = 1500
+#: Adding to one cell is much of what so many nodes do.
+MUCH = 12
 #: What may stand in such a loop.
 PLAIN = (Eqn, Load, Store, Let, Accumulate, If)
 
@@ -171,16 +173,17 @@ class _Rows:
     # Cells ----------------------------------------------------------------------------
 
     def add_in_place(self) -> bool:
-        """Whether all rows add to the same cells: those are loaded and stored once
-        for several of them."""
+        """Whether much of what rows do is to add to the same cells: those are loaded
+        and stored once for several of them."""
         own = {v for node in self.before for v in assigned(node)} | {self.loop.index}
-        return any(
+        cells = sum(
             isinstance(node, Store)
             and _adds(node)
             and any(self.inner.index in i.terms for i in node.index)
             and own.isdisjoint(v for i in node.index for v in i.vars)
             for node in self.inner.body
         )
+        return 0 < len(self.inner.body) <= MUCH * cells
 
     def way(self, count: int) -> tuple[int, int] | None:
         """How many rows may run side by side, each so many cells behind the last."""
