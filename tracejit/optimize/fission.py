@@ -148,7 +148,8 @@ class Rows:
     def blocked(self) -> Loop | None:
         """The loop in blocks; None where it may not be, or nothing is gained."""
         loop = self.loop
-        few = rounds(loop)
+        # A loop of the user's own has one source for any number of rounds.
+        few = _expected(loop) if loop.carried is None else rounds(loop)
         if loop.step.constant != 1 or (few is not None and few < ROWS // 2):
             return None
         if len(self.inside) > LONGEST or not self.may_gain():
