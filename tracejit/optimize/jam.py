@@ -10,6 +10,11 @@ but the next row, a cell behind, need not wait for the end of this one:
 So it is with rows that add to the same cells, `a[j] += x[i, j] * y[i]`: these are then
 loaded and stored once for several rows.
 
+A row that needs cells further along the one before it runs as many cells behind, with
+the ends of both in loops of their own:
+
+    for i: for j: a[i, j] = f(a[i, j - 1], a[i - 1, j + 1])
+
 What a cell is computed from, and how, stays the same (unroll and jam: Callahan, Cocke
 and Kennedy, 1988). It is done where no round that is now later than one of the next
 row touches what that one does, which linear inequalities decide; sums alone may be
