@@ -13,6 +13,7 @@ wanted everywhere, since dividing by 0 may end the process.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -135,14 +136,15 @@ def _tapes(loop: Eqn, region: Region) -> Iterator[tuple[Var, Eqn]]:
     other equation reads when it has run; and the write."""
     (body,) = loop.regions
     made = {v: eqn for eqn in body.eqns for v in eqn.outputs}
+    inside = Counter(v for eqn in body.eqns for v in eqn.uses())
+    around = Counter(v for eqn in region.eqns for v in dict.fromkeys(eqn.uses()))
     slots = zip(body.params[1:], body.results, loop.outputs, strict=True)
     for param, result, out in slots:
         write = made.get(result)  # type: ignore[arg-type]
         if write is None or write.prim is not setitem or write.inputs[0] is not param:
             continue
-        inside = sum(v in (param, result) for e in body.eqns for v in e.uses())
-        around = sum(out in eqn.uses() for eqn in region.eqns)
-        if inside == 1 and around == 1 and out not in region.results:
+        written_only = inside[param] + inside[write.out] == 1
+        if written_only and around[out] == 1 and out not in region.results:
             yield out, write
 
 
@@ -153,8 +155,12 @@ def _read_where(
     (body,) = adjoint.regions
     same: dict[Var, Atom] = {}
     reads: dict[Var, list[Var]] = {}
+    users_of: dict[Var, list[Eqn]] = {}
+    for eqn in body.eqns:
+        for var in tapes.keys() & set(eqn.uses()):
+            users_of.setdefault(var, []).append(eqn)
     for tape, write in tapes.items():
-        users = [eqn for eqn in body.eqns if tape in eqn.uses()]
+        users = users_of.get(tape)
         if users and all(_rereads(eqn, tape, write) for eqn in users):
             reads[tape] = [eqn.out for eqn in users]
             same.update(dict.fromkeys(reads[tape], write.inputs[1]))
