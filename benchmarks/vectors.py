@@ -16,11 +16,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from benchmarks.accuracy import BINARY, LIMIT, program_of
+from benchmarks.accuracy import LIMIT, program_of
 from benchmarks.timing import fastest
 from tracejit import value_and_grad
 from tracejit.backend.numba_build import compile_program
-from tracejit.ir.primitive import REGISTRY
+from tracejit.ir.primitive import REGISTRY, Elementwise
 
 COUNT = 1 << 14
 Call = Callable[[], object]
@@ -29,8 +29,9 @@ Call = Callable[[], object]
 def operands(name: str, dtype: Any, count: int = COUNT) -> list[np.ndarray]:
     """Numbers that a function is defined for."""
     rng = np.random.default_rng(0)
-    arity = 1 + (name in BINARY)
-    domain = getattr(REGISTRY[name], "domain", ()) or ((-2, 2),) * arity
+    primitive = REGISTRY[name]
+    assert isinstance(primitive, Elementwise)
+    domain = primitive.domain or ((-2, 2),) * primitive.arity
     return [rng.uniform(*bounds, count).astype(dtype) for bounds in domain]
 
 
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help="functions; all without")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args(arguments)
-    functions(given.names or list(LIMIT), given.rounds)
+    functions(given.names or [*LIMIT, "logaddexp"], given.rounds)
     if not given.names:
         chains(1_000_000, given.rounds)
         bandwidth(10_000_000, given.rounds)

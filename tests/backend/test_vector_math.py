@@ -190,6 +190,13 @@ def test_high_accuracy_is_scalar_code(modules):
     np.testing.assert_array_max_ulp(jit(np.exp, accuracy="high")(x), np.exp(x), 1)
 
 
+@pytest.mark.parametrize("name", ["ndtr", "lgamma", "digamma", "expit", "exp"])
+def test_the_c_librarys_way_is_right_too(name, fresh):
+    x = np.linspace(0.1, 6, 64)
+    run = numba_build.compile_program(accuracy.program_of(name, [x]), exact=True)
+    assert accuracy.errors(name, [x], run([x])[0]).max() <= 8
+
+
 def test_an_unknown_accuracy_is_refused():
     with pytest.raises(ValueError, match="accuracy must be 'fast' or 'high', not 1"):
         jit(wave, accuracy=1)

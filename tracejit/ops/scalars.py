@@ -167,7 +167,7 @@ def ndtr(x: float) -> float:
         return x if x != x else (1.0 if x > 0 else 0.0)
     # What z lost by rounding, by halves whose products are exact; erfc(z) falls by
     # 2z times that, relatively, where it is small.
-    high = np.round(-x * 2.0**20) / 2.0**20
+    high = np.floor(-x * 2.0**20) / 2.0**20
     root_high, root_low = 0.7071067690849304, 1.210161710447897e-08
     lost = (high * root_high - z) + high * root_low + (-x - high) * math.sqrt(0.5)
     tail = 0.5 * math.erfc(z)
