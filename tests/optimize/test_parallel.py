@@ -29,6 +29,7 @@ def every_loop(monkeypatch):
     """Even the shortest loops are shared, in parts of one round."""
     monkeypatch.setattr(parallel, "ENOUGH", 0.0)
     monkeypatch.setattr(parallel, "ENOUGH_AWAKE", 0.0)
+    monkeypatch.setattr(parallel, "ENOUGH_ROUND", 0.0)
     monkeypatch.setattr(parallel, "PART", 1e-9)
     monkeypatch.setattr(parallel, "PARTS_EACH", 1000)
     monkeypatch.setattr(parallel, "ADDING_UP", 1e9)

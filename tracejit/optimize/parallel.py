@@ -53,9 +53,10 @@ from tracejit.optimize.walks import buffers_of, common_buffers, everything
 
 ONE = Affine.of(1)
 #: The work of a loop (see `traffic.work`) below which it is not shared: some 30 µs,
-#: which is what it takes to wake a thread. In a loop of many rounds, the threads are
-#: awake from the round before.
-ENOUGH, ENOUGH_AWAKE = 300_000.0, 150_000.0
+#: which is what it takes to wake a thread. In a loop, threads are awake from the round
+#: before; but what one thread writes and several read goes from cache to cache, so that
+#: all or nothing is shared: where the longest round of the kernel has so much to do.
+ENOUGH, ENOUGH_AWAKE, ENOUGH_ROUND = 300_000.0, 60_000.0, 550_000.0
 #: A part has at least so much to do, and a thread this many parts, if they are large.
 PART, PARTS_EACH = 15_000.0, 4
 #: Adding up arrays of its own may take a loop this share of its work.
@@ -72,15 +73,17 @@ def share(body: Sequence[Node], outputs: Sequence[Buffer], threads: int) -> list
         outputs: the buffers that outlive the kernel.
         threads: how many there are.
     """
-    sharing = _Sharing(Kernelwide(body, outputs), min(threads, MOST_PARTS))
-    return sharing.block(body, ())
+    rounds = [work(node.body) for node in body if isinstance(node, Loop)]
+    awake = max(rounds, default=0.0) >= ENOUGH_ROUND
+    kernel = Kernelwide(body, outputs)
+    return _Sharing(kernel, min(threads, MOST_PARTS), awake).block(body, ())
 
 
 class _Sharing:
     """Goes through the loops of a kernel."""
 
-    def __init__(self, kernel: Kernelwide, threads: int):
-        self.kernel, self.threads = kernel, threads
+    def __init__(self, kernel: Kernelwide, threads: int, awake: bool):
+        self.kernel, self.threads, self.awake = kernel, threads, awake
         self.loops = 0
 
     def block(self, nodes: Sequence[Node], around: tuple[Loop, ...]) -> list[Node]:
@@ -100,7 +103,7 @@ class _Sharing:
     def shared(self, loop: Loop, around: Sequence[Loop]) -> list[Node] | None:
         """What stands for a loop on threads; None where it stays as it is."""
         rounds, amount = trips(loop), work([loop])
-        if amount < (ENOUGH_AWAKE if around else ENOUGH):
+        if amount < (ENOUGH_AWAKE if self.awake and around else ENOUGH):
             loop.remark = "serial: too little to do"
             return None
         if rounds < self.threads:
