@@ -20,9 +20,9 @@ def module(name: str) -> Any:
         return None
 
 
-def with_tracejit(work: Workload, args: tuple, backend: str) -> Call:
+def with_tracejit(work: Workload, args: tuple, **options: Any) -> Call:
     tracejit = importlib.import_module("tracejit")
-    gradient = tracejit.value_and_grad(work.f, argnums=work.argnums, backend=backend)
+    gradient = tracejit.value_and_grad(work.f, argnums=work.argnums, **options)
     return partial(gradient, *args)
 
 
@@ -49,8 +49,9 @@ def with_autograd(work: Workload, args: tuple) -> Call | None:
 def contestants(work: Workload, args: tuple) -> Iterator[tuple[str, Call | Exception]]:
     """Names and calls; where there is no call to be made, the reason."""
     makers: dict[str, Callable[[], Call | None]] = {
-        "tracejit": partial(with_tracejit, work, args, "numba"),
-        "interpreted": partial(with_tracejit, work, args, "numpy"),
+        "tracejit": partial(with_tracejit, work, args),
+        "fastmath": partial(with_tracejit, work, args, fastmath=True),
+        "interpreted": partial(with_tracejit, work, args, backend="numpy"),
         "jax": partial(with_jax, work, args),
         "autograd": partial(with_autograd, work, args),
     }

@@ -19,7 +19,7 @@ from benchmarks.suites import SUITES, workloads
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
 
-FRAMEWORKS = ("tracejit", "interpreted", "jax", "autograd")
+FRAMEWORKS = ("tracejit", "fastmath", "interpreted", "jax", "autograd")
 TOLERANCE = 1e-8
 
 
@@ -68,7 +68,8 @@ def measure(
 
 HEADER = (
     f"{'workload':<14}{'n':>9}{'hand (µs)':>12}{'/ primal':>10}"
-    f"{'tracejit':>11}{'/ primal':>10}{'interpreted':>13}{'jax':>9}{'autograd':>10}"
+    f"{'tracejit':>11}{'/ primal':>10}{'fastmath':>10}{'interpreted':>13}"
+    f"{'jax':>9}{'autograd':>10}"
     f"{'first (s)':>11}{'compiled':>10}"
 )
 
@@ -89,7 +90,7 @@ def line(row: dict[str, Any]) -> str:
         f"{row['name']:<14}{row['size']:>9}{hand * 1e6:>12.4g}"
         f"{ratio('hand', 'primal'):>10}"
         f"{ratio('tracejit'):>11}{ratio('tracejit', 'primal'):>10}"
-        f"{ratio('interpreted'):>13}{ratio('jax'):>9}"
+        f"{ratio('fastmath'):>10}{ratio('interpreted'):>13}{ratio('jax'):>9}"
         f"{ratio('autograd'):>10}{first:>11}{row.get('compilations', '-'):>10}"
     )
 
@@ -106,14 +107,20 @@ def summary(suite: str, rows: Sequence[dict[str, Any]]) -> str:
     if not done:
         return f"{suite}: no gradient of ours was right"
     to_hand = [s["tracejit"] / s["hand"] for s in done]
+    fast = [s["fastmath"] / s["hand"] for s in done if "fastmath" in s]
     to_primal = [s["tracejit"] / s["primal"] for s in done]
     by_hand = [s["hand"] / s["primal"] for s in done]
     return (
         f"{suite}: {len(done)} of {len(rows)} gradients right; geometric means: "
-        f"tracejit / hand {geometric_mean(to_hand):.3g} (at most {max(to_hand):.3g}), "
-        f"tracejit / primal {geometric_mean(to_primal):.3g}, "
+        f"tracejit / hand {_mean_and_most(to_hand)}, "
+        + (f"with fastmath=True {_mean_and_most(fast)}, " if fast else "")
+        + f"tracejit / primal {geometric_mean(to_primal):.3g}, "
         f"hand / primal {geometric_mean(by_hand):.3g}"
     )
+
+
+def _mean_and_most(ratios: Sequence[float]) -> str:
+    return f"{geometric_mean(ratios):.3g} (at most {max(ratios):.3g})"
 
 
 def machine() -> dict[str, str]:

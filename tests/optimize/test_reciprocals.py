@@ -34,3 +34,15 @@ def test_the_primal_is_rounded_as_written():
 
     program = build(f, (3,), (3,), (3,))
     assert divisions(optimize(program)) == 2
+
+
+def test_on_paper_every_division_is_a_product_with_a_reciprocal():
+    def f(a, b, c):
+        return total(a / c + b / c)
+
+    program = build(f, (3,), (3,), (3,))
+    fast = optimize(program, fast=True, last=True)
+    assert divisions(fast) == 1
+    args = [np.array([1.0, 2.0, 3.0]), np.array([0.3, 0.7, 1.1]), np.full(3, 0.9)]
+    np.testing.assert_allclose(evaluate(fast, args), evaluate(program, args))
+    assert divisions(optimize(program, fast=True)) == 2  # derivatives are taken of it

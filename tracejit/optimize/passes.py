@@ -48,9 +48,10 @@ LAST_PASSES: list[tuple[str, Pass]] = [
     ("simplify", simplify),
     ("dead code", eliminate_dead),
 ]
-#: The same where what holds on paper only is allowed.
-FAST: dict[Pass, Pass] = {
-    simplify: partial(simplify, fast=True),
+#: The same where what holds on paper only is allowed: the first, and the last ones.
+FAST: dict[Pass, Pass] = {simplify: partial(simplify, fast=True)}
+FAST_LAST: dict[Pass, Pass] = FAST | {
+    share_reciprocals: partial(share_reciprocals, fast=True)
 }
 
 #: What one round leaves, the next one seldom makes smaller, and a third hardly ever.
@@ -80,11 +81,12 @@ def optimize(
     """
     #: By pass: the Program that it has left as it was.
     settled: dict[Pass, Program] = {}
+    faster = (FAST_LAST if last else FAST) if fast else {}
     for _ in range(MAX_ROUNDS):
         before = size(program)
         for name, function in LAST_PASSES if last else PASSES:
             start = time.perf_counter()
-            function = FAST.get(function, function) if fast else function
+            function = faster.get(function, function)
             if settled.get(function) is not program:
                 new = function(program)
                 if unchanged(program.region, new.region):
