@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import as_written, growth, polynomials, staging
+from benchmarks import as_written, growth, polynomials, staging, vectors
 from benchmarks.suites import SUITES, workloads
 from benchmarks.workload import disagreement, leaves
 
@@ -132,3 +132,15 @@ def test_staging_takes_a_time_in_proportion_to_the_program(kind):
     small, large = (staging.measure(kind, n)[2] for n in (40, 400))
     for step, a, b in zip(staging.STEPS, small, large, strict=True):
         assert b < 30 * max(a, 2e-3), f"{step}: {a:.3f} s, then {b:.3f} s"
+
+
+def test_the_speed_of_functions_is_printed(capsys):
+    vectors.functions(["exp", "arctan2"], 1)
+    vectors.chains(1000, 1)
+    vectors.bandwidth(1000, 1)
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[-1] == "ratio"
+    assert [row.split()[0] for row in rows] == [
+        *("exp", "arctan2", "chain,", "chain,", "squares,", "squares,")
+    ]
+    assert all(float(row.split()[-1]) > 0 for row in rows)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy
-from benchmarks import vectors as speed
 from tracejit import grad, hessian, jacfwd, jit, value_and_grad, vmap
 from tracejit.backend import numba_build, object_cache, object_code, vector_math
 from tracejit.base.config import override
@@ -258,18 +257,6 @@ def test_a_warm_start_calls_vector_functions_without_numba(fresh):
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
     assert run.stdout.strip() == expected.tobytes().hex()
-
-
-def test_speed_is_printed(capsys):
-    speed.functions(["exp", "arctan2"], 1)
-    speed.chains(1000, 1)
-    speed.bandwidth(1000, 1)
-    head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split()[-1] == "ratio"
-    assert [row.split()[0] for row in rows] == [
-        *("exp", "arctan2", "chain,", "chain,", "squares,", "squares,")
-    ]
-    assert all(float(row.split()[-1]) > 0 for row in rows)
 
 
 def test_chains_are_vectorised(modules):

@@ -399,7 +399,7 @@ fault("a write that another one follows is dead", _with_pass(_drops_a_write))
 fault("what a loop writes to is read in front of it", _with_pass(_hoists_reads))
 fault(
     "equations of other parameters compute the same",
-    (clean, "_key", _key_without_params),
+    (clean, "key_of_eqn", _key_without_params),
 )
 fault(
     "parts of one array are always apart", (forward, "_apart", always(lambda *_: True))

@@ -70,8 +70,8 @@ def test_the_source_does_not_know_the_length():
     ]
     assert texts[0] == texts[1]
     lines = [line.strip() for line in texts[0].splitlines()]
-    # Zeros, forwards, the slopes of the squares, backwards.
-    assert sum(line.startswith("for ") for line in lines) == 4
+    # Zeros, forwards, slopes of the squares; backwards in blocks: cosines, the rest.
+    assert sum(line.startswith("for ") for line in lines) == 6
 
 
 def test_a_long_list():

@@ -106,9 +106,10 @@ def test_compiled(dtype):
     got, wanted = tj.jit(every)(args), tj.jit(every, backend="numpy")(args)
     for name in CASES:
         assert got[name].dtype == dtype, name
-        np.testing.assert_allclose(
-            got[name], wanted[name], rtol=2e-14 if dtype == np.float64 else 1e-5
-        )
+        # Where digamma crosses zero, its accuracy is that of numbers about 1.
+        atol = 4 * np.finfo(dtype).eps if name == "digamma" else 0.0
+        rtol = 2e-14 if dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(got[name], wanted[name], rtol=rtol, atol=atol)
 
 
 def test_limits():
