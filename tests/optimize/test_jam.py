@@ -126,7 +126,7 @@ def test_two_rows_run_with_a_lag(f):
 
 
 def test_rows_that_add_to_the_same_cells_run_side_by_side():
-    args = np.ones((40, 30)), np.ones(30)
+    args = np.ones((400, 30)), np.ones(30)
     lines = text(grad(lambda A, w: np.sum(np.exp(A @ w)), 1), *args).splitlines()
     added = [line.strip() for line in lines if "out[j_" in line and "+" in line]
     assert len(added) == 5, "four rows at a time, and the rest one by one"
