@@ -1,7 +1,8 @@
 """Time as loops grow: over three doublings of the work, beside the hand-written one.
 
-Twice the work is twice the steps, where a program has an argument that says how many,
-and twice the cells (or rounds over data): half as many again of each side of a square.
+It grows from the size that the table of loops has. Twice the work is twice the steps,
+where a program has an argument that says how many, and twice the cells (or rounds over
+data): half as many again of each side of a square.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def grown(
 
 def axes(work: Workload) -> Iterator[tuple[str, Callable[[float], tuple]]]:
     """What a program's work grows by, and its arguments at a multiple of the work."""
-    size = work.sizes[0] // 2
+    size = work.sizes[0]
     args = work.make(size)
     at = steps_of(args)
     if at is not None:
-        count = max(args[at] // 2, 4)
+        count = args[at]
         yield "steps", lambda scale: with_steps(args, round(count * scale))
-    sides = work_of(work, 2 * size) / work_of(work, size)
+    sides = work_of(work, size) / work_of(work, size // 2)
     power = max(1, round(log2(sides)))
     yield "cells", lambda scale: work.make(round(size * scale ** (1.0 / power)))
 

@@ -37,11 +37,12 @@ def jit(
     Arguments: `fn`, any function that tracejit can stage; `backend`, "numba" or
     "numpy" (interpreted: same results, nothing compiled); `boundscheck`, whether
     indices that could be out of range are checked; `fastmath`, whether sums and
-    products may be reassociated freely; `accuracy`, "fast" (exp, log and their like are
-    within 4 units in the last place, exp and log within 2, several at once) or "high"
-    (the C library's scalar functions); `parallel`, how many threads share the loops
-    that have enough to do: True for as many as there are cores (or `NUMBA_NUM_THREADS`
-    says), or a number.
+    products may be reassociated freely, quotients be products with a reciprocal, and no
+    number or slope be taken for infinite or NaN; `accuracy`, "fast" (exp, log and their
+    like are within 4 units in the last place, exp and log within 2, several at once) or
+    "high" (the C library's scalar functions); `parallel`, how many threads share the
+    loops that have enough to do: True for as many as there are cores (or
+    `NUMBA_NUM_THREADS` says), or a number.
 
     Loops whose rounds do not depend on one another run on threads: over a range, over
     rows, and those that code for whole arrays becomes. What they add up is added up by

@@ -238,6 +238,7 @@ _FAST: list[tuple[Side, Side]] = [
     (lambda x: ew.sqrt(x) * ew.sqrt(x), lambda x: x),
     (lambda x, y: ew.exp(x) * ew.exp(y), lambda x, y: ew.exp(x + y)),
     (lambda x, y, z: x * y + x * z, lambda x, y, z: x * (y + z)),
+    (lambda x, y: ew.unless_zero(x, y), lambda x, y: y),  # where no slope is infinite
 ]
 
 RULES: list[Rule] = [
