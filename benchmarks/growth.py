@@ -54,7 +54,7 @@ def axes(work: Workload) -> Iterator[tuple[str, Callable[[float], tuple]]]:
     if at is not None:
         count = args[at]
         yield "steps", lambda scale: with_steps(args, round(count * scale))
-    sides = work_of(work, size) / work_of(work, size // 2)
+    sides = work_of(work, 2 * size) / work_of(work, size)
     power = max(1, round(log2(sides)))
     yield "cells", lambda scale: work.make(round(size * scale ** (1.0 / power)))
 
