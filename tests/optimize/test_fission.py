@@ -7,7 +7,7 @@ import pytest
 
 import tracejit
 from tests.backend.random_programs import Maker, arguments, run_as_python
-from tracejit import value_and_grad
+from tracejit import make_ir, value_and_grad
 from tracejit.backend.numba_source import write
 from tracejit.ir.evaluate import evaluate
 from tracejit.optimize import fission
@@ -171,3 +171,14 @@ def test_numbers_side_by_side_are_right(few_rows):
     got = run_as_python(program, list(args))
     for mine, theirs in zip(got, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-10)
+
+
+def test_a_sum_of_costly_functions_stays_one_loop():
+    def total(x):
+        s = 0.0
+        for j in range(len(x)):
+            s += np.sin(x[j])
+        return s
+
+    lines = write(lower(make_ir(total)(np.ones(300)))).text.splitlines()
+    assert sum(line.strip().startswith("for ") for line in lines) == 1

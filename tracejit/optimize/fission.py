@@ -45,6 +45,7 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
+from tracejit.optimize.registers import plain_sums
 from tracejit.optimize.units import (
     CHAIN,
     CHEAP,
@@ -138,7 +139,8 @@ class Rows:
     """
 
     def __init__(self, loop: Loop, uses: Counter[Var | Buffer]):
-        self.loop = loop
+        # A sum that nothing reads on the way is no recurrence.
+        self.loop = loop = replace(loop, body=plain_sums(loop.body))
         self.inside = list(everything(loop.body))
         self.uses = uses
         self.rooms: dict[Var | Buffer, Buffer] = {}
