@@ -484,3 +484,11 @@ def mapped(c, x, m):
 def a_few_by_their_values(c, x, m):
     pairs = [v * w for v, w in zip(x[:4], x[2:6], strict=True) if v < w + c]
     return sum(pairs) + sum(v for v in (c, x[0], x[1]) if v > 0.0) + len(pairs)
+
+
+@staged
+def mapped_once(c, x, m):
+    squares = map(lambda v: v * v * c, x)
+    first = next(squares)
+    rest = map(np.sin, x)
+    return first + sum(rest) + sum(rest) + sum(map(np.cos, x))

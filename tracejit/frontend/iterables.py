@@ -43,21 +43,32 @@ def argument(value: Any) -> Any:
 
 def whole(value: Any) -> Any:
     """An argument of a function that consumes all of an iterator."""
-    if isinstance(value, Generator | Mapped):
+    if isinstance(value, Generator):
         return opened(_gathered(value))
     array = None if type(value) is Box else users_method(value, "__array__")
     return argument(value) if array is None else call(array, value)
 
 
-class Mapped(Trips):
-    """`map(f, values)`, of values that a counter can index."""
-
-
 def _map(fn: Any, *values: Any) -> Any:
-    trips = zip_(*values)
-    if isinstance(trips, Trips) and not (trips.counted and len(trips) <= FEW):
-        return Mapped(0, trips.hi, 1, lambda k: call(fn, *trips.at(k)))
-    return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
+    def lazy() -> Any:
+        return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
+
+    rows = zip_(*values)
+    if not isinstance(rows, Trips) or (rows.counted and len(rows) <= FEW):
+        return lazy()
+
+    def push(emit: Any) -> None:
+        def one(row: Any) -> None:
+            emit(call(fn, *row))
+
+        for_(new_frame(), rows, one, NO_META)
+
+    def whole() -> list[Any]:
+        out: list[Any] = session().make([])
+        push(partial(append, out))
+        return out
+
+    return Generator(lazy, push, whole)
 
 
 def _filter(fn: Any, values: Any) -> Any:
@@ -70,7 +81,7 @@ def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
 
 def _lister(cls: type) -> Callable[..., Any]:
     def make(*args: Any, **kwargs: Any) -> Any:
-        if cls is list and args and isinstance(args[0], Generator | Mapped):
+        if cls is list and args and isinstance(args[0], Generator):
             return _gathered(own_iterator(args[0]))
         args = tuple([elements(a) for a in args])
         return session().make(cls(*args, **kwargs))
@@ -80,10 +91,6 @@ def _lister(cls: type) -> Callable[..., Any]:
 
 def _gathered(values: Any) -> Any:
     """What a generator, or `map`, gives, in a list; anything else as it is."""
-    if isinstance(values, Mapped):
-        out: list[Any] = session().make([])
-        for_(new_frame(), values, partial(append, out), NO_META)
-        return out
     return values.collect() if isinstance(values, Generator) else values
 
 
@@ -98,8 +105,7 @@ def _sum(values: Any, start: Any = 0) -> Any:
     grown = grown_in(values)
     if grown is not None and grown.form.tree == LEAF:
         return _total(grown, start)
-    pushed = isinstance(values, Generator) and values.can_push(False)
-    if not (pushed or isinstance(values, Mapped)):
+    if not isinstance(values, Generator) or not values.can_push(False):
         return dispatch(sum)(argument(values), argument(start))  # type: ignore[misc]
     frame = new_frame()
     frame.total = start
