@@ -44,17 +44,13 @@ Argnums = int | Sequence[int]
 class Transformed(Dispatcher):
     """A function under a transform, called like the function.
 
-    A call comes, in this order, from the entry in C, the entry of the last call, or
-    one that is looked up or staged; while staging, its program joins the one being
-    built. Subclasses say what it `returns`.
+    A call comes, in this order, from the entry in C (which Python is not asked for, see
+    `Quick`), the entry of the last call, or one that is looked up or staged; while
+    staging, its program joins the one being built. Subclasses say what it `returns`.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self.fast is not None and not kwargs:
-                result = self.fast(*args)
-                if result is not NotImplemented:
-                    return result
             return self.served(args, kwargs)
         except Exception as error:
             for_users(error)

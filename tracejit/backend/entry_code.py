@@ -16,13 +16,17 @@ from typing import Any
 
 from llvmlite import ir
 
+from tracejit.backend.quick_call import FAST
+
 WORD, BYTE, INT = ir.IntType(64), ir.IntType(8), ir.IntType(32)
-ENTRY, PROBE = "tracejit_entry", "tracejit_probe"
+ENTRY, CALL, PROBE = "tracejit_entry", "tracejit_call", "tracejit_probe"
 #: Where CPython and NumPy keep things, in bytes from the start of an object.
 REFERENCES, TYPE, FLOAT_VALUE, FIRST_ITEM = 0, 8, 16, 24
 DATA, NDIM, SHAPE, DESCR, FLAGS = 16, 24, 32, 56, 64
 #: In a dtype: its letters, its order of bytes and its number.
 KIND = 24
+#: In a builtin function: its `self`. In a tuple: its length.
+SELF, LENGTH = 24, 16
 #: NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED, and the same with OWNDATA | WRITEABLE.
 READABLE, OURS = 0x101, 0x505
 WRITEABLE = 0x400
@@ -54,6 +58,7 @@ class Head(IntEnum):
     INT_TYPE = auto()
     MISS = auto()
     FAIL = auto()
+    NAME = auto()
 
 
 #: An argument: its slot, its dtype (or what it is instead), its dimensions and their
@@ -78,7 +83,12 @@ PYTHON_API = {
     **{"PyEval_SaveThread": 0, "PyEval_RestoreThread": 1},
     **{"PyMem_RawMalloc": 1, "PyMem_RawFree": 1, "PyErr_NoMemory": 0},
     **{"PyLong_FromLongLong": 1, "PyObject_CallOneArg": 2},
-    "PyLong_AsLongLongAndOverflow": 2,
+    **{"PyLong_AsLongLongAndOverflow": 2, "PyErr_SetObject": 2},
+    "PyObject_VectorcallMethod": 4,
+}
+_WITHOUT_RESULT = {
+    *("Py_IncRef", "Py_DecRef", "PyEval_RestoreThread", "PyMem_RawFree"),
+    "PyErr_SetObject",
 }
 #: NumPy's, with their places in its table of functions.
 NUMPY_API = {
@@ -88,9 +98,11 @@ NUMPY_API = {
 
 
 def module_text() -> str:
-    """The module: the entry, and a kernel that tests it."""
+    """The module: the entry, what objects are called by, and a kernel for tests."""
     module = ir.Module("tracejit_entry")
-    _Entry(module).write()
+    entry = _Entry(module)
+    entry.write()
+    _write_call(module, entry.function)
     _write_probe(module)
     return str(module)
 
@@ -131,7 +143,7 @@ class _Code:
         module = self.builder.module
         result: Any = WORD
         kinds = [a.type for a in args]
-        if name in ("Py_IncRef", "Py_DecRef", "PyEval_RestoreThread", "PyMem_RawFree"):
+        if name in _WITHOUT_RESULT:
             result = ir.VoidType()
         if name in ("PyList_SetItem", "PyTuple_SetItem"):
             result = INT
@@ -170,11 +182,11 @@ class _Code:
 
 
 class _Entry(_Code):
-    """PyObject *entry(PyObject *self, PyObject **args, Py_ssize_t count)"""
+    """PyObject *entry(PyObject *self, PyObject **args, Py_ssize_t count, names)"""
 
     def __init__(self, module: ir.Module):
-        super().__init__(module, ENTRY, 3)
-        owner, self.args, self.count = self.function.args
+        super().__init__(module, ENTRY, 4)
+        owner, self.args, self.count, self.names = self.function.args
         # `self` is a tuple whose first item is the array that holds the plan.
         self.plan = self.load(self.load(owner, FIRST_ITEM), DATA)
         self.miss = self.function.append_basic_block("miss")
@@ -184,10 +196,9 @@ class _Entry(_Code):
         return self.load(self.plan, 8 * which)
 
     def write(self) -> None:
-        self.leave_if(
-            self.builder.not_(self.equal(self.count, self.head(Head.ARG_COUNT))),
-            self.miss,
-        )
+        wanted = self.head(Head.ARG_COUNT)
+        right = self.builder.and_(self.equal(self.count, wanted), self.zero(self.names))
+        self.leave_if(self.builder.not_(right), self.miss)
         made = self.head(Head.RESULT_COUNT)
         self.slots = self.room(self.head(Head.SLOT_COUNT))
         self.cells = self.room(self.builder.mul(made, self.word(CELL // 8)))
@@ -435,13 +446,58 @@ class _Entry(_Code):
         self.builder.position_at_end(self.undo)
         self.release(self.objects, self.head(Head.RESULT_COUNT))
         number = self.call("PyLong_FromLongLong", self.status)
-        raised = self.call("PyObject_CallOneArg", self.head(Head.FAIL), number)
+        told = self.call("PyObject_CallOneArg", self.head(Head.FAIL), number)
         self.call("Py_DecRef", number)
-        self.builder.ret(raised)
+        plain = self.function.append_basic_block()
+        known = self.builder.or_(
+            self.zero(told), self.equal(told, self.head(Head.MISS))
+        )
+        self.leave_if(known, plain)
+        # Raised here, it has no frame of ours.
+        self.call("PyErr_SetObject", self.load(told, TYPE), told)
+        self.call("Py_DecRef", told)
+        self.builder.ret(self.word(0))
+        self.builder.position_at_end(plain)
+        self.builder.ret(told)
         self.builder.position_at_end(self.miss)
         nothing = self.head(Head.MISS)
         self.call("Py_IncRef", nothing)
         self.builder.ret(nothing)
+
+
+def _write_call(module: ir.Module, entry: ir.Function) -> None:
+    """PyObject *call(PyObject *callable, PyObject **args, size_t count, names)
+
+    The entry of `callable`, or where that does not serve, its `__call__`.
+    """
+    code = _Code(module, CALL, 4)
+    b = code.builder
+    callable_, args, flagged, names = code.function.args
+    count = b.and_(flagged, code.word(2**63 - 1))
+    fast = code.load(callable_, FAST)
+    code.call("Py_IncRef", fast)  # it may be replaced while the kernel runs
+    owner = code.load(fast, SELF)
+    name = code.load(code.load(code.load(owner, FIRST_ITEM), DATA), 8 * Head.NAME)
+    missed = code.load(code.load(code.load(owner, FIRST_ITEM), DATA), 8 * Head.MISS)
+    result = b.call(entry, [owner, args, count, names])
+    code.call("Py_DecRef", fast)
+    slow = code.function.append_basic_block()
+    code.leave_if(code.equal(result, missed), slow)
+    b.ret(result)
+    b.position_at_end(slow)
+    code.call("Py_DecRef", result)
+    total = code.room(code.word(1))
+    code.store(count, total)
+    with b.if_then(b.not_(code.zero(names))):
+        code.store(b.add(count, code.load(names, LENGTH)), total)
+    given = code.load(total)
+    passed = code.room(b.add(given, code.word(1)))
+    code.store(callable_, passed)
+    with code.loop(given) as k:
+        value = code.load(code.at(args, k))
+        code.store(value, code.at(passed, b.add(k, code.word(1))))
+    count = b.add(count, code.word(1))
+    b.ret(code.call("PyObject_VectorcallMethod", name, passed, count, names))
 
 
 def _write_matches(module: ir.Module) -> ir.Function:

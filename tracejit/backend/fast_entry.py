@@ -13,7 +13,6 @@ import importlib
 import math
 import struct
 import sys
-import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +22,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from tracejit.backend import entry_code as code
-from tracejit.backend import object_cache, object_code
+from tracejit.backend import object_cache, object_code, quick_call
 from tracejit.backend.entry_code import Head
 from tracejit.backend.object_cache import ObjectCode
 
@@ -91,6 +90,11 @@ def fast_entry(call: Call, tree: Any) -> Callable[..., Any] | None:
     return _plan(call, tree, _machine_code()) if _works() else None
 
 
+def call_address() -> int:
+    """The C function by which objects with a fast entry are called; see `Quick`."""
+    return int(_machine_code().get_function_address(code.CALL))
+
+
 def word_of(value: float, dtype: str) -> int:
     """A number as a kernel's argument: the word that holds it."""
     raw = np.array(value, dtype).tobytes()
@@ -144,7 +148,7 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     plan[Head.KEPT], plan[Head.MISS] = id(kept), id(MISS)
     plan[Head.FAIL] = id(call.fail)
     plan[Head.ARRAY_TYPE], plan[Head.FLOAT_TYPE] = id(np.ndarray), id(float)
-    plan[Head.INT_TYPE] = id(int)
+    plan[Head.INT_TYPE], plan[Head.NAME] = id(int), id(_NAME)
     return _builtin(engine, (plan, kept, call.block, engine, *held))
 
 
@@ -207,7 +211,9 @@ class _Method(ctypes.Structure):
     )
 
 
-_FASTCALL = 0x80
+_FASTCALL_AND_KEYWORDS = 0x82
+#: What serves the calls that the entry does not.
+_NAME = sys.intern("__call__")
 #: Method definitions must outlive their functions.
 _methods: dict[int, _Method] = {}
 
@@ -216,7 +222,7 @@ def _builtin(engine: Any, owner: tuple[Any, ...]) -> Callable[..., Any]:
     """The entry as a builtin function whose `self` is `owner`."""
     address = engine.get_function_address(code.ENTRY)
     if address not in _methods:
-        _methods[address] = _Method(b"tracejit", address, _FASTCALL, None)
+        _methods[address] = _Method(b"tracejit", address, _FASTCALL_AND_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
     make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
@@ -268,15 +274,7 @@ def _works() -> bool:
 
 
 def _is_known() -> bool:
-    return (
-        sys.implementation.name == "cpython"
-        and (3, 11) <= sys.version_info < (3, 14)
-        and struct.calcsize("P") == 8
-        and sys.byteorder == "little"
-        and not hasattr(sys, "gettotalrefcount")
-        and not sysconfig.get_config_var("Py_GIL_DISABLED")
-        and np.lib.NumpyVersion(np.__version__) >= "2.0.0"
-    )
+    return quick_call.KNOWN and np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 
 
 def _has_known_layout() -> bool:
@@ -306,6 +304,8 @@ def _has_known_layout() -> bool:
         and word(number, code.TYPE) == id(float)
         and word(number, code.FLOAT_VALUE, ctypes.c_double) == number
         and word(pair, code.FIRST_ITEM) == id(array)
+        and word(pair, code.LENGTH) == len(pair)
+        and word(pair.count, code.SELF) == id(pair)
         and word([array, array], code.REFERENCES) == 1
     )
 

@@ -220,10 +220,11 @@ class Compiled:
         raise self.failures[status - 1].exception()
 
     def miss(self, status: int) -> Any:
-        """What a call by the entry in C ends with: more room is not its business."""
-        if self.failures[status - 1].kind is OutOfRoomError and not self.written:
+        """What a call by the entry in C raises, which more room is no business of."""
+        failure = self.failures[status - 1]
+        if failure.kind is OutOfRoomError and not self.written:
             return NotImplemented
-        return self.fail(status)
+        return failure.exception()
 
     def fast_entry(
         self,
@@ -273,6 +274,12 @@ class Compiled:
         order = self._order or range(len(self._made))
         given = [fast.Given(p) for p in places]
         return fast.fast_entry(call, arrange(list(order), given, fast.Leaf))
+
+    @staticmethod
+    def call_address() -> int:
+        """Of the C function that objects with such an entry are called by."""
+        fast = importlib.import_module("tracejit.backend.fast_entry")
+        return int(fast.call_address())
 
     def _put_inputs(
         self, values: list[Any], args: Sequence[Any]

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from tracejit.backend.numba_build import Compiled, compile_program
+from tracejit.backend.quick_call import Quick
 from tracejit.base.config import config
 from tracejit.base.errors import OutOfRoomError
 from tracejit.base.garbage import uncollected
@@ -166,7 +167,7 @@ class Entry:
 Transform = Callable[[Program, Sequence[int]], Program]
 
 
-class Dispatcher:
+class Dispatcher(Quick):
     """A user function under a transform. Subclasses say what a call returns.
 
     `recipe` are a subclass's arguments beside the function. `staged_as` is what is
@@ -200,8 +201,8 @@ class Dispatcher:
         self.room = ROOM
         self.parameters = _positional(fn)
         self.last: tuple[list[Any], Entry] | None = None
-        #: Serves calls like the last one from C; NotImplemented where it cannot.
-        self.fast: Callable[..., Any] | None = None
+        # Serves calls like the last one from C; NotImplemented where it cannot.
+        self.quicken(None)
 
     def recent(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -264,7 +265,10 @@ class Dispatcher:
                 static = {k: s.value for k, s in spare if type(s) is Fixed}
                 made = entry.run.fast_entry(arranged, sorted(writes.exclusive), static)
             entry.fast = made or _never
-        self.fast = None if entry.fast is _never else entry.fast
+        if entry.fast is _never:
+            self.quicken(None)
+        elif entry.fast is not self.fast:
+            self.quicken(entry.fast, Compiled.call_address())
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Arguments with keywords moved to their places.
