@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.workload import Workload, variant
+from benchmarks.peers import PEERS
+from benchmarks.workload import SAME, Workload, variant
 
 Call = Callable[[], Any]
 
@@ -55,6 +56,10 @@ def contestants(work: Workload, args: tuple) -> Iterator[tuple[str, Call | Excep
         "jax": partial(with_jax, work, args),
         "autograd": partial(with_autograd, work, args),
     }
+    if work.jax == SAME:
+        for name, peer in PEERS.items():
+            if module(name.partition(".")[0]) is not None:
+                makers[name] = partial(peer, work, args)
     for name, make in makers.items():
         try:
             call = make()

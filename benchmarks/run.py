@@ -15,11 +15,12 @@ from typing import Any
 
 from benchmarks import as_written, growth, memory, staging, threads
 from benchmarks.contestants import contestants
+from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, workloads
 from benchmarks.timing import fastest
 from benchmarks.workload import Workload, disagreement
 
-FRAMEWORKS = ("tracejit", "fastmath", "interpreted", "jax", "autograd")
+FRAMEWORKS = ("tracejit", "fastmath", "interpreted", "jax", "autograd", *PEERS)
 TOLERANCE = 1e-8
 
 
@@ -68,9 +69,9 @@ def measure(
 
 HEADER = (
     f"{'workload':<14}{'n':>9}{'hand (µs)':>12}{'/ primal':>10}"
-    f"{'tracejit':>11}{'/ primal':>10}{'fastmath':>10}{'interpreted':>13}"
-    f"{'jax':>9}{'autograd':>10}"
-    f"{'first (s)':>11}{'compiled':>10}"
+    f"{'tracejit':>10}{'/ primal':>10}"
+    + "".join(f"{name:>{len(name) + 2}}" for name in FRAMEWORKS[1:])
+    + f"{'first (s)':>11}{'compiled':>10}"
 )
 
 
@@ -89,9 +90,9 @@ def line(row: dict[str, Any]) -> str:
     return (
         f"{row['name']:<14}{row['size']:>9}{hand * 1e6:>12.4g}"
         f"{ratio('hand', 'primal'):>10}"
-        f"{ratio('tracejit'):>11}{ratio('tracejit', 'primal'):>10}"
-        f"{ratio('fastmath'):>10}{ratio('interpreted'):>13}{ratio('jax'):>9}"
-        f"{ratio('autograd'):>10}{first:>11}{row.get('compilations', '-'):>10}"
+        f"{ratio('tracejit'):>10}{ratio('tracejit', 'primal'):>10}"
+        + "".join(f"{ratio(name):>{len(name) + 2}}" for name in FRAMEWORKS[1:])
+        + f"{first:>11}{row.get('compilations', '-'):>10}"
     )
 
 
@@ -125,7 +126,16 @@ def _mean_and_most(ratios: Sequence[float]) -> str:
 
 def machine() -> dict[str, str]:
     """What the figures depend on."""
-    packages = ("tracejit", "numba", "numpy", "jax", "autograd")
+    packages = (
+        "tracejit",
+        "numba",
+        "numpy",
+        "jax",
+        "autograd",
+        "torch",
+        "pytensor",
+        "casadi",
+    )
     versions = {"python": platform.python_version(), "machine": platform.machine()}
     for name in packages:
         try:
@@ -185,5 +195,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for row in rows:
         for name, error in row["errors"].items():
-            print(f"\n{row['name']} {row['size']}, {name}: {error}")
+            print(f"\n{row['name']} {row['size']}, {name}: {error.splitlines()[0]}")
     return int(any("tracejit" in row["errors"] for row in rows))

@@ -45,11 +45,11 @@ class Workload:
 SAME = "same"
 
 
-def with_numpy(f: Function, numpy: Any) -> Function:
-    """`f` with another module for its `np`, and for its `scipy.special` what stands
-    beside that."""
-    names = {**f.__globals__, "np": numpy}
-    if "special" in f.__code__.co_names:
+def with_numpy(f: Function, numpy: Any, special: Any = None) -> Function:
+    """`f` with another module for its `np`, and another for its `scipy.special`: by
+    default what stands beside the first."""
+    names = {**f.__globals__, "np": numpy, "special": special}
+    if special is None and "special" in f.__code__.co_names:
         package = numpy.__name__.removesuffix("numpy")
         names["special"] = import_module(f"{package}scipy.special")
     return types.FunctionType(f.__code__, names, f.__name__)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tracejit
-from benchmarks import as_written, growth, polynomials, staging, vectors
+from benchmarks import as_written, growth, peers, polynomials, staging, vectors
 from benchmarks.suites import SUITES, workloads
 from benchmarks.workload import disagreement, leaves
 
@@ -144,3 +144,19 @@ def test_the_speed_of_functions_is_printed(capsys):
         *("exp", "arctan2", "chain,", "chain,", "squares,", "squares,")
     ]
     assert all(float(row.split()[-1]) > 0 for row in rows)
+
+
+def test_peers_are_given_the_data_and_keep_the_sizes():
+    work = next(w for w in workloads("kernels") if w.name == "greeks")
+    data, by = peers.split(work, work.make(3))
+    assert (data, by) == ([0, 1, 2, 3, 4], [0, 2, 3, 4])
+    assert peers.joined((1.0, 7, 2.0), [0, 2], "ab") == ["a", 7, "b"]
+
+
+@pytest.mark.parametrize("peer", ["torch", "pytensor", "casadi"])
+@pytest.mark.parametrize("name", ["chain", "options", "formula"])
+def test_a_peer_has_the_gradient(peer, name):
+    pytest.importorskip(peer)
+    work = next(w for w in workloads("kernels") if w.name == name)
+    args = work.make(work.small)
+    assert disagreement(peers.PEERS[peer](work, args)(), work.hand(*args)) < 1e-12
