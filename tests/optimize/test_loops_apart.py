@@ -157,6 +157,27 @@ def test_which_loops_are_taken_apart():
     assert "!=" in text_of(shorter, RNG.normal(size=9))
 
 
+def a_few_columns(w, X):
+    s, g = 0.0, np.zeros(len(w))
+    for i in range(len(X)):
+        r = 0.0
+        for j in range(len(w)):
+            r += X[i, j] * w[j]
+        for j in range(len(w)):
+            g[j] += X[i, j] * np.tanh(r)
+        s += np.exp(r)
+    return s * g
+
+
+@pytest.mark.parametrize("rows, columns, apart", [(99, 8, 1), (99, 9, 0), (20, 8, 0)])
+def test_few_columns_of_many_rows(rows, columns, apart):
+    """The sum of each column is in a register; and so the rows can be vectors."""
+    args = RNG.normal(size=columns), RNG.normal(size=(rows, columns))
+    loops = text_of(a_few_columns, *args).split("\nfor i_")
+    rows_of = [text for text in "".join(loops).split("\n    for ") if "tanh" in text]
+    assert rows_of and all(("for j" not in text) == apart for text in rows_of)
+
+
 @pytest.mark.parametrize("fn", [above, both_sides, diagonal])
 def test_loops_that_a_comparison_divides(fn):
     assert " " * 12 + "if " not in text_of(fn, RNG.normal(size=9))

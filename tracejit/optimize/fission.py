@@ -55,7 +55,7 @@ from tracejit.optimize.units import (
     Unit,
     arranged,
 )
-from tracejit.optimize.unroll import rounds, unrolled
+from tracejit.optimize.unroll import expected, rounds, unrolled
 from tracejit.optimize.walks import assigned, everything, reads_of
 
 #: Rows in a block: what they hand on stays in the nearest cache.
@@ -151,7 +151,7 @@ class Rows:
         """The loop in blocks; None where it may not be, or nothing is gained."""
         loop = self.loop
         # A loop of the user's own has one source for any number of rounds.
-        few = _expected(loop) if loop.carried is None else rounds(loop)
+        few = expected(loop) if loop.carried is None else rounds(loop)
         if loop.step.constant != 1 or (few is not None and few < ROWS // 2):
             return None
         if len(self.inside) > LONGEST or not self.may_gain():
@@ -517,7 +517,7 @@ def _may_turn(node: Node) -> bool:
     inner = [n for n in everything(node.body) if isinstance(n, Loop)]
     if not all(map(_is_taken_apart, inner)):
         return False
-    count = _expected(node)
+    count = expected(node)
     if count is None or count >= (SHORT_WITH_LOOPS if inner else SHORT):
         return False
     return bool(inner) or _has_costly([node])
@@ -539,16 +539,6 @@ def _apart(nodes: Sequence[Node]) -> list[Node]:
         short = isinstance(node, Loop) and _is_taken_apart(node)
         out += unrolled(node) if short else [node]  # type: ignore[arg-type]
     return out
-
-
-def _expected(loop: Loop) -> int | None:
-    """How many rounds a loop has at the sizes of this trace, if they are known."""
-    ends = []
-    for end in (loop.lo, loop.hi):
-        if any(isinstance(s, Var) for s in end.terms):
-            return None
-        ends.append(end.const + sum(c * s.value for s, c in end.terms.items()))  # type: ignore
-    return ends[1] - ends[0]
 
 
 def _without(nodes: Sequence[Node], unread: set[Buffer]) -> list[Node]:

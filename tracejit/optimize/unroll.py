@@ -38,9 +38,12 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.walks import assigned, everything, reads_of
 
-#: Loops of so many rounds are taken apart, if that adds no more nodes than this: of
-#: one loop, and of a kernel. Each costs some milliseconds of compilation.
-FEW, MOST_OF_LOOP, MOST = 4, 48, 240
+#: Loops of so many rounds are taken apart, or right inside a loop of many, if that adds
+#: no more nodes than this: of one loop, and of a kernel. Each costs some milliseconds
+#: of compilation.
+FEW, FEW_IN_MANY, MOST_OF_LOOP, MOST = 4, 8, 64, 240
+#: So many rounds are many.
+MANY = 64
 #: What may stand in a loop that is taken apart.
 PLAIN = (Eqn, Load, Store, Let, Accumulate, If, Check)
 
@@ -51,34 +54,39 @@ class Unroller:
     def __init__(self) -> None:
         self.left = MOST
 
-    def block(self, nodes: Sequence[Node], deep: bool = False) -> list[Node]:
-        """The nodes with such loops taken apart; `deep`: inside a loop of many rounds.
-
-        Those of one round are taken apart anywhere.
-        """
+    def block(self, nodes: Sequence[Node], most: int = 1) -> list[Node]:
+        """The nodes with such loops of at most so many rounds taken apart."""
         out: list[Node] = []
         for node in nodes:
-            inside = deep or (isinstance(node, Loop) and rounds(node) is None)
+            inside = _most_inside(node, most) if isinstance(node, Loop) else most
             for name in ("body", "then", "otherwise"):
                 if hasattr(node, name):
                     setattr(node, name, self.block(getattr(node, name), inside))
-            if isinstance(node, Loop) and self.worth_it(node, deep):
+            if isinstance(node, Loop) and self.worth_it(node, most):
                 out += unrolled(node)
             else:
                 out.append(node)
         return out
 
-    def worth_it(self, loop: Loop, deep: bool) -> bool:
+    def worth_it(self, loop: Loop, most: int) -> bool:
         count = rounds(loop)
         if count == 1:
             return True
-        if count is None or not deep or not 1 < count <= FEW or not _plain(loop.body):
+        if count is None or not 1 < count <= most or not _plain(loop.body):
             return False
         more = (count - 1) * _size(loop.body)
         if more > min(self.left, MOST_OF_LOOP):
             return False
         self.left -= more
         return True
+
+
+def _most_inside(loop: Loop, most: int) -> int:
+    """How many rounds may be taken apart in a loop, by how many may where it stands."""
+    if rounds(loop) is not None:
+        return min(most, FEW)
+    count = expected(loop)
+    return FEW if count is not None and count < MANY else FEW_IN_MANY
 
 
 def unroll(nodes: Sequence[Node]) -> list[Node]:
@@ -91,6 +99,16 @@ def rounds(loop: Loop) -> int | None:
     bounds = [a.constant for a in (loop.lo, loop.hi, loop.step)]
     known = [b for b in bounds if b is not None]
     return len(range(*known)) if len(known) == 3 else None
+
+
+def expected(loop: Loop) -> int | None:
+    """How many rounds a loop has at the sizes of this trace, if they are known."""
+    ends = []
+    for end in (loop.lo, loop.hi):
+        if any(isinstance(s, Var) for s in end.terms):
+            return None
+        ends.append(end.const + sum(c * s.value for s, c in end.terms.items()))  # type: ignore
+    return ends[1] - ends[0]
 
 
 def unrolled(loop: Loop) -> list[Node]:
