@@ -412,17 +412,6 @@ def _getattr(obj: Any, name: str, *default: Any) -> Any:
     return attr(obj, name)
 
 
-def _next(iterator: Any, *default: Any) -> Any:
-    trace = session()
-    if not trace.advances(iterator):
-        raise StagingError(
-            "`next()` cannot be undone, so it cannot run while a loop is staged",
-            trace.builder.loc,
-            "loop over the iterator with `for`",
-        )
-    return next(iterator, *default)
-
-
 def attr(obj: Any, name: str) -> Any:
     """`obj.name`; properties of the user's classes are lifted."""
     if type(obj) is Box and name == "__class__":
@@ -481,7 +470,6 @@ _SPECIAL: dict[Any, Callable[..., Any]] = {
     type: lambda *args: _type(*args),
     setattr: lambda obj, name, value: set_attr(value, obj, name),
     object.__setattr__: lambda obj, name, value: set_attr(value, obj, name, own=True),
-    next: _next,
     np.random.default_rng: _default_rng,
 }
 for _fn in (

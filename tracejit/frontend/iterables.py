@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.base.errors import StagingError
 from tracejit.base.pytree import LEAF
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.branches import choose, traced, truth
@@ -25,7 +26,8 @@ from tracejit.frontend.outside import imported, iter_, own_iterator, plain_range
 from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, users_method
-from tracejit.frontend.trips import Trips, zip_
+from tracejit.frontend.trips import Cursor, cursor_of, zip_
+from tracejit.ops.control import Failure, check
 
 #: The variables of `sum`: the total goes from round to round.
 SUMMING = Meta(SimpleNamespace(head=["total"], again=["total"]))
@@ -54,7 +56,7 @@ def _map(fn: Any, *values: Any) -> Any:
         return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
 
     rows = zip_(*values)
-    if not isinstance(rows, Trips) or (rows.counted and len(rows) <= FEW):
+    if not isinstance(rows, Cursor) or rows.is_short(FEW):
         return lazy()
 
     def push(emit: Any) -> None:
@@ -81,7 +83,7 @@ def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
 
 def _lister(cls: type) -> Callable[..., Any]:
     def make(*args: Any, **kwargs: Any) -> Any:
-        if cls is list and args and isinstance(args[0], Generator):
+        if cls is list and args and isinstance(args[0], Generator | Cursor):
             return _gathered(own_iterator(args[0]))
         args = tuple([elements(a) for a in args])
         return session().make(cls(*args, **kwargs))
@@ -90,8 +92,19 @@ def _lister(cls: type) -> Callable[..., Any]:
 
 
 def _gathered(values: Any) -> Any:
-    """What a generator, or `map`, gives, in a list; anything else as it is."""
+    """What an iterator of ours gives, in a list; anything else as it is."""
+    if isinstance(values, Cursor):
+        return _listed(values)
     return values.collect() if isinstance(values, Generator) else values
+
+
+def _listed(values: Cursor) -> list[Any]:
+    """All that an iterator gives."""
+    if values.is_short(FEW):
+        return session().make(list(values))
+    out: list[Any] = session().make([])
+    for_(new_frame(), values, partial(append, out), NO_META)
+    return out
 
 
 def elements(values: Any) -> Any:
@@ -105,7 +118,8 @@ def _sum(values: Any, start: Any = 0) -> Any:
     grown = grown_in(values)
     if grown is not None and grown.form.tree == LEAF:
         return _total(grown, start)
-    if not isinstance(values, Generator) or not values.can_push(False):
+    pushed = isinstance(values, Generator) and values.can_push(False)
+    if not pushed and not isinstance(values, Cursor):
         return dispatch(sum)(argument(values), argument(start))  # type: ignore[misc]
     frame = new_frame()
     frame.total = start
@@ -191,6 +205,36 @@ def sorted_(values: Any, *, key: Any = None, reverse: Any = False) -> Any:
     return session().make(in_order(values, keys, bool(reverse)))
 
 
+def _iter(values: Any, *stop: Any) -> Any:
+    cursor = None if stop else cursor_of(own_iterator(values))
+    return iter(iter_(values), *stop) if cursor is None else cursor
+
+
+def _next(iterator: Any, *default: Any) -> Any:
+    if not isinstance(iterator, Cursor):
+        trace = session()
+        if not trace.advances(iterator):
+            raise StagingError(
+                "`next()` cannot be undone, so it cannot run while a loop is staged",
+                trace.builder.loc,
+                "loop over the iterator with `for`",
+            )
+        return next(iterator, *default)
+    more = truth(iterator.more())
+    if default:
+
+        def none() -> Any:
+            iterator.end()
+            return default[0]
+
+        return choose(more, iterator.take, none)
+    if not traced(more):
+        return next(iterator)
+    failure = Failure(StopIteration, (), session().builder.loc)
+    check(more.read(), error=failure)
+    return iterator.take()
+
+
 HANDLERS: dict[Any, Callable[..., Any]] = {
     map: _map,
     filter: _filter,
@@ -199,10 +243,11 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     dict: _lister(dict),
     set: _lister(set),
     sorted: sorted_,
-    iter: lambda values, *more: iter(iter_(values), *more),
+    iter: _iter,
     tuple: lambda values=(): tuple(elements(values)),
     sum: _sum,
     len: _len,
+    next: _next,
     isinstance: lambda x, cls: dispatch(isinstance)(x, cls),  # type: ignore[misc]
     any: _truth(True),
     all: _truth(False),

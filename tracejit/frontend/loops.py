@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ from tracejit.frontend.probing import (
     NothingTraced,
 )
 from tracejit.frontend.session import session
-from tracejit.frontend.trips import Trips, trips_of
+from tracejit.frontend.trips import Cursor, Trips, UsedInside, trips_of
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.program import Atom, Literal, Region, Var, walk
 from tracejit.ops.control import emit_for
@@ -65,8 +66,47 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
     values = own_iterator(values)
     if isinstance(values, Generator) and values.can_push(bool(meta.exits)):
         _push(frame, values, body, meta)
-        return
-    trips = trips_of(values)
+    elif isinstance(values, Cursor):
+        try:
+            _go_through(frame, values, body, meta)
+        except UsedInside:
+            round_ = Round(body, values.take)
+            while_(frame, values.more, round_, meta)
+        values.end(none_of(*_flags(frame, meta)))
+    else:
+        _go_through(frame, values, body, meta)
+
+
+class Round:
+    """A round of a loop, with the value that `take()` gives, of those in `trips`."""
+
+    def __init__(
+        self,
+        body: Callable[[Any], Any],
+        take: Callable[[], Any],
+        trips: Trips | None = None,
+    ):
+        self.body, self.take, self.trips = body, take, trips
+        self.__code__ = source_of(body)
+
+    def __call__(self) -> None:
+        value = self.take()
+        left = self._positions()
+        self.body(value)
+        now = self._positions()
+        if any(a is not b for a, b in zip(left, now, strict=True)):
+            raise UsedInside
+
+    def _positions(self) -> list[Any]:
+        return [] if self.trips is None else self.trips.positions
+
+
+def _go_through(
+    frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta
+) -> None:
+    """All rounds of a `for`; those of an iterator leave it where they come to."""
+    cursor = values if isinstance(values, Cursor) else None
+    trips = cursor.rest(bool(meta.exits)) if cursor else trips_of(values)
     if trips is None:
         _unroll(frame, iter_(values), body, meta, None)
         return
@@ -79,16 +119,17 @@ def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> N
             try:
                 rounds, few = most_rounds(trips), not trips.counted
                 growing(source_of(body), rounds, stage, few)
+                trips.finish()
                 return
             except NothingTraced:
                 break
-            except GIVES_UP as error:
+            except (*GIVES_UP, UsedInside) as error:
                 raise error
             except Exception as error:
                 cause = error
             if not trips.counted:
                 raise _unstageable("loop", cause) from cause
-            _unroll(frame, [trips.at(trips.plain[0])], body, meta, cause)
+            _unroll(frame, trips, body, meta, cause, 1)
             if _must_stop(frame, meta):
                 return
             trips = trips.after(1)
@@ -146,20 +187,29 @@ def _unroll(
     body: Callable[[Any], Any],
     meta: Meta,
     cause: Exception | None,
+    most: int | None = None,
 ) -> None:
     """Run the loop as Python does; a traced `break` guards the rounds after it."""
     trace = session()
-    for value in values:
+    trips = values if isinstance(values, Trips) else None
+    takes = (
+        (partial(_given, value) for value in values) if trips is None else trips.takes()
+    )
+    for take in islice(takes, most):
         before = len(trace.builder.stack[-1])
         go = none_of(*_flags(frame, meta))
         if not traced(go):
             if not go:
                 return
-            body(value)
+            body(take())
         else:
-            branch(frame, go, partial(body, value), lambda: None, meta.head)
+            branch(frame, go, Round(body, take, trips), lambda: None, meta.head)
         if len(trace.builder.stack[-1]) > before:
             count_unrolled(cause)
+
+
+def _given(value: Any) -> Any:
+    return value
 
 
 def count_unrolled(cause: Exception | None) -> None:
@@ -192,7 +242,7 @@ def _for(loop: Loop, body: Callable[[Any], Any]) -> None:
         counters = session().counters
         counters.append((counter, trips, loop))
         try:
-            body(trips.at(box_of(counter, "python")))
+            Round(body, partial(trips.at, box_of(counter, "python")), trips)()
         finally:
             counters.pop()
         return counter

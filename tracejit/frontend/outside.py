@@ -39,7 +39,7 @@ from tracejit.frontend.places import (
 )
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
-from tracejit.frontend.trips import Trips
+from tracejit.frontend.trips import Cursor, Trips
 
 #: Packages whose contents do not change and whose functions are called as they are.
 LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
@@ -407,7 +407,7 @@ def loose(array: np.ndarray[Any, Any]) -> Any:
 
 def imported(obj: Any) -> Any:
     """A container of the outside, as one of what `read` makes of its elements."""
-    if isinstance(obj, Iterator):
+    if isinstance(obj, Iterator) and not isinstance(obj, Cursor):
         require_new(obj)
     grown = grown_in(obj)
     if grown is not None:

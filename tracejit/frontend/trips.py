@@ -1,13 +1,15 @@
 """Things to loop over that can be indexed by a traced counter.
 
-`range`, arrays, and `enumerate`, `zip` and `reversed` of them. Iterated by plain
-Python they behave as what they stand for.
+`range` and arrays, and the iterators that `iter`, `enumerate`, `zip` and `reversed`
+make of them. Iterated by plain Python they behave as what they stand for: an iterator
+gives each element once. How far it has come is a place like any other, so a loop that
+data ends early, or a `next` in a branch, leaves it where Python would.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -16,7 +18,9 @@ import numpy as np
 from tracejit.frontend.box import Box, call
 from tracejit.frontend.grown import grown_in, opened
 from tracejit.frontend.masked import Masked
+from tracejit.frontend.places import AttributePlace, assign
 from tracejit.frontend.ragged import Ragged
+from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
 from tracejit.ops.promote import interval_of
 
@@ -86,6 +90,18 @@ class Trips:
         start, step = trips.start, trips.step
         return Trips(0, len(trips), 1, lambda k: at(start + k * step))
 
+    def takes(self) -> Iterator[Callable[[], Any]]:
+        """For each round, what takes its value."""
+        return (partial(self.at, k) for k in self.plain)
+
+    @property
+    def positions(self) -> list[Any]:
+        """How far that has come which the values are taken from."""
+        return []
+
+    def finish(self) -> None:
+        """All rounds have run."""
+
     def __repr__(self) -> str:
         return f"range({self.lo}, {self.hi}, {self.step})"
 
@@ -96,6 +112,8 @@ def trips_of(value: Any) -> Trips | None:
         return value
     if isinstance(value, range):
         return Trips(value.start, value.stop, value.step)
+    if isinstance(value, Cursor):
+        return value.rest()
     grown = grown_in(value)
     if grown is not None:
         return Trips(0, grown.length, 1, grown.item_of(value))
@@ -122,36 +140,217 @@ def _integer(value: Any) -> Any:
     return value if isinstance(value, Extent) else operator.index(value)
 
 
-def enumerate_(values: Any, start: Any = 0) -> Any:
-    """`enumerate`."""
+# Iterators ----------------------------------------------------------------------------
+
+
+class UsedInside(Exception):
+    """The body of a loop over an iterator takes elements of it itself."""
+
+
+class Source:
+    """What one iterator or more take their elements from, one after the other.
+
+    `position`: how many were taken, by now; an int, or traced.
+    """
+
+    def __init__(self, values: Any, trips: Trips):
+        self.values, self._trips = values, trips.from_zero
+        self.position: Any = 0
+
+    @property
+    def trips(self) -> Trips:
+        """All elements; of a list, also those that were appended since."""
+        grown = grown_in(self.values)
+        return self._trips if grown is None else Trips(0, grown.length, 1, self.at)
+
+    def at(self, k: Any) -> Any:
+        """The element at a position."""
+        return self._trips.at(k)
+
+    def move(self, position: Any) -> None:
+        """Go on from there."""
+        assign(AttributePlace(self, "position"), position)
+
+
+class Counting(Source):
+    """The numbers from `start` on, without an end."""
+
+    def __init__(self, start: Any):
+        super().__init__(None, Trips(0, 0, 1, partial(_plus, start)))
+
+
+class Cursor(Iterator[Any]):
+    """An iterator: a round takes an element from each source, in order.
+
+    `join` makes what it gives of them; one source may be there several times.
+    """
+
+    def __init__(self, sources: Sequence[Source], join: Callable[[list[Any]], Any]):
+        self.sources, self.join = sources, join
+
+    @property
+    def ends(self) -> list[tuple[Source, Any]]:
+        """The sources that have an end, with where it is."""
+        found = [s for s in self.sources if not isinstance(s, Counting)]
+        return [(s, s.trips.hi) for s in found]
+
+    def rest(self, moves: bool = False) -> Rest:
+        """All rounds that are left; each of them `moves` the sources, or none."""
+        return Rest(self, moves)
+
+    def is_short(self, few: int) -> bool:
+        """Whether there are at most so many rounds."""
+        rest = self.rest()
+        return rest.counted and len(rest) <= few
+
+    def more(self) -> Any:
+        """Whether there is another round."""
+        return self.rest().hi > 0
+
+    def take(self) -> Any:
+        """The elements of the next round, which there is."""
+        return self.rest(moves=True).at(0)
+
+    def end(self, ended: Any = True) -> None:
+        """Where it has `ended`: take on, until one of the sources has no more."""
+        for source, end in self.ends if len(self.sources) > 1 else []:
+            ended = call(np.logical_and, ended, source.position < end)
+            source.move(_plus(source.position, call(int, ended)))
+
+    def __next__(self) -> Any:
+        if self.more():
+            return self.take()
+        self.end()
+        raise StopIteration
+
+
+class Rest(Trips):
+    """The rounds that an iterator has left; each of them `moves` it, or none."""
+
+    def __init__(
+        self, cursor: Cursor, moves: bool, starts: Any = None, skipped: int = 0
+    ):
+        self.cursor, self.moves = cursor, moves
+        self.starts = starts or self.positions
+        begun = dict(zip(map(id, cursor.sources), self.starts, strict=True))
+        counts = [
+            _over(_minus(end, begun[id(source)]), self.stride(source))
+            for source, end in cursor.ends
+        ]
+        if any(isinstance(n, Box) for n in counts):
+            rounds = reduce(partial(call, np.minimum), counts)
+        else:
+            rounds = min(counts, key=int)
+            rounds = rounds if int(rounds) > 0 else 0
+        super().__init__(skipped, rounds, 1, self._take)
+
+    @property
+    def positions(self) -> list[Any]:
+        return [source.position for source in self.cursor.sources]
+
+    def stride(self, source: Source) -> int:
+        """How many elements of a source a round takes."""
+        return self.cursor.sources.count(source)
+
+    def _take(self, k: Any) -> Any:
+        sources, values = self.cursor.sources, []
+        for n, (source, start) in enumerate(zip(sources, self.starts, strict=True)):
+            nth = sources[:n].count(source)
+            place = _plus(start, _times(k, self.stride(source)))
+            values.append(source.at(_plus(nth, place)))
+        if self.moves:
+            self._skip(_plus(1, k))
+        return self.cursor.join(values)
+
+    def _skip(self, rounds: Any) -> None:
+        """Move on from where it began."""
+        pairs = zip(self.cursor.sources, self.starts, strict=True)
+        moves = {id(s): (s, start) for s, start in pairs}
+        for source, start in moves.values():
+            source.move(_plus(start, _times(rounds, self.stride(source))))
+
+    def after(self, skipped: int) -> Rest:
+        if not any(isinstance(p, Box) for p in self.positions):
+            return Rest(self.cursor, self.moves)  # the body may have taken some, too
+        # Where data has ended the loop, no more rounds are run.
+        return Rest(self.cursor, self.moves, self.starts, self.lo + skipped)
+
+    def takes(self) -> Iterator[Callable[[], Any]]:
+        rest = Rest(self.cursor, True, self.starts, self.lo)
+        while len(rest):
+            yield partial(rest.at, rest.lo)
+            rest = rest.after(1)
+
+    def finish(self) -> None:
+        if not self.moves:
+            self._skip(self.hi if self.counted else call(np.maximum, self.hi, 0))
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return b if type(a) is int and a == 0 else a if type(b) is int and b == 0 else b + a
+
+
+def _minus(a: Any, b: Any) -> Any:
+    return a if type(b) is int and b == 0 else a - b
+
+
+def _times(a: Any, n: int) -> Any:
+    return a if n == 1 else a * n
+
+
+def _over(a: Any, n: int) -> Any:
+    return a if n == 1 else a // n
+
+
+def cursor_of(values: Any) -> Cursor | None:
+    """What `iter` gives, if a counter can index it."""
+    if isinstance(values, Cursor):
+        return values
     trips = trips_of(values)
     if trips is None:
+        return None
+    return Cursor([session().make(Source(values, trips))], operator.itemgetter(0))
+
+
+def _joined(cursors: Sequence[Cursor]) -> Cursor:
+    """One that gives a tuple of what each of them gives."""
+    sources = [s for cursor in cursors for s in cursor.sources]
+
+    def join(values: list[Any]) -> Any:
+        rest = iter(values)
+        parts = [[next(rest) for _ in c.sources] for c in cursors]
+        return tuple([c.join(p) for c, p in zip(cursors, parts, strict=True)])
+
+    return Cursor(sources, join)
+
+
+def enumerate_(values: Any, start: Any = 0) -> Any:
+    """`enumerate`."""
+    cursor = cursor_of(values)
+    if cursor is None:
         return enumerate(values, start)
-    trips = trips.from_zero
-    at = trips.at
-    return Trips(0, trips.hi, 1, lambda k: (k + start if start else k, at(k)))
+    count = session().make(Counting(start))
+    return Cursor(
+        [*cursor.sources, count], lambda parts: (parts[-1], cursor.join(parts[:-1]))
+    )
 
 
 def zip_(*values: Any, strict: bool = False) -> Any:
     """`zip`; staged where all of them can be indexed by one counter."""
-    all_trips = [trips_of(v) for v in values]
-    counted = [t is not None and t.counted for t in all_trips]
-    if not values or None in all_trips or (strict and not all(counted)):
+    cursors = [cursor_of(v) for v in values]
+    found = [c for c in cursors if c is not None]
+    if not values or len(found) < len(values):
         return zip(*map(opened, values), strict=strict)
-    trips = [t.from_zero for t in all_trips if t is not None]
-    if strict and len({int(t.hi) for t in trips}) > 1:
-        return zip(*trips, strict=True)
-    if all(counted):
-        shortest = min((t.hi for t in trips), key=int)
-    else:
-        shortest = reduce(partial(call, np.minimum), [t.hi for t in trips])
-    return Trips(0, shortest, 1, lambda k: tuple([t.at(k) for t in trips]))
+    rests = [c.rest() for c in found] if strict else []
+    if any(not r.counted for r in rests) or len({int(r.hi) for r in rests}) > 1:
+        return zip(*found, strict=True)
+    return _joined(found)
 
 
 def reversed_(values: Any) -> Any:
     """`reversed`."""
-    trips = trips_of(values)
-    return reversed(values) if trips is None else trips.__reversed__()
+    trips = None if isinstance(values, Cursor) else trips_of(values)
+    return reversed(values) if trips is None else cursor_of(trips.__reversed__())
 
 
 def interval(trips: Trips) -> tuple[int, int] | None:
