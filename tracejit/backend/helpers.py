@@ -142,15 +142,6 @@ def _tj_threads(part: Any, parts: int, threads: int, *args: Any) -> int:
     return 0
 
 
-def _tj_gemm(
-    ta: bool, tb: bool, m: int, n: int, k: int, a: Any, b: Any, c: Any
-) -> None:
-    """c (m, n) = a (m, k) @ b (k, n), where `ta` and `tb` say what lies transposed."""
-    left = a[: m * k].reshape((k, m)).T if ta else a[: m * k].reshape((m, k))
-    right = b[: k * n].reshape((n, k)).T if tb else b[: k * n].reshape((k, n))
-    c[: m * n] = (left @ right).ravel()
-
-
 #: By the name they have in kernels.
 HELPERS: dict[str, Callable[..., Any]] = (
     {
@@ -168,7 +159,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
                 _tj_copy,
                 _tj_free,
             ),
-            *(_tj_threads, _tj_gemm),
+            _tj_threads,
         )
     }
     | matrix_helpers.HELPERS

@@ -28,6 +28,37 @@ _tj_gesdd = partial(lapack.run, "gesdd")
 _tj_geev = partial(lapack.run, "geev")
 
 
+def _tj_gemm(
+    ta: bool,
+    tb: bool,
+    m: int,
+    n: int,
+    k: int,
+    alpha: float,
+    a: Any,
+    lda: int,
+    b: Any,
+    ldb: int,
+    beta: float,
+    c: Any,
+    ldc: int,
+) -> None:
+    """c (m, n) = alpha op(a) (m, k) @ op(b) (k, n) + beta c.
+
+    `ta` and `tb` say what lies transposed; rows are lda, ldb, ldc numbers apart.
+    """
+    left = _tj_rows(a, k, m, lda).T if ta else _tj_rows(a, m, k, lda)
+    right = _tj_rows(b, n, k, ldb).T if tb else _tj_rows(b, k, n, ldb)
+    out = _tj_rows(c, m, n, ldc)
+    out[...] = alpha * (left @ right) + (beta * out if beta else 0)
+
+
+def _tj_rows(x: Any, rows: int, columns: int, apart: int) -> Any:
+    """A view of a flat array as a matrix."""
+    strides = apart * x.itemsize, x.itemsize
+    return np.lib.stride_tricks.as_strided(x, (rows, columns), strides)
+
+
 def _tj_at(array: Any, start: int) -> Any:
     """The array from an element on."""
     return array[start:]
@@ -179,6 +210,12 @@ def _tj_lu_solve(
 # Factorisations -----------------------------------------------------------------------
 
 
+def _tj_clear_above(n: int, a: Any) -> None:
+    for i in range(n):
+        for j in range(i + 1, n):
+            a[i * n + j] = 0
+
+
 def _tj_cholesky(batch: int, n: int, a: Any) -> None:
     """The lower factor in place of a."""
     for k in range(batch):
@@ -186,9 +223,88 @@ def _tj_cholesky(batch: int, n: int, a: Any) -> None:
         # Column by column, our lower triangle is the upper one (letter U).
         if _tj_potrf(85, n, own, max(n, 1)) != 0:
             _tj_fail(n * n, own)
-        for i in range(n):
-            for j in range(i + 1, n):
-                own[i * n + j] = 0
+        _tj_clear_above(n, own)
+
+
+def _tj_pull_column(n: int, count: int, own: Any, bar: Any) -> None:
+    """The same of `count` rows and columns of a matrix with n, column by column."""
+    for step in range(count):
+        k = count - 1 - step
+        row, pivot = k * n, own[k * n + k]
+        total = bar[row + k]
+        for i in range(k + 1, count):
+            scaled = bar[i * n + k] / pivot
+            bar[i * n + k] = scaled
+            total -= scaled * own[i * n + k]
+            for j in range(k):
+                bar[row + j] -= scaled * own[i * n + j]
+                bar[i * n + j] -= scaled * own[row + j]
+        total /= pivot
+        for j in range(k):
+            bar[row + j] -= total * own[row + j]
+        bar[row + k] = total / 2
+
+
+def _tj_pull_left(
+    n: int, first: int, last: int, own: Any, bar: Any, corner: Any
+) -> None:
+    """What the cotangents left of a block of columns lose to it, which is done.
+
+    With R left of the block's diagonal, C below that and B below R: R̄ -= (D̄ + D̄ᵀ) R
+    + C̄ᵀ B, and B̄ -= C̄ R.
+    """
+    count, below, r, b = last - first, n - last, first * n, last * n
+    for i in range(count):
+        for j in range(i + 1):
+            x = bar[r + first + i * n + j]
+            corner[i * count + j] = x
+            corner[j * count + i] = x
+        corner[i * count + i] *= 2
+    rows, change = _tj_at(own, r), _tj_at(bar, r)
+    _tj_gemm(
+        False, False, count, first, count, -1.0, corner, count, rows, n, 1.0, change, n
+    )
+    done, under, low = _tj_at(bar, b + first), _tj_at(own, b), _tj_at(bar, b)
+    if below > 0:
+        _tj_gemm(
+            True, False, count, first, below, -1.0, done, n, under, n, 1.0, change, n
+        )
+        _tj_gemm(False, False, below, first, count, -1.0, done, n, rows, n, 1.0, low, n)
+
+
+def _tj_cholesky_pull(batch: int, n: int, factors: Any, bars: Any, work: Any) -> None:
+    """From the cotangent of a factor to that of its matrix, in place.
+
+    By blocks of columns from the right, as in I. Murray, "Differentiation of the
+    Cholesky decomposition" (2016), section 3.2. The upper triangle of `bars` is room.
+    """
+    for k in range(batch):
+        own, bar = _tj_at(factors, k * n * n), _tj_at(bars, k * n * n)
+        last = n
+        while last > 0:
+            first, below = max(last - 32, 0), n - last
+            r, c, count = first * n + first, last * n + first, last - first
+            d, e = _tj_at(own, r), _tj_at(bar, r)
+            low, under = _tj_at(bar, c), _tj_at(own, c)
+            if below > 0:
+                # The letters L, U, N, N: our lower triangles are LAPACK's upper ones.
+                _tj_trsm(76, 85, 78, 78, count, below, 1.0, d, n, low, n)
+                _tj_gemm(
+                    True, False, count, count, below, -1.0, low, n, under, n, 1.0, e, n
+                )
+            _tj_pull_column(n, count, d, e)
+            if first > 0:
+                _tj_pull_left(n, first, last, own, bar, work)
+            last = first
+        _tj_clear_above(n, bar)
+
+
+def _tj_cholesky_pull_in_loops(batch: int, n: int, factors: Any, bars: Any) -> None:
+    """The same without BLAS."""
+    for k in range(batch):
+        own, bar = _tj_at(factors, k * n * n), _tj_at(bars, k * n * n)
+        _tj_pull_column(n, n, own, bar)
+        _tj_clear_above(n, bar)
 
 
 def _tj_qr(

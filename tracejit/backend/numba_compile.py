@@ -193,7 +193,20 @@ def _free(typingctx: Any, tape: Any) -> Any:
 
 @intrinsic
 def _gemm(
-    ctx: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, b: Any, c: Any
+    ctx: Any,
+    ta: Any,
+    tb: Any,
+    m: Any,
+    n: Any,
+    k: Any,
+    alpha: Any,
+    a: Any,
+    lda: Any,
+    b: Any,
+    ldb: Any,
+    beta: Any,
+    c: Any,
+    ldc: Any,
 ) -> Any:
     """A call of cblas_dgemm, or its like, on row-major matrices."""
     width = blas.integer_width()
@@ -201,34 +214,27 @@ def _gemm(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         flag, integer = ir.IntType(32), ir.IntType(width)
-        number = context.get_value_type(a.dtype)
 
-        def scalar(value: float) -> Any:
+        def scalar(value: Any, kind: Any) -> Any:
             """A factor; of complex numbers, where it is stored."""
+            made = context.cast(builder, value, kind, a.dtype)
             if isinstance(a.dtype, types.Float):
-                return ir.Constant(number, value)
-            made = context.make_complex(builder, a.dtype)
-            made.real = ir.Constant(made.real.type, value)
-            made.imag = ir.Constant(made.real.type, 0.0)
-            return made._getpointer()
+                return made
+            return cgutils.alloca_once_value(builder, made)
 
         def narrow(x: Any) -> Any:
             return builder.trunc(x, integer) if width < 64 else x
 
-        def lead(transposed: Any, rows: Any, columns: Any) -> Any:
-            return builder.select(transposed, rows, columns)
-
-        left, right, m, n, k, x, y, z = args
-        m, n, k = map(narrow, (m, n, k))
+        left, right, m, n, k, one, x, ldx, y, ldy, other, z, ldz = args
+        m, n, k, ldx, ldy, ldz = map(narrow, (m, n, k, ldx, ldy, ldz))
         # Row-major; no transpose is 111, transpose 112.
         turned = [
             builder.select(t, ir.Constant(flag, 112), ir.Constant(flag, 111))
             for t in (left, right)
         ]
         values = [
-            *(ir.Constant(flag, 101), *turned, m, n, k, scalar(1.0)),
-            *(x, lead(left, m, k), y, lead(right, k, n)),
-            *(scalar(0.0), z, n),
+            *(ir.Constant(flag, 101), *turned, m, n, k, scalar(one, alpha)),
+            *(x, ldx, y, ldy, scalar(other, beta), z, ldz),
         ]
         kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
         f = cgutils.get_or_insert_function(builder.module, kind, name)
@@ -236,7 +242,10 @@ def _gemm(
         return context.get_dummy_value()
 
     flag, size = types.boolean, types.intp
-    return types.void(flag, flag, size, size, size, a, b, c), codegen
+    sizes = [size] * 3
+    return types.void(
+        flag, flag, *sizes, alpha, a, size, b, size, beta, c, size
+    ), codegen
 
 
 _INTRINSICS = {

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.ir.aval import Aval, aval_of
+from tracejit.ir.builder import current
 from tracejit.ir.primitive import Constant, Nonlinear
 from tracejit.ops.complex_parts import complex_, imag
 from tracejit.ops.elementwise import abs_, cast, eq, log, mul
@@ -349,24 +350,110 @@ log_det: Nonlinear = Nonlinear(
 )
 
 # cholesky(a): the lower triangular L with L Lᴴ = a.
+# cholesky_push(L, t): its tangent along t, of real matrices.
+# cholesky_pull(L, ct): the transpose of that. Neither reads what is above a diagonal.
 
 
-def same_shape(a: Aval) -> Aval:
-    """The shape rule of what makes one square matrix of another."""
+def same_shape(a: Aval, *rest: Aval) -> Aval:
+    """The shape rule of what makes one square matrix of others."""
     assert a.shape[-1] == a.shape[-2], a
     return a
 
 
-def _cholesky_tangent(factor: Any, inputs: Any, tangents: Any) -> Any:
-    """L' = L Φ(L⁻¹ A' L⁻ᴴ), where Φ is the lower triangle with half the diagonal."""
-    (t,) = tangents
+def along(program: Callable[..., Any]) -> Callable[..., Any]:
+    """The tangent of a primitive as that of a program of others."""
+
+    def tangent(y: Any, inputs: Any, tangents: Any, **params: Any) -> Any:
+        with current().open() as eqns:
+            out = program(*inputs, **params)
+        known = dict(zip(inputs, tangents, strict=True))
+        for eqn in eqns:
+            current().append(eqn)
+            given = [known.get(a) for a in eqn.inputs]
+            found = eqn.prim.jvp(eqn.inputs, given, eqn.outputs, eqn.params)
+            known.update(zip(eqn.outputs, found, strict=True))
+        return known[out]
+
+    return tangent
+
+
+def _half(x: Any) -> Any:
+    """Φ: the lower triangle with half the diagonal."""
+    return 0.5 * (lower_part(x) + lower_part(x, strict=True))
+
+
+def _pushed(factor: Any, t: Any) -> Any:
+    """L' = L Φ(L⁻¹ A' L⁻ᴴ)."""
 
     def divided(x: Any) -> Any:
         return solve_triangular(factor, x, lower=True, trans=False, unit=False)
 
-    middle = divided(adjoint(divided(mirrored(t))))
-    half = 0.5 * (lower_part(middle) + lower_part(middle, strict=True))
-    return product(factor, half)
+    return product(factor, _half(divided(adjoint(divided(mirrored(t))))))
+
+
+def _pulled(factor: Any, ct: Any) -> Any:
+    """With S = L⁻ᵀ Φ(Lᵀ L̄) L⁻¹: the lower triangle of S, and of Sᵀ but its diagonal."""
+
+    def divided(x: Any) -> Any:
+        return solve_triangular(factor, x, lower=True, trans=True, unit=False)
+
+    factor = lower_part(factor)
+    half = _half(product(turned(factor), lower_part(ct)))
+    found = turned(divided(turned(divided(half))))
+    return lower_part(found) + lower_part(turned(found), strict=True)
+
+
+def _cholesky_pull(factor: Any, ct: Any) -> Any:
+    """The same of arrays."""
+    t = np.swapaxes(np.tril(factor), -1, -2)
+    inner = np.tril(t @ np.tril(ct))
+    inner[..., range(t.shape[-1]), range(t.shape[-1])] /= 2
+    half = np.linalg.solve(t, inner)
+    found = np.linalg.solve(t, np.swapaxes(half, -1, -2))
+    return np.tril(found) + np.tril(np.swapaxes(found, -1, -2), -1)
+
+
+def _cholesky_push(factor: Any, t: Any) -> Any:
+    left = np.tril(factor)
+    whole = np.tril(t) + np.swapaxes(np.tril(t, -1), -1, -2)
+    half = np.swapaxes(np.linalg.solve(left, whole), -1, -2)
+    inner = np.tril(np.linalg.solve(left, half))
+    inner[..., range(t.shape[-1]), range(t.shape[-1])] /= 2
+    return left @ inner
+
+
+def _factor_samples(rng: np.random.Generator) -> list[Any]:
+    factors = [np.linalg.cholesky(a) for a in _positive(rng)[:-1]]
+    return [((x, rng.normal(size=x.shape)), {}) for x in factors]
+
+
+cholesky_push: Nonlinear = Nonlinear(
+    "cholesky_push",
+    _cholesky_push,
+    same_shape,
+    {1: lambda ct, factor, t: cholesky_pull(factor, ct)},
+    tangent=along(_pushed),
+    program=_pushed,
+    active=(0, 1),
+    samples=_factor_samples,
+    cost=COSTLY,
+)
+cholesky_pull: Nonlinear = Nonlinear(
+    "cholesky_pull",
+    failing(same_shape)(_cholesky_pull),
+    same_shape,
+    {1: lambda ct, factor, bar: cholesky_push(factor, ct)},
+    tangent=along(_pulled),
+    active=(0, 1),
+    samples=_factor_samples,
+    cost=COSTLY,
+)
+
+
+def _cholesky_tangent(factor: Any, inputs: Any, tangents: Any) -> Any:
+    (t,) = tangents
+    tangent = _pushed if t.aval.dtype.kind == "c" else cholesky_push
+    return tangent(factor, t)
 
 
 def _positive(rng: np.random.Generator) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from tracejit.ir.aval import Extent
 from tracejit.ir.program import Atom, Eqn, Literal
 from tracejit.ops import elementwise as ew
+from tracejit.ops.shape import iota
 
 COMMUTATIVE = {
     ew.add,
@@ -35,7 +36,8 @@ def key_of_eqn(eqn: Eqn) -> Hashable | None:
     if eqn.regions:
         return None
     if eqn.outputs and eqn.outputs[0].aval.shape:
-        if not any(a.aval.shape for a in eqn.inputs):
+        filled = not any(a.aval.shape for a in eqn.inputs)
+        if filled and eqn.prim is not iota:
             return None
     operands: Any = tuple(key_of(a) for a in eqn.inputs)
     if eqn.prim in COMMUTATIVE:

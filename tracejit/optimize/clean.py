@@ -36,7 +36,7 @@ from tracejit.optimize.view import View, fitted
 def simplify(program: Program, *, fast: bool = False) -> Program:
     """The Program after one walk; `fast` allows rules that hold on paper only."""
     with building() as builder:
-        cleaner = _Cleaner(builder, View.of(program.region), TABLES[fast])
+        cleaner = _Cleaner(builder, View.of(program.region, fast=fast), TABLES[fast])
         return replace_region(program, cleaner.region(program.region))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.lowering import Lowering
@@ -136,10 +138,14 @@ def _gemm(low: Lowering, eqn: Eqn, scope: Scope, axes: Axes) -> bool:
     out = low.home_for(eqn.out)
     ta = (axes.contract_a == (0,)) != turned_a
     tb = (axes.contract_b == (1,)) != turned_b
-    sizes = (*eqn.out.aval.shape, eqn.inputs[0].aval.shape[axes.contract_a[0]])
+    inner = eqn.inputs[0].aval.shape[axes.contract_a[0]]
+    rows, columns = eqn.out.aval.shape
+    sizes = map(Affine.of, (rows, columns, inner))
     args = [
-        *(Literal(ta, bool), Literal(tb, bool), *map(Affine.of, sizes)),
-        *(home_a.buffer, home_b.buffer, out.buffer),
+        *(Literal(ta, bool), Literal(tb, bool), *sizes, Literal(1.0, np.float64)),
+        *(home_a.buffer, Affine.of(rows if ta else inner)),
+        *(home_b.buffer, Affine.of(inner if tb else columns)),
+        *(Literal(0.0, np.float64), out.buffer, Affine.of(columns)),
     ]
     reads = [home_a.buffer, home_b.buffer]
     scope.items.append(Call("_tj_gemm", args, reads, [out.buffer], eqn.loc))

@@ -18,6 +18,7 @@ from tracejit.ops import elementwise as ew
 from tracejit.ops.index import acc_slice, getitem, setitem
 from tracejit.ops.linalg import dot
 from tracejit.ops.shape import broadcast, reshape, transpose
+from tracejit.optimize import chains
 from tracejit.optimize.view import View, fitted
 
 #: Correctly rounded on every machine: folding gives the bits that running gives.
@@ -342,7 +343,8 @@ STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
 
 def may_forward(eqn: Eqn, view: View) -> bool:
     """Whether anything of the above is about such an equation."""
-    return eqn.prim.name in STRUCTURE or _foldable(eqn, view)
+    name = eqn.prim.name
+    return name in STRUCTURE or name in chains.RULES or _foldable(eqn, view)
 
 
 def forward(eqn: Eqn, view: View) -> Any:
@@ -350,8 +352,12 @@ def forward(eqn: Eqn, view: View) -> Any:
     folded = fold(eqn, view)
     if folded is not None:
         return folded
-    rule = STRUCTURE.get(eqn.prim.name)
-    return None if rule is None else rule(eqn, view)
+    for rules in (STRUCTURE, chains.RULES):
+        rule = rules.get(eqn.prim.name)
+        found = None if rule is None else rule(eqn, view)
+        if found is not None:
+            return found
+    return None
 
 
 __all__ = ["STRUCTURE", "forward", "may_forward"]

@@ -105,6 +105,18 @@ def cholesky(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     _call(scope, eqn, "_tj_cholesky", [batch, n, out], [out], [out])
 
 
+def cholesky_pull(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    factor, bar = eqn.inputs
+    own, out = read_whole(low, factor, scope), _filled(low, eqn.out, bar, scope)
+    batch, n, _ = _sizes(factor)
+    args = [batch, n, own, out]
+    if not low.blas:
+        _call(scope, eqn, "_tj_cholesky_pull_in_loops", args, [own, out], [out])
+        return
+    block = _room(low, _BLOCK * _BLOCK, factor.aval.dtype)
+    _call(scope, eqn, "_tj_cholesky_pull", [*args, block], [own, out], [out, block])
+
+
 def qr(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     (a,) = eqn.inputs
     *_, m, n = a.aval.shape
@@ -167,7 +179,7 @@ def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        *(solve_triangular, lu_solve, lu, order_of, cholesky, qr),
+        *(solve_triangular, lu_solve, lu, order_of, cholesky, cholesky_pull, qr),
         *(eigh, eig, svd),
     )
 }

@@ -10,6 +10,7 @@ from typing import Any
 from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Region, Var
 from tracejit.ir.ranges import Ranges
+from tracejit.ops.linalg import dot
 from tracejit.ops.shape import broadcast
 from tracejit.ops.twins import key_of
 from tracejit.optimize.demand import Where, saved_where, sides
@@ -17,29 +18,32 @@ from tracejit.optimize.demand import Where, saved_where, sides
 
 @dataclass
 class View:
-    """`defs`: the equation that made a Var; `uses`: how often the original is read.
+    """`defs`: the equation that made a Var; `uses`: how often the original is read,
+    and `factors`, how often by a `dot` of which the order is free.
 
     `overwritten` are the arrays that a later equation may want to change in place, and
     `carried` those that the next round of a loop may. A rule that reads one of them
     anew could force a copy of it: see `movable`. `sides`
     are the operands that are all anybody looks at, of a `select`; `saved` tells where
-    what is written to a tape is looked at.
+    what is written to a tape is looked at. `fast`: what holds on paper only is allowed.
     """
 
     defs: dict[Var, Eqn] = field(default_factory=dict)
     uses: Counter[Var] = field(default_factory=Counter)
+    factors: Counter[Var] = field(default_factory=Counter)
     overwritten: set[Var] = field(default_factory=set)
     carried: set[Var] = field(default_factory=set)
     sides: dict[Var, int] = field(default_factory=dict)
     saved: dict[Eqn, Where] = field(default_factory=dict)
+    fast: bool = False
     ranges: Ranges = field(init=False)
 
     def __post_init__(self) -> None:
         self.ranges = Ranges(self.defs)
 
     @classmethod
-    def of(cls, region: Region) -> View:
-        view = cls()
+    def of(cls, region: Region, *, fast: bool = False) -> View:
+        view = cls(fast=fast)
         view.survey(region)
         return view
 
@@ -49,6 +53,8 @@ class View:
         self.saved |= saved_where(region)
         for eqn in region.eqns:
             self.uses.update(_variables(eqn.inputs))
+            if eqn.prim is dot and (eqn.origin is not None or self.fast):
+                self.factors.update(_variables(eqn.inputs))
             if eqn.prim.updates:
                 self.overwritten.update(_variables(eqn.inputs[:1]))
             elif eqn.regions:
@@ -61,6 +67,7 @@ class View:
     def inherit(self, new: Var, old: Var) -> None:
         """`new` is read wherever `old` was."""
         self.uses[new] += self.uses[old]
+        self.factors[new] += self.factors[old]
         if old in self.overwritten:
             self.overwritten.add(new)
         if old in self.carried:

@@ -1,0 +1,202 @@
+"""Products and systems take the form that costs least, and come out as they did."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tracejit import grad, jit, make_ir, value_and_grad
+from tracejit.ir.evaluate import evaluate
+from tracejit.optimize import chains
+
+RNG = np.random.default_rng(0)
+N = 20
+A, B, C = (RNG.normal(size=(N, N)) for _ in "ABC")
+WIDE = RNG.normal(size=(N, N + 3))
+U, V = RNG.normal(size=(2, N))
+K = A @ A.T + N * np.eye(N)
+
+
+def loss(x):
+    return np.sum(np.sin(x) * x)
+
+
+def chain(A, B, v):
+    return loss(A @ B @ v)
+
+
+def row_chain(v, A, B):
+    return loss(v @ (A @ B))
+
+
+def outer(u, v, A):
+    return loss(np.outer(u, v) @ A)
+
+
+def scaled_rows(d, A):
+    return loss(np.diag(d) @ A)
+
+
+def scaled_columns(A, d):
+    return loss(A @ np.diag(d))
+
+
+def row_sums(A):
+    return loss(A @ np.ones((A.shape[1], A.shape[0])))
+
+
+def trace(A, B):
+    return np.sin(np.trace(A @ B))
+
+
+def upper_trace(A, B):
+    return loss(np.diag(A @ B, 2))
+
+
+def lower_trace(A, B):
+    return loss(np.diag(A @ B, -1))
+
+
+def transposed_trace(A, B):
+    return loss(np.diag(A.T @ B.T))
+
+
+def quadratic(A, v):
+    return v @ np.linalg.inv(A) @ v + np.linalg.slogdet(A)[1]
+
+
+def gaussian(K, y):
+    return 0.5 * y @ np.linalg.solve(K, y) + 0.5 * np.linalg.slogdet(K)[1]
+
+
+def by_factor(K, y):
+    L = np.linalg.cholesky(K)
+    white = np.linalg.solve(L, y)
+    return white @ white + np.sum(np.log(np.diag(L)))
+
+
+def back_again(K, y):
+    L = np.linalg.cholesky(K)
+    return loss(np.linalg.solve(L.T, np.linalg.solve(L, y)))
+
+
+def of_triangles(A, y):
+    return loss(np.linalg.solve(np.tril(A), y) + np.linalg.solve(np.triu(A), y))
+
+
+def orthogonal(A, y):
+    q, r = np.linalg.qr(A)
+    return loss(np.linalg.solve(r, q.T @ y))
+
+
+CASES = [
+    (chain, (A, B, V)),
+    (row_chain, (V, A, B)),
+    (outer, (U, V, WIDE)),
+    (scaled_rows, (V, WIDE)),
+    (scaled_columns, (WIDE.T.copy(), V)),
+    (row_sums, (WIDE,)),
+    (trace, (A, B)),
+    (trace, (WIDE, WIDE.T.copy())),
+    (upper_trace, (A, WIDE)),
+    (lower_trace, (A, WIDE)),
+    (transposed_trace, (WIDE, WIDE.T.copy())),
+    (quadratic, (K, V)),
+    (gaussian, (K, V)),
+    (by_factor, (K, V)),
+    (back_again, (K, V)),
+    (of_triangles, (A + 9 * np.eye(N), V)),
+    (orthogonal, (K, V)),
+]
+
+
+def without(monkeypatch):
+    """No rule of these is in force."""
+    monkeypatch.setattr(chains, "RULES", {})
+
+
+def adjoint(f, args):
+    return make_ir(value_and_grad(f, argnums=tuple(range(len(args)))))(*args)
+
+
+def count(program):
+    return Counter(eqn.prim.name for eqn in program.walk())
+
+
+@pytest.mark.parametrize(("f", "args"), CASES, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_same_comes_out(f, args, monkeypatch):
+    found = evaluate(adjoint(f, args), args)
+    without(monkeypatch)
+    for mine, plain in zip(found, evaluate(adjoint(f, args), args), strict=True):
+        np.testing.assert_allclose(mine, plain, rtol=1e-9, atol=1e-9)
+
+
+def flops(program):
+    """Products of numbers in all the products of arrays."""
+    dots = [e for e in program.walk() if e.prim.name == "dot"]
+    return sum(chains.work(*e.inputs, e.params["contract"][0]) for e in dots)
+
+
+@pytest.mark.parametrize(
+    ("f", "args", "most"),
+    [
+        (chain, (A, B, V), N**3 + 6 * N**2),  # A @ B is the user's
+        (outer, (U, V, WIDE), N**2 * (N + 3) + 6 * N * (N + 3)),
+        (scaled_rows, (V, WIDE), N**2 * (N + 3)),
+        (trace, (A, B), 0),
+        (quadratic, (K, V), 6 * N**2),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_derivatives_take_few_products(f, args, most):
+    assert flops(adjoint(f, args)) <= most
+
+
+def test_what_the_user_multiplies_is_rounded_as_it_stands():
+    program = make_ir(jit(lambda A, B, v: A @ B @ v))(A, B, V)
+    assert flops(program) == N**3 + N**2
+    program = make_ir(jit(lambda A, B, v: A @ B @ v, fastmath=True))(A, B, V)
+    assert flops(program) == 2 * N**2
+
+
+def test_zeros_off_a_users_diagonal_meet_infinities():
+    wide = np.where(WIDE > 2, np.inf, WIDE)
+    with np.errstate(invalid="ignore"):
+        expected = np.diag(V) @ wide
+        found = jit(lambda d, A: np.diag(d) @ A, backend="numpy")(V, wide)
+    assert np.isnan(expected).any()
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+
+
+@pytest.mark.parametrize("f", [by_factor, back_again], ids=lambda f: f.__name__)
+def test_triangles_are_not_factorised(f):
+    assert count(adjoint(f, (K, V)))["lu"] == 0
+
+
+def test_one_factor_and_one_inverse_serve_value_and_gradient():
+    found = count(adjoint(quadratic, (K, V)))
+    assert found["lu"] == 1
+    solves = [e for e in adjoint(quadratic, (K, V)).walk() if e.prim.name == "lu_solve"]
+    assert sum(e.out.aval.shape == (N, N) for e in solves) == 1
+
+
+def test_a_triangle_with_zero_on_its_diagonal_is_singular():
+    def f(a):
+        return np.sum(np.linalg.solve(np.triu(a), np.ones(2)))
+
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        grad(f)(np.array([[1.0, 2.0], [3.0, 0.0]]))
+
+
+@pytest.mark.parametrize("n", [1, 3, 31, 32, 33, 65, 100])
+def test_cotangents_of_a_factor_by_blocks(n):
+    root, weight = RNG.normal(size=(2, n, n))
+    matrix = root @ root.T + n * np.eye(n)
+
+    def f(a):
+        return np.sum(weight * np.linalg.cholesky(a))
+
+    plain = grad(f, backend="numpy")(matrix)
+    np.testing.assert_allclose(grad(f)(matrix), plain, rtol=1e-9, atol=1e-11)
