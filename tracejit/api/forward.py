@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from tracejit.api.options import options_of
 from tracejit.api.shared import (
     Function,
     check_differentiable,
@@ -15,7 +16,6 @@ from tracejit.api.shared import (
     require_pair,
 )
 from tracejit.api.sweeps import begin, tangent_of
-from tracejit.api.threads import threads_of
 from tracejit.base.tracebacks import outermost
 from tracejit.frontend.box import HANDLERS
 from tracejit.frontend.stage import Staged
@@ -72,7 +72,7 @@ def jvp(
     >>> jvp(lambda x: x * x, (3.0,), (1.0,), backend="numpy")
     (9.0, 6.0)
     """
-    options = Options(backend, threads=threads_of(parallel))
+    options = options_of(backend, parallel=parallel)
     recipe = (len(primals), has_aux, options)
     dots = leaves_like(tuple(tangents), tuple(primals), "tangents")
     if staging():
@@ -114,7 +114,7 @@ def linearize(
     >>> value, push(1.0, 0.0), push(0.0, 1.0)
     (6.0, 2.0, 3.0)
     """
-    options = Options(backend, threads=threads_of(parallel))
+    options = options_of(backend, parallel=parallel)
     begun = begin(fn, linearized, primals, has_aux, options)
     whole = (begun.value, begun.push)
     return (*whole, begun.aux) if has_aux else whole

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from tracejit.api.forward import jvp
+from tracejit.api.options import options_of
 from tracejit.api.reverse import Grad
 from tracejit.api.shared import (
     Argnums,
@@ -19,7 +20,6 @@ from tracejit.api.shared import (
     program_of,
     require_pair,
 )
-from tracejit.api.threads import threads_of
 from tracejit.base.errors import NonDifferentiableError
 from tracejit.base.pytree import TreeDef, flatten, unflatten
 from tracejit.base.tracebacks import outermost
@@ -224,9 +224,7 @@ def jacfwd(
     array([[2., 0.],
            [0., 4.]])
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "fwd")
     )
@@ -254,9 +252,7 @@ def jacrev(
     >>> f({"a": 2.0, "b": np.array([1.0, 3.0])})["a"]
     array([1., 3.])
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, "rev")
     )
@@ -285,9 +281,7 @@ def jacobian(
     >>> jacobian(lambda x: np.sum(x**2), backend="numpy")(np.array([1.0, 2.0]))
     array([2., 4.])
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
     return decorator(
         fn, lambda f: Jacobian(f, options, argnums, has_aux, holomorphic, mode)
     )
@@ -316,9 +310,7 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
 
     def make(f: Function) -> Jacobian:
         inner = Jacobian(f, options, argnums, has_aux, holomorphic, "rev")
@@ -349,7 +341,7 @@ def hvp(
     array([4., 2.])
     """
     argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    options = Options(backend, threads=threads_of(parallel))
+    options = options_of(backend, parallel=parallel)
     recipe = (options, argnums, False, False)
     slope = program_of(fn, (Grad, *recipe), partial(Grad, fn, *recipe))
     return jvp(slope, primals, tangents, backend=backend, parallel=parallel)[1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracejit.api.options import options_of
 from tracejit.api.shared import Function, Transformed, decorator
-from tracejit.api.threads import threads_of
 from tracejit.frontend.calls import call
 from tracejit.runtime.dispatch import Accuracy, Options
 
@@ -67,7 +67,5 @@ def jit(
     >>> float(f(x)), x
     (6.0, array([2., 4.]))
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
     return decorator(fn, lambda f: Jit(f, options))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.api.options import options_of
 from tracejit.api.shared import Function, Transformed, decorator
-from tracejit.api.threads import threads_of
 from tracejit.base.errors import MappedAxisError
 from tracejit.base.pytree import TreeDef, flatten, spread
 from tracejit.frontend.box import Box, as_box
@@ -159,7 +159,5 @@ def vmap(
     >>> vmap(lambda a, b: np.sum(a * b), in_axes=(0, None), backend="numpy")(rows, v)
     array([10., 32., 54.])
     """
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, threads=threads_of(parallel)
-    )
+    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
     return decorator(fn, lambda f: Vmap(f, options, in_axes, out_axes, axis_size))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
-from tracejit.api.budget import bytes_of
+from tracejit.api.options import options_of
 from tracejit.api.shared import (
     Argnums,
     Function,
@@ -17,7 +17,6 @@ from tracejit.api.shared import (
     without_value,
 )
 from tracejit.api.sweeps import begin
-from tracejit.api.threads import threads_of
 from tracejit.base.errors import NonScalarOutputError
 from tracejit.base.pytree import unflatten
 from tracejit.base.tracebacks import outermost
@@ -172,9 +171,8 @@ def grad(
     >>> f(np.array([1.0, 2.0, 3.0]))
     array([12.,  6.,  1.])
     """
-    limit, threads = bytes_of(memory), threads_of(parallel)
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, memory=limit, threads=threads
+    options = options_of(
+        backend, boundscheck, fastmath, accuracy, parallel=parallel, memory=memory
     )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
 
@@ -199,9 +197,8 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x * x, backend="numpy")(3.0)
     (9.0, 6.0)
     """
-    limit, threads = bytes_of(memory), threads_of(parallel)
-    options = Options(
-        backend, boundscheck, fastmath, accuracy, memory=limit, threads=threads
+    options = options_of(
+        backend, boundscheck, fastmath, accuracy, parallel=parallel, memory=memory
     )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 
@@ -229,8 +226,8 @@ def vjp(
     >>> value, pull(1.0)
     (6.0, (2.0, 3.0))
     """
-    options = Options(backend, threads=threads_of(parallel))
-    begun = begin(fn, _pulling(bytes_of(memory)), primals, has_aux, options)
+    options = options_of(backend, parallel=parallel, memory=memory)
+    begun = begin(fn, _pulling(options.memory), primals, has_aux, options)
     whole = (begun.value, begun.pull)
     return (*whole, begun.aux) if has_aux else whole
 

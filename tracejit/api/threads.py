@@ -22,6 +22,6 @@ def threads_of(parallel: bool | int) -> int:
         )
     asked = config().threads if parallel is True else max(parallel, 1)
     if asked > 1 and os.name != "posix":
-        warnings.warn("loops stay serial: there are no POSIX threads", stacklevel=3)
+        warnings.warn("loops stay serial: there are no POSIX threads", stacklevel=4)
         return 1
     return int(asked)

@@ -1,0 +1,31 @@
+"""From the options of the public transforms to what the runtime goes by."""
+
+from __future__ import annotations
+
+from tracejit.api.budget import bytes_of
+from tracejit.api.threads import threads_of
+from tracejit.runtime.dispatch import Accuracy, Options
+
+
+def options_of(
+    backend: str | None = None,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+    accuracy: Accuracy = "fast",
+    *,
+    parallel: bool | int = False,
+    memory: int | str | None = None,
+) -> Options:
+    """Options as users give them; see `jit` and `grad`.
+
+    >>> options_of(memory="1 kB", parallel=2).memory
+    1000
+    """
+    return Options(
+        backend,
+        boundscheck,
+        fastmath,
+        accuracy,
+        memory=bytes_of(memory),
+        threads=threads_of(parallel),
+    )
