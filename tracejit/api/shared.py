@@ -69,7 +69,8 @@ class Transformed(Dispatcher):
             entry, traced = self.entry(arguments), arguments.traced()
         results = entry(traced)
         # Only now: the entry in C takes over the memory that this call leaves.
-        self.hasten(entry, partial(self.returns, entry.arguments, entry.staged))
+        arrange = partial(self.returns, entry.arguments, entry.staged)
+        self.hasten(entry, args, kwargs, arguments, arrange)
         return self.returns(arguments, entry.staged, results)
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -14,71 +14,24 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 
-from tracejit.backend import entry_code as code
+from tracejit.backend import entry_words as words
 from tracejit.backend import object_cache, object_code, quick_call
-from tracejit.backend.entry_code import Head
+from tracejit.backend.call_plan import Call, Given, Leaf, Reading
+from tracejit.backend.entry_code import module_text
+from tracejit.backend.entry_words import Head
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.base.pytree import by_items, one_level, unflatten
 
 #: What the entry returns where it does not serve.
 MISS = NotImplemented
-#: Slots are copied at every call, to the stack.
+#: Slots are copied at every call, to the stack, as objects are.
 MOST_SLOTS = 1000
-_FORMS = {"array": code.ARRAY, "python": code.PYTHON, "scalar": code.SCALAR}
-
-
-@dataclass(frozen=True)
-class Given:
-    """An argument in the structure that a call returns."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A result in the structure that a call returns: which, and as what kind."""
-
-    kind: str
-    number: int | Given
-
-
-@dataclass(frozen=True)
-class Static:
-    """An argument that must be the same: an int by value, all else by identity."""
-
-    value: Any
-
-
-@dataclass
-class Call:
-    """What the entry has to know of a kernel.
-
-    `slots` are the kernel's arguments as words, those fixed for all calls filled in;
-    `arguments` and `results` are (slot, dtype, shape), dtype None for a float; of the
-    arguments, those that the kernel does not get are Static; it writes to those in
-    `written`, those in `exclusive` share no memory;
-    `fail(status)` raises what a status other than 0 stands for;
-    `recycled` are the results whose memory serves again; `temporaries` are (slot,
-    offset) in `block`; `run` is the address of the kernel, which `owner` keeps.
-    """
-
-    run: int
-    fail: Callable[[int], Any]
-    slots: list[int]
-    arguments: list[Static | tuple[int, np.dtype[Any] | None, tuple[int, ...]]]
-    results: list[tuple[int, np.dtype[Any], tuple[int, ...]]]
-    written: Sequence[int] = ()
-    exclusive: Sequence[int] = ()
-    recycled: Sequence[int] = ()
-    temporaries: Sequence[tuple[int, int]] = ()
-    block: np.ndarray | None = None
-    owner: Any = None
 
 
 def fast_entry(call: Call, tree: Any) -> Callable[..., Any] | None:
@@ -92,7 +45,7 @@ def fast_entry(call: Call, tree: Any) -> Callable[..., Any] | None:
 
 def call_address() -> int:
     """The C function by which objects with a fast entry are called; see `Quick`."""
-    return int(_machine_code().get_function_address(code.CALL))
+    return int(_machine_code().get_function_address(words.CALL))
 
 
 def word_of(value: float, dtype: str) -> int:
@@ -102,89 +55,178 @@ def word_of(value: float, dtype: str) -> int:
 
 
 def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
-    recipe = _Recipe(len(call.results), len(call.arguments))
-    if len(call.slots) > MOST_SLOTS or not recipe.write(tree):
+    recipe = _Recipe(call)
+    if not recipe.write(tree):
         return None
-    forms = recipe.forms
-    for number, kind in forms.items():
-        _, made, extents = call.results[number]
-        if (kind != "array" and extents) or (kind == "python" and made != np.float64):
+    reading, offset = call.reading, len(call.results)
+    held: list[Any] = [call.owner, call.fail, reading, recipe]
+    kept = [None] * offset
+    arguments: list[int] = []
+    for k, (number, kind) in enumerate(reading.inputs):
+        record = _input(kind, call.inputs[k], k in call.written, held)
+        if record is None:
             return None
-    held: list[Any] = [call.owner, call.fail, recipe.constants]
-    kept = [None] * len(call.results)
-    arguments, results = [], []
-    for k, argument in enumerate(call.arguments):
-        if isinstance(argument, Static):
-            arguments += _same(argument.value, held)
-            continue
-        slot, dtype, shape = argument
-        descr = _address(dtype) if dtype is not None else code.FLOAT
-        flags = code.READABLE | (code.WRITEABLE if k in call.written else 0)
-        size = math.prod(map(int, shape)) * dtype.itemsize if dtype is not None else 0
-        arguments += [slot, descr, *_dimensions(shape, held), flags, size]
+        arguments += [offset + number, *record]
+    for number, value in reading.same:
+        arguments += [offset + number, 0, *_same(value, held)]
+    steps, first = [], offset + reading.given
+    for step in reading.steps:
+        kind = getattr(words, step.kind)
+        steps += [kind, offset + step.source, id(step.type), step.count, first]
+        steps.append(id(step.extra))
+        first += step.count
+    results = []
     for k, (slot, dtype, shape) in enumerate(call.results):
-        form = _FORMS[forms.get(k, "array")]
+        form = _form(recipe.forms.get(k, "array"), dtype)
         results += [slot, _address(dtype), *_dimensions(shape, held), form]
         results.append(int(k in call.recycled))
-    temporaries = [word for pair in call.temporaries for word in pair]
     tables = {
-        Head.ARGS: (arguments, code.ARG_WORDS),
+        Head.STEPS: (steps, words.STEP_WORDS),
+        Head.ARGUMENTS: (arguments, words.ARGUMENT_WORDS),
         Head.EXCLUSIVE: (call.exclusive, 1),
-        Head.CONSTANTS: (list(map(id, recipe.constants)), 1),
-        Head.RESULTS: (results, code.RESULT_WORDS),
-        Head.TEMPORARIES: (temporaries, code.TEMPORARY_WORDS),
-        Head.RECIPE: (recipe.codes, 1),
+        Head.RESULTS: (results, words.RESULT_WORDS),
+        Head.DONATED: ([], words.DONATED_WORDS),
+        Head.TEMPORARIES: (sum(call.temporaries, ()), words.TEMPORARY_WORDS),
+        Head.RECIPE: (recipe.codes, words.RECIPE_WORDS),
         Head.SLOTS: (call.slots, 1),
     }
     plan = np.zeros(len(Head), np.int64)
-    for head, (words, width) in tables.items():
-        table = np.array(words, np.int64)
+    for head, (numbers, width) in tables.items():
+        table = np.array(numbers, np.int64)
         held.append(table)
-        plan[head], plan[head + 1] = table.ctypes.data, len(words) // width
+        plan[head], plan[head + 1] = table.ctypes.data, len(numbers) // width
+    if max(first, len(call.slots), len(recipe.codes)) > MOST_SLOTS:
+        return None
+    names = reading.names
+    if names:
+        held.append(names)
+        plan[Head.NAMES] = id(names)
+    plan[Head.POSITIONAL], plan[Head.GIVEN] = reading.positional, reading.given
+    plan[Head.READ] = first - offset - reading.given
     plan[Head.RUN] = call.run
     if call.block is not None:
         plan[Head.BLOCK] = call.block.ctypes.data
         plan[Head.BLOCK_BYTES] = call.block.nbytes
-    plan[Head.KEPT], plan[Head.MISS] = id(kept), id(MISS)
-    plan[Head.FAIL] = id(call.fail)
-    plan[Head.ARRAY_TYPE], plan[Head.FLOAT_TYPE] = id(np.ndarray), id(float)
-    plan[Head.INT_TYPE], plan[Head.NAME] = id(int), id(_NAME)
+    plan[Head.KEPT], plan[Head.FAIL] = id(kept), id(call.fail)
+    for head, thing in _KNOWN_OBJECTS.items():
+        plan[head] = id(thing)
     return _builtin(engine, (plan, kept, call.block, engine, *held))
 
 
-class _Recipe:
-    """How the entry makes what a call returns: `codes` number results, arguments and
-    constants, in this order; `forms` are the kinds of the results."""
+#: What serves the calls that the entry does not.
+_NAME = sys.intern("__call__")
+_KNOWN_OBJECTS = {
+    Head.MISS: MISS,
+    Head.NAME: _NAME,
+    Head.ARRAY_TYPE: np.ndarray,
+    Head.INT_TYPE: int,
+    Head.FLOAT_TYPE: float,
+    Head.TEXT_TYPE: str,
+    Head.TUPLE_TYPE: tuple,
+    Head.EXCEPTION: Exception,
+}
 
-    def __init__(self, results: int, arguments: int):
-        self.results, self.arguments = results, arguments
+
+class _Recipe:
+    """How the entry makes what a call returns: `codes` are its instructions; `forms`
+    are the kinds of the results."""
+
+    def __init__(self, call: Call):
+        self.call, self.offset = call, len(call.results)
         self.codes: list[int] = []
         self.forms: dict[int, str] = {}
-        self.constants: list[Any] = []
+        self.functions: list[Any] = []
 
     def write(self, tree: Any) -> bool:
-        """Whether the entry can make it: tuples, each result of one kind."""
-        if type(tree) is tuple and tree:
-            done = all(map(self.write, tree))
-            self.codes.append(-len(tree))
-            return done
-        if not isinstance(tree, Leaf):
-            self.codes.append(self.results + self.arguments + len(self.constants))
-            self.constants.append(tree)
+        """Whether the entry can make it: containers of results, each of one kind."""
+        if isinstance(tree, Leaf):
+            return self.put(tree)
+        plain = tree is None or (type(tree) is tuple and not tree)
+        parts = None if plain else one_level(tree)
+        if parts is None:
+            (number,) = self.call.reading.read("VALUE", extra=tree)
+            self.add(words.PUT, self.offset + number)
             return True
-        if isinstance(tree.number, Given):
-            self.codes.append(self.results + tree.number.number)
+        children, kind = parts
+        done = all(map(self.write, children))
+        if kind.kind in _MAKERS:
+            extra = kind.meta if kind.kind is dict else None
+            self.add(_MAKERS[kind.kind], len(children), extra)
+        else:
+            plain = by_items(kind)
+            make = partial(tuple.__new__, kind.kind) if plain else None
+            self.add(words.MAKE, len(children), make or partial(unflatten, kind))
+        return done
+
+    def put(self, leaf: Leaf) -> bool:
+        """A result, or an object of the call."""
+        if isinstance(leaf.number, Given):
+            self.add(words.PUT, self.offset + leaf.number.number)
             return True
-        self.codes.append(tree.number)
-        return self.forms.setdefault(tree.number, tree.kind) == tree.kind
+        self.add(words.PUT, leaf.number)
+        _, dtype, shape = self.call.results[leaf.number]
+        if leaf.kind == "python" and dtype != np.float64:
+            self.add(words.MAKE, 1, _item)
+        kind = self.forms.setdefault(leaf.number, leaf.kind)
+        return kind == leaf.kind and (kind == "array" or not shape)
+
+    def add(self, code: int, number: int, extra: Any = None) -> None:
+        self.functions.append(extra)
+        self.codes += [code, number, id(extra)]
+
+
+_MAKERS = {tuple: words.MAKE_TUPLE, list: words.MAKE_LIST, dict: words.MAKE_DICT}
+
+
+def _item(values: tuple[Any]) -> Any:
+    """Python's number for NumPy's."""
+    return values[0].item()
+
+
+def _form(kind: str, dtype: np.dtype[Any]) -> int:
+    """How the entry makes a result of that kind."""
+    if kind == "array":
+        return words.FRESH
+    real = kind == "python" and dtype == np.float64
+    return words.PYTHON if real else words.SCALAR
+
+
+def _input(
+    kind: type,
+    place: tuple[int, np.dtype[Any], tuple[int, ...]],
+    written: bool,
+    held: list[Any],
+) -> list[int] | None:
+    """The words of an input, after the first, or None where it cannot be one."""
+    slot, dtype, shape = place
+    by_address = bool(shape) or dtype.kind == "c"
+    if kind is np.ndarray:
+        form = words.ARRAY if by_address else words.ELEMENT
+        size = math.prod(map(int, shape)) * dtype.itemsize
+        flags = words.READABLE | (words.WRITEABLE if written else 0)
+        dimensions = _dimensions(shape, held)
+        return [slot, form, _address(dtype), *dimensions, flags, size]
+    if shape or (kind is not dtype.type and (kind, dtype.char) not in _NUMBERS):
+        return None
+    form = words.PLACE if by_address else words.NUMBER
+    return [slot, form, id(kind), 0, 0, 0, 0]
+
+
+#: Python's numbers, beside NumPy's own.
+_NUMBERS = {(float, "d"), (complex, "D")}
 
 
 def _same(value: Any, held: list[Any]) -> list[int]:
-    """The words of an argument that must be this value."""
+    """The words of an object that must be this, after its slot."""
     held.append(value)
+    form, word = words.OBJECT, id(value)
     if type(value) is int and -(2**63) <= value < 2**63:
-        return [0, code.INTEGER, value, 0, 0, 0]
-    return [0, code.OBJECT, id(value), 0, 0, 0]
+        form, word = words.INTEGER, value
+    elif type(value) is float:
+        form, word = words.REAL, word_of(value, "float64")
+    elif type(value) is str:
+        form = words.TEXT
+    return [form, 0, word, 0, 0, 0]
 
 
 def _address(dtype: np.dtype[Any]) -> int:
@@ -212,15 +254,13 @@ class _Method(ctypes.Structure):
 
 
 _FASTCALL_AND_KEYWORDS = 0x82
-#: What serves the calls that the entry does not.
-_NAME = sys.intern("__call__")
 #: Method definitions must outlive their functions.
 _methods: dict[int, _Method] = {}
 
 
 def _builtin(engine: Any, owner: tuple[Any, ...]) -> Callable[..., Any]:
     """The entry as a builtin function whose `self` is `owner`."""
-    address = engine.get_function_address(code.ENTRY)
+    address = engine.get_function_address(words.ENTRY)
     if address not in _methods:
         _methods[address] = _Method(b"tracejit", address, _FASTCALL_AND_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
@@ -232,13 +272,13 @@ def _builtin(engine: Any, owner: tuple[Any, ...]) -> Callable[..., Any]:
 @cache
 def _machine_code() -> Any:
     """The entry, loaded; it stays as long as the process."""
-    for name in code.PYTHON_API:
+    for name in words.PYTHON_API:
         function = getattr(ctypes.pythonapi, name)
         llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
     table = _numpy_api()
-    for name, (_, place) in code.NUMPY_API.items():
+    for name, (_, place) in words.NUMPY_API.items():
         llvm.add_symbol(name, table[place])
-    text = code.module_text()
+    text = module_text()
     key = object_cache.content_key(text, *object_code.host())
     made = object_cache.load(key)
     target = llvm.Target.from_default_triple()
@@ -246,7 +286,7 @@ def _machine_code() -> Any:
         module = llvm.parse_assembly(text)
         module.verify()
         machine = target.create_target_machine(opt=3, jit=True)
-        made = ObjectCode(machine.emit_object(module), code.ENTRY, ())
+        made = ObjectCode(machine.emit_object(module), words.ENTRY, ())
         object_cache.save(key, made)
     return object_code.load(made.code)
 
@@ -256,7 +296,7 @@ def _numpy_api() -> Any:
     capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    size = 1 + max(place for _, place in code.NUMPY_API.values())
+    size = 1 + max(place for _, place in words.NUMPY_API.values())
     return (ctypes.c_void_p * size).from_address(get(capsule, None))
 
 
@@ -280,44 +320,62 @@ def _is_known() -> bool:
 def _has_known_layout() -> bool:
     """Read objects whose contents are known."""
     array = np.arange(6.0).reshape(2, 3)[1:]
-    number, pair = 2.5, (array, 1)
+    number, pair, things = 2.5, (array, 1), [array]
 
     def word(thing: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
         return kind.from_address(id(thing) + offset).value
 
-    shape = (ctypes.c_int64 * 2).from_address(word(array, code.SHAPE))
-    flags = word(array, code.FLAGS, ctypes.c_int)
+    shape = (ctypes.c_int64 * 2).from_address(word(array, words.SHAPE))
+    flags = word(array, words.FLAGS, ctypes.c_int)
     table = _numpy_api()
     kind = struct.pack("=3sxi", b"fd=", np.dtype(float).num)
     version = ctypes.CFUNCTYPE(ctypes.c_uint)(table[0])()
     return (
         version == 0x2000000
-        and table[2] == id(np.ndarray) == word(array, code.TYPE)
-        and word(array, code.DATA) == array.ctypes.data
-        and word(array, code.NDIM, ctypes.c_int) == 2
+        and table[2] == id(np.ndarray) == word(array, words.TYPE)
+        and word(array, words.DATA) == array.ctypes.data
+        and word(array, words.NDIM, ctypes.c_int) == 2
         and tuple(shape) == (1, 3)
-        and word(array, code.DESCR) == id(array.dtype)
-        and word(array.dtype, code.KIND) == int.from_bytes(kind, "little")
-        and flags & code.READABLE == code.READABLE
-        and flags & code.OURS != code.OURS
-        and word(np.zeros(2), code.FLAGS, ctypes.c_int) & code.OURS == code.OURS
-        and word(number, code.TYPE) == id(float)
-        and word(number, code.FLOAT_VALUE, ctypes.c_double) == number
-        and word(pair, code.FIRST_ITEM) == id(array)
-        and word(pair, code.LENGTH) == len(pair)
-        and word(pair.count, code.SELF) == id(pair)
-        and word([array, array], code.REFERENCES) == 1
+        and word(array, words.DESCR) == id(array.dtype)
+        and word(array.dtype, words.KIND) == int.from_bytes(kind, "little")
+        and flags & words.READABLE == words.READABLE
+        and flags & words.OURS != words.OURS
+        and word(np.zeros(2), words.FLAGS, ctypes.c_int) & words.OURS == words.OURS
+        and word(number, words.TYPE) == id(float)
+        and word(number, words.FLOAT_VALUE, ctypes.c_double) == number
+        and _has_known_numbers()
+        and word(pair, words.FIRST_ITEM) == id(array)
+        and word(pair, words.LENGTH) == len(pair)
+        and word(things, words.LENGTH) == len(things)
+        and ctypes.c_int64.from_address(word(things, words.FIRST_ITEM)).value
+        == id(array)
+        and word({1: array, 2: 3}, words.LENGTH) == 2
+        and word(pair.count, words.SELF) == id(pair)
+        and word([array, array], words.REFERENCES) == 1
     )
+
+
+def _has_known_numbers() -> bool:
+    """NumPy's scalars hold their numbers where Python's floats do."""
+    numbers = [np.dtype(c).type(1) for c in "?bBhHiIlLfdFD"]
+    addresses = [id(x) + words.FLOAT_VALUE for x in numbers]
+    pairs = zip(numbers, addresses, strict=True)
+    found = [ctypes.string_at(a, x.nbytes) == x.tobytes() for x, a in pairs]
+    return all(found) and all(type(x).__basicsize__ >= 24 for x in numbers)
 
 
 def _probe() -> bool:
     """Run a kernel that adds its arguments."""
     engine, real = _machine_code(), np.dtype(np.float64)
+    reading = Reading(4, ())
+    reading.inputs = [(0, np.ndarray), (1, float)]
+    reading.same = [(2, 7), (3, None)]
     call = Call(
-        engine.get_function_address(code.PROBE),
+        engine.get_function_address(words.PROBE),
         lambda status: MISS,
         [0] * 5,
-        [(0, real, (1, 2)), (1, None, ()), Static(7), Static(None)],
+        reading,
+        [(0, real, (1, 2)), (1, real, ())],
         [(2, real, ()), (3, real, ()), (4, real, (1,))],
     )
     tree = (Leaf("python", 0), (Leaf("scalar", 1), Leaf("array", 2)))

@@ -7,13 +7,14 @@ import importlib
 import linecache
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tracejit.backend import blas, object_cache
+from tracejit.backend.call_plan import Call, Given, Leaf, Reading
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
@@ -227,44 +228,34 @@ class Compiled:
         return failure.exception()
 
     def fast_entry(
-        self,
-        arrange: Callable[..., Any],
-        exclusive: Sequence[int],
-        static: Mapping[int, Any],
+        self, reading: Reading, arrange: Callable[..., Any], exclusive: Sequence[int]
     ) -> Callable[..., Any] | None:
-        """Calls on arrays and floats, from arguments to results, as a builtin function.
+        """Calls from their arguments to what they return, as a builtin function.
 
-        `arrange(results, inputs, wrap)` is what a call returns, every result wrapped
-        by `wrap(kind, result)`; `exclusive` inputs share no memory with others;
-        `static` are arguments that stand between the inputs, by position. None where
+        `reading` tells how the inputs are found; `arrange(results, inputs, wrap)` is
+        what a call returns, every result wrapped by `wrap(kind, result)`; `exclusive`
+        inputs share no memory with others. None where
         `tracejit.backend.fast_entry` cannot serve.
         """
         fast = importlib.import_module("tracejit.backend.fast_entry")
         kinds = self._text.signature
-        inputs = [self.inputs[k].dtype for k, _ in self._numbers]
-        if any(dtype != np.float64 for dtype in inputs) or "complex128" in kinds:
+        if "complex128" in kinds:  # a number of two words
             return None
         slots = [
             0 if value is None else fast.word_of(value, kind)
             for value, kind in zip(self._fixed, kinds, strict=True)
         ]
-        numbers = {k for k, _ in self._numbers}
-        arguments: list[Any] = [
-            (k, None if k in numbers else a.dtype, tuple(a.shape))
-            for k, a in enumerate(self.inputs)
-        ]
-        for position, value in sorted(static.items()):
-            arguments.insert(position, fast.Static(value))
-        places = [p for p in range(len(arguments)) if p not in static]
         results = [(b.aval.dtype, tuple(b.aval.shape)) for b in self._made]
-        call = fast.Call(
+        inputs = [(a.dtype, tuple(a.shape)) for a in self.inputs]
+        call = Call(
             run=self.entry.run,
             fail=self.miss,
             slots=slots,
-            arguments=arguments,
-            results=[(k, *r) for k, r in enumerate(results, len(self.inputs))],
-            written=[places[k] for k in self.written],
-            exclusive=[places[k] for k in exclusive],
+            reading=reading,
+            inputs=[(k, *i) for k, i in enumerate(inputs)],
+            results=[(k, *r) for k, r in enumerate(results, len(inputs))],
+            written=self.written,
+            exclusive=exclusive,
             recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
             temporaries=self._offsets,
             block=self._block() if self._offsets else None,
@@ -272,8 +263,8 @@ class Compiled:
         )
         self._last_results.clear()
         order = self._order or range(len(self._made))
-        given = [fast.Given(p) for p in places]
-        return fast.fast_entry(call, arrange(list(order), given, fast.Leaf))
+        given = [Given(number) for number, _ in reading.inputs]
+        return fast.fast_entry(call, arrange(list(order), given, Leaf))
 
     @staticmethod
     def call_address() -> int:

@@ -99,6 +99,19 @@ def one_level(tree: Any) -> tuple[list[Any], TreeDef] | None:
     return children, TreeDef(type(tree), node[1], (LEAF,) * len(children))
 
 
+def by_items(tree: TreeDef) -> bool:
+    """Whether a container is of a class of tuples, and has its items alone."""
+    kind, meta = tree.kind, tree.meta
+    return kind not in _REGISTRY and issubclass(kind, tuple) and meta[1] == ()  # type: ignore[index]
+
+
+def by_attributes(tree: TreeDef) -> bool:
+    """Whether the children of a container are its attributes, named by `meta`."""
+    kind = tree.kind
+    plain = kind in _REGISTRY or issubclass(kind, tuple)
+    return not plain and dataclasses.is_dataclass(kind)
+
+
 def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
     """The leaves of a pytree, in order, and its structure.
 

@@ -12,6 +12,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from functools import partial
+from operator import getitem
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -144,7 +146,12 @@ def guard(
 ) -> None:
     """Rely on `fetch()` giving what it gave when this trace first asked."""
     if key not in trace.guards:
-        trace.guards[key] = Guard(lambda: equal(entry, _attempt(fetch)), what)
+        trace.guards[key] = Guard(
+            lambda: equal(entry, _attempt(fetch)),
+            what,
+            None if entry is MISSING else fetch,
+            entry,
+        )
 
 
 def _attempt(fetch: Callable[[], Any]) -> Any:
@@ -199,7 +206,7 @@ class Surroundings:
             return self.builtins[name]
         value = scope[name]
         key = "global", id(scope), name
-        return read(key, value, lambda: scope[name], name)
+        return read(key, value, partial(scope.__getitem__, name), name)
 
     def all_globals(self) -> dict[str, Any]:
         """`globals()`: a dict of the outside."""
@@ -218,7 +225,8 @@ class Surroundings:
             ) from None
         if name == "__class__":
             return value
-        return read(("closure", id(cell)), value, lambda: cell.cell_contents, name)
+        fetch = partial(getattr, cell, "cell_contents")
+        return read(("closure", id(cell)), value, fetch, name)
 
     def set_global(self, name: str, value: Any) -> None:
         """Assign a global."""
@@ -341,13 +349,13 @@ def attribute(obj: Any, name: str) -> Any:
         if cls is not None and id(value) not in session().born:
             key = "attribute", id(cls), name
             what = f"{cls.__name__}.{name}"
-            return read(key, value, lambda: getattr(cls, name), what)
+            return read(key, value, partial(getattr, cls, name), what)
         if isinstance(value, np.ndarray) and not isinstance(obj, np.ndarray):
             return loose(value)
         return value
     key = "attribute", id(obj), name
     owner = name_of(obj) if not isinstance(obj, ModuleType) else obj.__name__
-    return read(key, value, lambda: getattr(obj, name), f"{owner}.{name}")
+    return read(key, value, partial(getattr, obj, name), f"{owner}.{name}")
 
 
 def _computed(obj: Any, name: str) -> bool:
@@ -395,7 +403,7 @@ def _picked(values: list[Any] | tuple[Any, ...], key: Box) -> Any:
 
 def _element(obj: Any, key: Any, value: Any) -> Any:
     where = "item", id(obj), key
-    return read(where, value, lambda: obj[key], f"{name_of(obj)}[{key!r}]")
+    return read(where, value, partial(getitem, obj, key), f"{name_of(obj)}[{key!r}]")
 
 
 def loose(array: np.ndarray[Any, Any]) -> Any:

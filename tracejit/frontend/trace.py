@@ -40,10 +40,15 @@ class Captured:
 
 @dataclass
 class Guard:
-    """A Python value that the trace relied on: `holds()` is asked at each call."""
+    """A Python value that the trace relied on: `holds()` is asked at each call.
+
+    It may be that `fetch()` must give what it gave, `value`.
+    """
 
     holds: Callable[[], bool]
     what: str
+    fetch: Callable[[], Any] | None = None
+    value: Any = None
 
 
 @dataclass

@@ -11,7 +11,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, update_wrapper
 from typing import Any, Literal, get_args
 
@@ -22,7 +22,7 @@ from tracejit.backend.quick_call import Quick
 from tracejit.base.config import config
 from tracejit.base.errors import OutOfRoomError
 from tracejit.base.garbage import uncollected
-from tracejit.base.pytree import TreeDef, flatten, unflatten
+from tracejit.base.pytree import flatten, unflatten
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.frontend.box import Box, box_of
 from tracejit.frontend.memory import Memory
@@ -44,6 +44,7 @@ from tracejit.optimize.passes import optimize
 from tracejit.runtime.arguments import Arguments, Fixed, is_traced
 from tracejit.runtime.inline import inline, name_of
 from tracejit.runtime.memory import memory_of, stage_in_memory, stretches
+from tracejit.runtime.quick import Form, quick_entry
 
 #: Traces kept for one signature: captured values that come back find theirs.
 MOST_ENTRIES = 8
@@ -88,7 +89,8 @@ class Entry:
     program: Program
     run: Callable[[Sequence[Any]], list[Any]]
     arguments: Arguments  # keeps what the signature names by identity alive
-    fast: Callable[..., Any] | None = None  # `_never` where there can be none
+    #: By the form of a call: what serves it from C, or None.
+    fast: dict[Form, Callable[..., Any] | None] = field(default_factory=dict)
     #: What may be run after it, on what it left (see `Split`).
     sweep: Callable[[Sequence[Any]], list[Any]] | None = None
     #: The same with more room for lists of which nobody knows how long they get.
@@ -237,38 +239,32 @@ class Dispatcher(Quick):
         fits = entry.stale(traced) is None and entry.fits(traced)
         return (entry, traced) if fits else None
 
-    def hasten(self, entry: Entry, arrange: Callable[..., Any]) -> None:
+    def hasten(
+        self,
+        entry: Entry,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        arguments: Arguments,
+        arrange: Callable[..., Any],
+    ) -> None:
         """Let further calls like this one go by the entry in C, if it can serve them.
 
         `arrange(results, wrap)` is what a call returns.
         """
-        if entry.fast is None:
-            specs = entry.arguments.plain()
-            writes = entry.staged.writes
-            served = (
-                entry.closed
-                and specs is not None
-                and all(
-                    spec is None or type(spec) is Fixed or spec[1] for spec in specs
-                )
-                and _is_tuples(entry.staged.out_tree)
-                and writes.simple
+        form = len(args), tuple(kwargs)
+        if form not in entry.fast:
+
+            def arranged(results: Any, inputs: Any, wrap: Wrap) -> Any:
+                return arrange(entry.complete(results, inputs), wrap)
+
+            entry.fast[form] = quick_entry(
+                entry.run, entry.staged, form, self.bind, arguments, arranged
             )
-            made = None
-            if served and isinstance(entry.run, Compiled):
-
-                def arranged(results: Any, inputs: Any, wrap: Wrap) -> Any:
-                    return arrange(entry.complete(results, inputs), wrap)
-
-                assert specs is not None
-                spare = enumerate(specs)
-                static = {k: s.value for k, s in spare if type(s) is Fixed}
-                made = entry.run.fast_entry(arranged, sorted(writes.exclusive), static)
-            entry.fast = made or _never
-        if entry.fast is _never:
+        fast = entry.fast[form]
+        if fast is None:
             self.quicken(None)
-        elif entry.fast is not self.fast:
-            self.quicken(entry.fast, Compiled.call_address())
+        elif fast is not self.fast:
+            self.quicken(fast, Compiled.call_address())
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Arguments with keywords moved to their places.
@@ -481,18 +477,6 @@ def _positional(fn: Callable[..., Any]) -> int | None:
         return None
     positional = (inspect.Parameter.POSITIONAL_ONLY, _EITHER)
     return len(parameters) if all(p.kind in positional for p in parameters) else -1
-
-
-def _is_tuples(tree: TreeDef) -> bool:
-    """Whether a structure is of tuples alone."""
-    return tree.kind in (None, tuple, type(None)) and all(
-        map(_is_tuples, tree.children)
-    )
-
-
-def _never(*args: Any) -> Any:
-    """The entry in C of what cannot have one."""
-    return NotImplemented
 
 
 _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD

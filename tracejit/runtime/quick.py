@@ -1,0 +1,95 @@
+"""Which calls C may serve, and how it reads their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tracejit.backend.call_plan import Reading
+from tracejit.backend.numba_build import Compiled
+from tracejit.frontend.stage import Staged
+from tracejit.runtime.arguments import Arguments, is_traced
+
+#: How many positional arguments a call has, and its keywords.
+Form = tuple[int, tuple[str, ...]]
+
+Bind = Callable[[tuple[Any, ...], dict[str, Any]], Arguments]
+
+
+def quick_entry(
+    run: Any,
+    staged: Staged,
+    form: Form,
+    bind: Bind,
+    arguments: Arguments,
+    arrange: Callable[..., Any],
+) -> Callable[..., Any] | None:
+    """The entry in C for calls like that of `arguments`, or None.
+
+    `bind` puts what a call of this form gives into its places; `arrange(results,
+    inputs, wrap)` is what the call returns.
+    """
+    if not isinstance(run, Compiled) or not _is_served(staged):
+        return None
+    reading = _reading(form, bind, arguments)
+    trace = staged.trace
+    for captured in trace.captured.values():
+        (number,) = reading.read("FETCHED", extra=captured.fetch)
+        reading.inputs.append((number, type(captured.value)))
+    for guard in trace.guards.values():
+        plain = guard.fetch is not None
+        (number,) = reading.read("FETCHED", extra=guard.fetch if plain else guard.holds)
+        reading.same.append((number, guard.value if plain else True))
+    exclusive = sorted(staged.writes.exclusive) if staged.writes.exclusive else []
+    return run.fast_entry(reading, arrange, exclusive)
+
+
+def _is_served(staged: Staged) -> bool:
+    """Whether calls do nothing but read values and compute with them."""
+    trace, writes = staged.trace, staged.writes
+    captured = trace.captured.values()
+    return (
+        writes.simple
+        and not (trace.draws or staged.effects or staged.pinned or staged.stores)
+        and not any(c.pinned is not None for c in captured)
+        and all(type(c.value) is np.ndarray for c in captured)
+        and not (captured and writes.exclusive)
+    )
+
+
+class _Raw:
+    """Stands for what a call gives."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+def _reading(form: Form, bind: Bind, arguments: Arguments) -> Reading:
+    count, names = form
+    reading = Reading(count, names)
+    bound = bind(
+        tuple(map(_Raw, range(count))),
+        {name: _Raw(k) for k, name in enumerate(names, count)},
+    )
+    trees = arguments.treedef.children
+    things = [*bound.args, *bound.kwargs.values()]
+    leaves = iter(arguments.leaves)
+    for thing, tree in zip(things, _all_children(trees), strict=True):
+        if isinstance(thing, _Raw):
+            number = thing.number
+        else:  # the default of a parameter
+            (number,) = reading.read("VALUE", extra=thing)
+        for leaf in reading.open(number, tree):
+            value = next(leaves)
+            if is_traced(value):
+                reading.inputs.append((leaf, type(value)))
+            else:
+                reading.same.append((leaf, value))
+    return reading
+
+
+def _all_children(trees: tuple[Any, ...]) -> Iterator[Any]:
+    for tree in trees:
+        yield from tree.children
