@@ -43,6 +43,16 @@ def _tj_unless_zero(a: Any, x: Any) -> Any:
     return x if a != 0 else type(x)(0)
 
 
+def _tj_foreseen(guess: Any, x: Any) -> Any:
+    """`x`, for which there is a guess that is earlier at hand, and mostly right."""
+    return x
+
+
+def _tj_fma(a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c`, rounded once where the processor can."""
+    return a * b + c
+
+
 def _tj_hidden(x: int) -> int:
     """The same number, of which the compiler knows nothing."""
     return x
@@ -148,7 +158,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
         f.__name__: f
         for f in (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
-            *(_tj_select, _tj_unless_zero, _tj_hidden),
+            *(_tj_select, _tj_unless_zero, _tj_foreseen, _tj_fma, _tj_hidden),
             *(_tj_max, _tj_min, _tj_trips),
             *(
                 _tj_local,

@@ -128,6 +128,45 @@ def _unless_zero(typingctx: Any, a: Any, x: Any) -> Any:
     return None
 
 
+#: Whether this processor multiplies and adds with one rounding.
+_HAS_FMA = llvm.get_host_cpu_features().get("fma", False)
+
+
+@intrinsic
+def _foreseen(typingctx: Any, guess: Any, x: Any) -> Any:
+    """`x` by a branch that is hardly ever taken: what comes next goes on with a guess
+    of it, and need not wait for `x`, with which the guess is compared bit by bit."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not _HAS_FMA:
+            return args[1]
+        kind, word = args[1].type, ir.IntType(64)
+        function = ir.FunctionType(kind, [kind])
+        # To LLVM these are any numbers: it would take what is equal for the same.
+        guessed = builder.call(ir.InlineAsm(function, "", "=x,0"), args[:1])
+        bits = [builder.bitcast(v, word) for v in (guessed, args[1])]
+        before = builder.block
+        with builder.if_then(builder.icmp_unsigned("!=", *bits), likely=False):
+            exact = ir.InlineAsm(function, "", "=x,0", side_effect=True)
+            value = builder.call(exact, args[1:])
+            missed = builder.block
+        out = builder.phi(kind)
+        out.add_incoming(guessed, before)
+        out.add_incoming(value, missed)
+        return out
+
+    both = types.float64
+    return (both(both, both), codegen) if x == guess == both else None
+
+
+@intrinsic
+def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return types.float64(*[types.float64] * 3), codegen
+
+
 @intrinsic
 def _hidden(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -253,6 +292,8 @@ _INTRINSICS = {
     "_tj_threads": THREADS,
     "_tj_select": _select,
     "_tj_unless_zero": _unless_zero,
+    "_tj_foreseen": _foreseen,
+    "_tj_fma": _fma,
     "_tj_hidden": _hidden,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),

@@ -33,6 +33,7 @@ from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import Kernel
 from tracejit.optimize.parallel import keep_apart, share
 from tracejit.optimize.pull import only_unit_axes
+from tracejit.optimize.quotients import guess_quotients
 from tracejit.optimize.registers import (
     drop_dead_stores,
     drop_unread,
@@ -78,6 +79,6 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
                 body = share(gather_additions(body), kernel.outputs, threads)
             body = jam(keep_apart(drop_unread(fission(body))))
             body = sink_stores(slide_all(use_registers(body)))
-            kernel.body = foresee(hide_rows(body))
+            kernel.body = guess_quotients(foresee(hide_rows(body)))
             return kernel
         stored |= wanted

@@ -9,6 +9,7 @@ from tracejit.ir.primitive import REGISTRY
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.nest import (
     INT64,
+    Accumulate,
     Affine,
     Buffer,
     Call,
@@ -85,6 +86,23 @@ def assigned(node: Node) -> Iterator[Var]:
             yield var
     if isinstance(node, Eqn):
         yield from node.outputs
+
+
+def carried(body: Sequence[Node]) -> set[Var]:
+    """The real numbers that a round of a loop reads as the one before has left them."""
+    read: set[Var] = set()
+    made: set[Var] = set()
+    for node in body:
+        read.update(v for n in everything([node]) for v in operands(n) if v not in made)
+        if not isinstance(node, If):
+            made.update(assigned(node))
+    bound = {v for node in everything(body) for v in assigned(node)}
+    return {v for v in read & bound if v.aval.dtype.kind == "f"}
+
+
+def operands(node: Node) -> set[Var]:
+    """The scalars that what a node binds hangs on."""
+    return {*reads_of(node), *([node.target] if isinstance(node, Accumulate) else [])}
 
 
 def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
