@@ -53,6 +53,11 @@ def _tj_fma(a: Any, b: Any, c: Any) -> Any:
     return a * b + c
 
 
+def _tj_if_finite(x: Any, other: Any) -> Any:
+    """`x`, but the other number where it is infinite or NaN."""
+    return x if math.isfinite(x) else other
+
+
 def _tj_hidden(x: int) -> int:
     """The same number, of which the compiler knows nothing."""
     return x
@@ -158,7 +163,8 @@ HELPERS: dict[str, Callable[..., Any]] = (
         f.__name__: f
         for f in (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
-            *(_tj_select, _tj_unless_zero, _tj_foreseen, _tj_fma, _tj_hidden),
+            *(_tj_select, _tj_unless_zero, _tj_foreseen, _tj_if_finite),
+            *(_tj_fma, _tj_hidden),
             *(_tj_max, _tj_min, _tj_trips),
             *(
                 _tj_local,

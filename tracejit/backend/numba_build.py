@@ -59,7 +59,7 @@ def compile_program(
     `exact`: exp, log and their like are the C library's scalar functions.
     """
     with uncollected():
-        source = _written(program, threads)
+        source = _written(program, threads, fastmath)
     return Compiled(program, source, _entry(source, fastmath, exact))
 
 
@@ -106,8 +106,9 @@ def remarks(program: Program, threads: int) -> list[tuple[SrcLoc, str]]:
     return list(told.values())
 
 
-def _written(program: Program, threads: int = 1) -> Source:
-    return write(lower(program, blas=bool(blas.addresses()), threads=threads))
+def _written(program: Program, threads: int = 1, fast: bool = False) -> Source:
+    routines = bool(blas.addresses())
+    return write(lower(program, blas=routines, threads=threads, fast=fast))
 
 
 def _entry(source: Source, fastmath: bool, exact: bool) -> Any:

@@ -160,11 +160,35 @@ def _foreseen(typingctx: Any, guess: Any, x: Any) -> Any:
 
 
 @intrinsic
-def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fma(*args)
+def _if_finite(typingctx: Any, x: Any, other: Any) -> Any:
+    """A branch that is hardly ever taken, as that of `_unless_zero`."""
 
-    return types.float64(*[types.float64] * 3), codegen
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        f = builder.module.declare_intrinsic("llvm.fabs", [kind])
+        size = builder.call(f, args[:1])
+        wild = builder.fcmp_unordered(">=", size, kind(float("inf")))
+        before = builder.block
+        with builder.if_then(wild, likely=False):
+            instead = builder.block
+        out = builder.phi(kind)
+        out.add_incoming(args[0], before)
+        out.add_incoming(args[1], instead)
+        return out
+
+    return (x(x, x), codegen) if isinstance(x, types.Float) else None
+
+
+@intrinsic
+def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """A product and a sum that nothing comes between."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _HAS_FMA:
+            return builder.fma(*args)
+        return builder.fadd(builder.fmul(*args[:2]), args[2])
+
+    return a(a, a, a), codegen
 
 
 @intrinsic
@@ -293,6 +317,7 @@ _INTRINSICS = {
     "_tj_select": _select,
     "_tj_unless_zero": _unless_zero,
     "_tj_foreseen": _foreseen,
+    "_tj_if_finite": _if_finite,
     "_tj_fma": _fma,
     "_tj_hidden": _hidden,
     "_tj_add": _combining(_arithmetic("add")),

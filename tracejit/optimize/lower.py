@@ -34,6 +34,7 @@ from tracejit.optimize.nest import Kernel
 from tracejit.optimize.parallel import keep_apart, share
 from tracejit.optimize.pull import only_unit_axes
 from tracejit.optimize.quotients import guess_quotients
+from tracejit.optimize.recurrences import shorten
 from tracejit.optimize.registers import (
     drop_dead_stores,
     drop_unread,
@@ -49,13 +50,16 @@ RULES = array_rules.RULES | control_rules.RULES | matrix_rules.RULES
 RULES |= sort_rules.RULES | fft_rules.RULES
 
 
-def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
+def lower(
+    program: Program, *, blas: bool = True, threads: int = 1, fast: bool = False
+) -> Kernel:
     """The loop nests of a Program.
 
     Args:
         program: what is to be computed.
         blas: whether routines may be called.
         threads: how many may share a loop that has enough to do.
+        fast: whether what holds on paper only is allowed.
     """
     program = expand(program)
     if threads == 1:  # else they share the loops over whole arrays
@@ -79,6 +83,7 @@ def lower(program: Program, *, blas: bool = True, threads: int = 1) -> Kernel:
                 body = share(gather_additions(body), kernel.outputs, threads)
             body = jam(keep_apart(drop_unread(fission(body))))
             body = sink_stores(slide_all(use_registers(body)))
-            kernel.body = guess_quotients(foresee(hide_rows(body)))
+            body = shorten(hide_rows(body), fast)
+            kernel.body = guess_quotients(foresee(body))
             return kernel
         stored |= wanted

@@ -165,8 +165,8 @@ class _Guesses:
             fixed = below not in self.chain.assigned
             self.known[below] = _reciprocal(below, self.before if fixed else made)
         whole, rest = self.known[below]
-        guess = _emit(made, FMA, above, whole, self.times(above, rest, made))
-        exact = _emit(made, div, *eqn.inputs)
+        guess = emit(made, FMA, above, whole, self.times(above, rest, made))
+        exact = emit(made, div, *eqn.inputs)
         made.append(Eqn(FORESEEN, [guess, exact], eqn.outputs, loc=eqn.loc))
         return made
 
@@ -174,16 +174,16 @@ class _Guesses:
         """About `atom * factor`, as early as what `atom` is made of."""
         eqn = self.chain.made.get(atom) if isinstance(atom, Var) else None
         if eqn is None or eqn.prim not in (add, sub, neg):
-            return _emit(out, mul, *self.product(atom, factor, out))
-        last = factor if eqn.prim is add else _emit(out, neg, factor)
+            return emit(out, mul, *self.product(atom, factor, out))
+        last = factor if eqn.prim is add else emit(out, neg, factor)
         if eqn.prim is neg:
             return self.times(eqn.inputs[0], last, out)
         left, right = eqn.inputs
         if self.chain.is_late(right):
             rest = self.times(left, factor, out)
-            return _emit(out, FMA, *self.product(right, last, out), rest)
-        rest = _emit(out, mul, right, last)
-        return _emit(out, FMA, *self.product(left, factor, out), rest)
+            return emit(out, FMA, *self.product(right, last, out), rest)
+        rest = emit(out, mul, right, last)
+        return emit(out, FMA, *self.product(left, factor, out), rest)
 
     def product(self, atom: Atom, factor: Var, out: list[Node]) -> tuple[Atom, Atom]:
         """Two numbers whose product is `atom * factor`, the first one being late."""
@@ -191,18 +191,19 @@ class _Guesses:
         if eqn is not None and eqn.prim is mul:
             late, early = sorted(eqn.inputs, key=self.chain.is_late, reverse=True)
             if not self.chain.is_late(early):
-                return late, _emit(out, mul, early, factor)
+                return late, emit(out, mul, early, factor)
         return atom, factor
 
 
 def _reciprocal(below: Atom, out: list[Node]) -> tuple[Var, Var]:
     one = Literal(1.0, below.aval.dtype)
-    whole = _emit(out, div, one, below)
-    lacks = _emit(out, FMA, _emit(out, neg, below), whole, one)
-    return whole, _emit(out, mul, whole, lacks)
+    whole = emit(out, div, one, below)
+    lacks = emit(out, FMA, emit(out, neg, below), whole, one)
+    return whole, emit(out, mul, whole, lacks)
 
 
-def _emit(out: list[Node], prim: Elementwise, *inputs: Atom) -> Var:
+def emit(out: list[Node], prim: Elementwise, *inputs: Atom) -> Var:
+    """A new scalar, computed by a node that is appended."""
     new = scalar_var(inputs[0].aval.dtype)
     out.append(Eqn(prim, list(inputs), [new]))
     return new
