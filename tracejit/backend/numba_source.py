@@ -187,6 +187,8 @@ class Writer:
             return self.argument(thing, thing, "n")
         if isinstance(thing, Literal):
             return self.atom(thing)
+        if isinstance(thing, Buffer):
+            thing = thing.memory or thing
         hint = thing.hint
         if isinstance(thing, Buffer) and thing.role == "temporary":
             (self.locals if is_local(thing) else self.temporaries)[thing] = None

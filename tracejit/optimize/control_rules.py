@@ -75,7 +75,9 @@ def while_(low: Lowering, eqn: Eqn, scope: Scope) -> None:
         if slot is not None:
             low.buffers.hand_over(slot, var)
     nodes = _trip(low, body, body.params, slots, scope)
-    scope.items.append(While(tests, test.results[0], nodes, eqn.loc, rounds(eqn)))
+    carried = [slot for slot in slots if slot is not None]
+    ok, expected = test.results[0], rounds(eqn)
+    scope.items.append(While(tests, ok, nodes, eqn.loc, expected, carried))
     _leave(low, eqn, body.params, slots, scope)
 
 

@@ -43,6 +43,7 @@ from tracejit.optimize.registers import (
 from tracejit.optimize.rows import hide_rows
 from tracejit.optimize.selects import select_rounds
 from tracejit.optimize.sink import sink_stores
+from tracejit.optimize.turns import take_turns
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
 
@@ -85,5 +86,6 @@ def lower(
             body = sink_stores(slide_all(use_registers(body)))
             body = shorten(hide_rows(body), fast)
             kernel.body = guess_quotients(foresee(body))
+            take_turns(kernel)
             return kernel
         stored |= wanted

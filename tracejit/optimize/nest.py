@@ -119,7 +119,7 @@ class Buffer:
     `rotates` marks one whose name is rebound in a loop, so that which memory it names
     after the loop is not known while compiling. A tape is memory of the kernel's own,
     which grows by rows: `rows` holds how many there are; they come as zeros unless
-    each is `written_first`.
+    each is `written_first`. `memory` is where it lies if it takes turns (see `turns`).
     """
 
     aval: Aval
@@ -128,6 +128,7 @@ class Buffer:
     rotates: bool = False
     rows: Var | None = None
     written_first: bool = False
+    memory: Buffer | None = None
 
     @property
     def writable(self) -> bool:
@@ -215,13 +216,14 @@ class Parallel:
 
 @dataclass(slots=True, eq=False)
 class While:
-    """while True: test; if not ok: break; body"""
+    """while True: test; if not ok: break; body. As to `carried`, see `Loop`."""
 
     test: list[Node]
     ok: Atom
     body: list[Node]
     loc: SrcLoc = UNKNOWN
     rounds: float = ASSUMED_ROUNDS
+    carried: Sequence[Buffer] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -43,6 +43,7 @@ from tracejit.optimize.nest import (
     Rotate,
     Size,
     Store,
+    While,
     is_local,
     scalar_var,
     size_of,
@@ -371,6 +372,6 @@ def _moved_node(node: Node, old: Buffer, new: Buffer, at: Index) -> Node:
     elif isinstance(node, Rotate):
         swap = {old: new}
         changes["moves"] = [(swap.get(a, a), swap.get(b, b)) for a, b in node.moves]
-    if isinstance(node, Loop) and node.carried:
+    if isinstance(node, Loop | While) and node.carried:
         changes["carried"] = [new if b is old else b for b in node.carried]
     return replace(node, **changes) if changes else node
