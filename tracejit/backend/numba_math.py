@@ -90,7 +90,7 @@ def _call(builder: Any, name: str, args: list[Any], library: Library) -> Any:
     known = library.variants.get(scalar, {})
     own = OWN.get(name) or (None if known else SUBSTITUTES.get(name))
     if library.polynomials and own:
-        return call_own(builder, name, args)
+        return call_own(builder, name, args, library.avx512)
     kind = ir.FunctionType(real, [real] * len(args))
     symbol = vector_math.alias(scalar) if known else scalar
     f = cgutils.get_or_insert_function(builder.module, kind, symbol)

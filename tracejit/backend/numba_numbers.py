@@ -50,6 +50,17 @@ def constant(kind: Any, value: Any) -> Any:
     return ir.Constant(kind, [one] * kind.count) if lanes_of(kind) > 1 else one
 
 
+class Builder(ir.IRBuilder):
+    """Emits the instructions of a function of vectors.
+
+    `avx512`: those of AVX-512 may be among them.
+    """
+
+    def __init__(self, block: Any, avx512: bool):
+        super().__init__(block)
+        self.avx512 = avx512
+
+
 class Word:
     """An integer as wide as the number whose bits it is."""
 
@@ -118,6 +129,10 @@ class Number:
         self.single = isinstance(element(value.type), ir.FloatType)
         self.fraction, self.exponent = (23, 8) if self.single else (52, 11)
         self.bias = (1 << self.exponent - 1) - 1
+        self.bytes = lanes_of(value.type) * (4 if self.single else 8)
+        #: Whether the instructions of AVX-512 take numbers apart and scale them.
+        self.avx512 = isinstance(builder, Builder) and builder.avx512
+        self.avx512 &= self.bytes in (16, 32, 64)
 
     def of(self, value: Any) -> Number:
         """A constant of the same type; a Number is itself."""
@@ -198,10 +213,6 @@ class Number:
         """Whether both are the same number."""
         return self._compare("==", other)
 
-    def unless_zero(self, x: Number) -> Number:
-        """This, or x where that is 0, of either sign."""
-        return x.where(x.equals(0.0), self)
-
     def is_number(self) -> Truth:
         """Whether it is not NaN."""
         return self.equals(self)
@@ -219,22 +230,22 @@ class Number:
         """The greater of this and a constant; NaN is kept."""
         return self.of(bound).where(self < bound, self)
 
-    def rarely(self, name: str, test: Truth, x: Number) -> Number:
-        """This, but the C library's function of x where a test holds, as it hardly
-        ever does (see `rare_code`)."""
+    def unless_far(self, name: str, x: Number) -> Number:
+        """This, but the C library's function of x where that is huge, as it hardly ever
+        is (see `rare_code`)."""
         count = lanes_of(self.value.type)
         symbol = rare_code.symbol(name, self.single, count)
-        kind = ir.FunctionType(self.value.type, [self.value.type])
+        kind = ir.FunctionType(self.value.type, [self.value.type] * 2)
         f = cgutils.get_or_insert_function(self.builder.module, kind, symbol)
-        call = self.builder.call(f, [x.where(test, 0.0).value])
+        call = self.builder.call(f, [self.value, x.value])
         counts = rare_code.lanes(self.single) if count == 1 else ()
         vectors = {n: rare_code.symbol(name, self.single, n) for n in counts}
         declare_vectors(
             self.builder.module,
             call,
-            {vector: (f"_ZGV_LLVM_N{n}v", n) for n, vector in vectors.items()},
+            {vector: (f"_ZGV_LLVM_N{n}vv", n) for n, vector in vectors.items()},
         )
-        return Number(self.builder, call).where(test, self)
+        return Number(self.builder, call)
 
     def rint(self) -> Number:
         """The integer next to it."""
@@ -270,6 +281,37 @@ class Number:
         magic = 1.5 * 2.0**self.fraction
         shifted = self.fma(factor, magic)
         return shifted - magic, shifted.bits()
+
+    def _avx512(self, name: str, *others: Any) -> Number:
+        """An instruction that looks at all elements and rounds as usual."""
+        flag, zero = ir.IntType(32), ir.Constant(self.value.type, ir.Undefined)
+        mask = ir.IntType(max(8, lanes_of(self.value.type)))
+        values = [self.value, *(getattr(x, "value", x) for x in others)]
+        values += [zero, mask(-1)]
+        values += [flag(4)] if self.bytes == 64 else []
+        kind = ir.FunctionType(self.value.type, [v.type for v in values])
+        suffix = f"{'ps' if self.single else 'pd'}.{8 * self.bytes}"
+        symbol = f"llvm.x86.avx512.mask.{name}.{suffix}"
+        f = cgutils.get_or_insert_function(self.builder.module, kind, symbol)
+        call = self.builder.call(f, values)
+        call.fastmath = _Flagless()
+        return Number(self.builder, call)
+
+    def scaled(self, k: Number) -> Number:
+        """self * 2 ** k for integers k, rounded once but where it is subnormal."""
+        if self.avx512:
+            return self._avx512("scalef", k)
+        # By two factors, as one may be too large or too small.
+        half, _ = k.rounded(0.5)
+        return self * half.power_of_two() * (k - half).power_of_two()
+
+    def taken_apart(self) -> tuple[Number, Number]:
+        """e and m, for self = m 2 ** e and 1 ≤ m < 2, of a machine with AVX-512.
+
+        Of 0 and infinity, e is infinite and m is 1; of negative numbers, m is NaN.
+        """
+        way = ir.Constant(ir.IntType(32), 8)
+        return self._avx512("getexp"), self._avx512("getmant", way)
 
     def power_of_two(self) -> Number:
         """2 ** self, of an integer between the least and greatest normal exponents."""

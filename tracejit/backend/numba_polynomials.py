@@ -17,7 +17,7 @@ Parts = tuple[float, ...]
 #: log 2 and its like as sums of numbers of their precision.
 _LN2 = (
     (0.6931471805599453, 2.3190468138462996e-17),
-    (0.6931471824645996, -1.9046542121259336e-09),
+    (0.6931471228599548, 5.769998878690785e-08),
 )
 _INVERSE_LN2 = (
     (1.4426950408889634, 2.0355273740931033e-17),
@@ -129,16 +129,10 @@ def exponential(x: Number, low: Number | None = None) -> tuple[Number, Number]:
     return k, (r * r).fma(r.polynomial(_EXP[x.single]), r)
 
 
-def scaled(x: Number, k: Number) -> Number:
-    """x 2 ** k by two factors, as one may be too large or too small."""
-    half, _ = k.rounded(0.5)
-    return x * half.power_of_two() * (k - half).power_of_two()
-
-
 def exp(x: Number) -> Number:
     low, high = LEAST_EXPONENT[x.single], 89.0 if x.single else 710.0
     k, small = exponential(x.at_least(low).at_most(high))
-    return scaled(small + 1.0, k)
+    return (small + 1.0).scaled(k)
 
 
 def exp2(x: Number) -> Number:
@@ -147,7 +141,7 @@ def exp2(x: Number) -> Number:
     k, _ = x.rounded()
     r = (x - k) * math.log(2)
     small = (r * r).fma(r.polynomial(_EXP[x.single]), r)
-    return scaled(small + 1.0, k)
+    return (small + 1.0).scaled(k)
 
 
 def _less_one(x: Number) -> Number:
@@ -161,11 +155,18 @@ def expm1(x: Number) -> Number:
     low, high = (-20.0, 89.0) if x.single else (-40.0, 710.0)
     k, small = exponential(x.at_least(low).at_most(high))
     inverse = (-k).at_least(-float(x.bias)).power_of_two()
-    return scaled((1.0 - inverse) + small, k).copysign(x)
+    return ((1.0 - inverse) + small).scaled(k).copysign(x)
 
 
 def _split(x: Number) -> tuple[Number, Number]:
-    """e and m - 1, for x = m 2 ** e and m between √½ and √2; x is normal."""
+    """e and m - 1, for x = m 2 ** e and m between √½ and √2; x is normal.
+
+    With AVX-512, x is any number that is not negative.
+    """
+    if x.avx512:
+        e, m = x.taken_apart()
+        above = m > math.sqrt(2)
+        return (e + 1.0).where(above, e), (0.5 * m).where(above, m) - 1.0
     one, root = (
         (0x3F800000, 0x3F3504F3) if x.single else (0x3FF << 52, 0x3FE6A09E667F3BCD)
     )
@@ -212,12 +213,16 @@ def _other_logarithm(x: Number, inverse: Parts, unit: Parts) -> Number:
 
 def _on_the_line(y: Number, x: Number) -> Number:
     """A logarithm y of x, also where x is no positive number."""
+    if x.avx512:
+        return y
     y = y.where(x < math.inf, math.inf)
     return y.where(x > 0.0, x.of(-math.inf).where(x.equals(0.0), math.nan))
 
 
 def _normal_split(x: Number) -> tuple[Number, Number]:
     """The same of any positive number."""
+    if x.avx512:
+        return _split(x)
     least, raised = (2.0**-126, 24) if x.single else (2.0**-1022, 54)
     tiny = x < least
     e, f = _split((x * 2.0**raised).where(tiny, x))
@@ -262,7 +267,6 @@ class _Turned:
     quarters: Word
     sine: Number
     cosine: Number
-    far: Truth  # where nothing of this is right
 
 
 def _turned(x: Number) -> _Turned:
@@ -270,14 +274,14 @@ def _turned(x: Number) -> _Turned:
     r = x
     for part in _HALF_PI[x.single]:
         r = k.fma(-part, r)
-    far = abs(x) > (1e5 if x.single else 1e12)
-    return _Turned(quarters, *sine_and_cosine(r), far)
+    return _Turned(quarters, *sine_and_cosine(r))
 
 
 def sine_and_cosine(r: Number) -> tuple[Number, Number]:
     """Of an argument between -π / 4 and π / 4."""
     square = r * r
-    sine = (r * square).fma(square.polynomial(_SIN[r.single]), r)
+    # A product, so that the sine of -0 is -0.
+    sine = r * square.fma(square.polynomial(_SIN[r.single]), 1.0)
     rest = square * square
     rest = rest.fma(square.polynomial(_COS[r.single]), square.fma(-0.5, 1.0))
     return sine, rest
@@ -291,13 +295,12 @@ def _wave(turned: _Turned, quarters: Word) -> Number:
 
 def sin(x: Number) -> Number:
     turned = _turned(x)
-    y = _wave(turned, turned.quarters).unless_zero(x)
-    return y.rarely("sin", turned.far, x)
+    return _wave(turned, turned.quarters).unless_far("sin", x)
 
 
 def cos(x: Number) -> Number:
     turned = _turned(x)
-    return _wave(turned, turned.quarters + 1).rarely("cos", turned.far, x)
+    return _wave(turned, turned.quarters + 1).unless_far("cos", x)
 
 
 def tan(x: Number) -> Number:
@@ -305,7 +308,7 @@ def tan(x: Number) -> Number:
     odd = turned.quarters.is_odd()
     above = (-turned.cosine).where(odd, turned.sine)
     below = turned.sine.where(odd, turned.cosine)
-    return (above / below).unless_zero(x).rarely("tan", turned.far, x)
+    return (above / below).unless_far("tan", x)
 
 
 def _arc(x: Number) -> Number:
@@ -369,7 +372,7 @@ def sinh(x: Number) -> Number:
     k, small = exponential(abs(x).at_most(low))
     # Half of exp(|x|) - 1; exp(|x|) itself may be too large.
     inverse = (-k).at_least(-float(x.bias)).power_of_two()
-    half = scaled((1.0 - inverse) + small, k - 1.0)
+    half = ((1.0 - inverse) + small).scaled(k - 1.0)
     bounded = half.at_most(1e37 if x.single else 1e300)
     return (half + bounded / (2.0 * bounded + 1.0)).copysign(x)
 
@@ -377,7 +380,7 @@ def sinh(x: Number) -> Number:
 def cosh(x: Number) -> Number:
     low = 89.6 if x.single else 711.0
     k, small = exponential(abs(x).at_most(low))
-    half = scaled(small + 1.0, k - 1.0)
+    half = (small + 1.0).scaled(k - 1.0)
     return half + 0.25 / half
 
 

@@ -11,7 +11,6 @@ from tracejit.backend.numba_polynomials import (
     exp,
     exponential,
     log,
-    scaled,
     sine_and_cosine,
 )
 
@@ -80,7 +79,7 @@ def _under_bell(x: Number, factor: float, tail: Number) -> Number:
     lost = x.fma(x, -square).where(square < 2000.0, 0.0)
     exponent = (-factor * square).at_least(LEAST_EXPONENT[x.single])
     k, small = exponential(exponent, -factor * lost)
-    return scaled(small.fma(tail, tail), k)
+    return small.fma(tail, tail).scaled(k)
 
 
 def erfc(x: Number) -> Number:
@@ -114,7 +113,7 @@ def lgamma(x: Number) -> Number:
     constant = 0.5 * math.log(2 * math.pi) - 0.5
     above = (wide - 0.5).fma(logs - 1.0, series + constant)
     y = above.where(large, below)
-    return y.rarely("lgamma", ~(wide > 0.0), wide).narrowed(x)
+    return y.narrowed(x)
 
 
 def digamma(x: Number) -> Number:

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from tracejit.backend import rare_code
-from tracejit.backend.numba_numbers import PURE, Number, declare_vectors
+from tracejit.backend.numba_numbers import PURE, Builder, Number, declare_vectors
 from tracejit.backend.numba_polynomials import POLYNOMIALS
 from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
 
@@ -28,10 +28,12 @@ OWN = POLYNOMIALS | SPECIAL | HELPERS
 #: the kernel itself, for a number alone as well.
 _IN_PLACE = {"sin", "cos"}
 _PREFIX = "tracejit_own_"
+#: The end of names of functions for machines with AVX-512.
+_AVX512 = "z"
 _BINARY = {"atan2"}
 
 
-def call_own(builder: Any, name: str, args: list[Any]) -> Any:
+def call_own(builder: Any, name: str, args: list[Any], avx512: bool) -> Any:
     """A function of ours: in place, or a call, of a vector function in vector loops."""
     if name in _IN_PLACE:
         return OWN[name](*(Number(builder, x) for x in args)).value
@@ -43,8 +45,9 @@ def call_own(builder: Any, name: str, args: list[Any]) -> Any:
         cgutils.get_or_insert_function(builder.module, kind, symbol), args
     )
     mark = "v" * len(args)
+    way = _AVX512 if avx512 else ""
     vectors = {
-        f"{symbol}_{n}": (f"_ZGV_LLVM_N{n}{mark}", n) for n in rare_code.lanes(single)
+        f"{symbol}_{n}{way}": (f"_ZGV_LLVM_N{n}{mark}", n) for n in rare_code.lanes(single)
     }
     declare_vectors(builder.module, call, vectors)
     return call
@@ -74,7 +77,8 @@ def definitions(needed: Iterable[str]) -> list[str]:
 def _define(module: Any, symbol: str) -> None:
     name, *rest = symbol.removeprefix(_PREFIX).split("_")
     single = "f" in rest
-    count = int(rest[-1]) if rest and rest[-1].isdigit() else 1
+    lanes = rest[-1].removesuffix(_AVX512) if rest else ""
+    count = int(lanes) if lanes.isdigit() else 1
     real = ir.FloatType() if single else ir.DoubleType()
     kind = real if count == 1 else ir.VectorType(real, count)
     formula: Callable[..., Number] = (OWN | SUBSTITUTES)[name]
@@ -82,7 +86,7 @@ def _define(module: Any, symbol: str) -> None:
     f = ir.Function(module, ir.FunctionType(kind, [kind] * arity), symbol)
     f.linkage = "linkonce_odr"
     f.attributes.add("alwaysinline")
-    builder = ir.IRBuilder(f.append_basic_block())
+    builder = Builder(f.append_basic_block(), symbol.endswith(_AVX512))
     if count == 1 and name not in HELPERS:
         # The name is LLVM's to know: of a sine and a cosine it makes one call.
         f = cgutils.get_or_insert_function(

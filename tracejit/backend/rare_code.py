@@ -1,7 +1,7 @@
-"""Functions of the C library for numbers that polynomials do not serve.
+"""Functions of the C library for numbers that polynomials do not serve: huge angles.
 
-Vector functions of ours call them at every round, on a vector that is 0 but where they
-are needed: mostly nowhere, which is all that they look at first.
+Vector functions of ours hand them what they have computed, and its argument. Mostly
+no angle is huge, which is all that is looked at first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 
 PREFIX = "tracejit_rare_"
 #: What is called of the C library.
-NAMES = ("sin", "cos", "tan", "lgamma")
+NAMES = ("sin", "cos", "tan")
+#: Up to where polynomials serve, in double and single precision.
+FAR = (1e12, 1e5)
 _KINDS = {False: "double", True: "float"}
 
 
@@ -46,33 +48,39 @@ def definitions(needed: Iterable[str]) -> str:
 def _definition(name: str, scalar: str, single: bool, n: int) -> str:
     kind = _KINDS[single]
     wide = kind if n == 1 else f"<{n} x {kind}>"
+    truth = "i1" if n == 1 else f"<{n} x i1>"
+    absolute = f"@llvm.fabs.{'' if n == 1 else f'v{n}'}f{32 if single else 64}"
+    far = f"{kind} {FAR[single]:e}"
+    limit = far.split()[1] if n == 1 else f"<{', '.join([far] * n)}>"
+    test = [
+        f"%size = call {wide} {absolute}({wide} %x)",
+        f"%far = fcmp ogt {wide} %size, {limit}",
+    ]
     if n == 1:
-        test = [f"%any = fcmp une {kind} %x, 0.0"]
-        work = [f"%y0 = call {kind} @{scalar}({kind} %x)"]
+        test += ["%any = or i1 %far, false"]
+        work = [f"%z = call {kind} @{scalar}({kind} %x)"]
     else:
-        test = [
-            f"%each = fcmp une {wide} %x, zeroinitializer",
-            f"%mask = bitcast <{n} x i1> %each to i{n}",
-            f"%any = icmp ne i{n} %mask, 0",
-        ]
+        test += [f"%mask = bitcast {truth} %far to i{n}", f"%any = icmp ne i{n} %mask, 0"]
         work, last = [], "poison"
         for k in range(n):
+            made = "%z" if k == n - 1 else f"%v{k}"
             work += [
                 f"%x{k} = extractelement {wide} %x, i32 {k}",
                 f"%z{k} = call {kind} @{scalar}({kind} %x{k})",
-                f"%y{k} = insertelement {wide} {last}, {kind} %z{k}, i32 {k}",
+                f"{made} = insertelement {wide} {last}, {kind} %z{k}, i32 {k}",
             ]
-            last = f"%y{k}"
+            last = made
     lines = [
-        f"define linkonce_odr {wide} @{name}({wide} %x) alwaysinline {{",
+        f"define linkonce_odr {wide} @{name}({wide} %y, {wide} %x) alwaysinline {{",
         "entry:",
         *test,
         "br i1 %any, label %some, label %done, !prof !0",
         "some:",
         *work,
+        f"%chosen = select {truth} %far, {wide} %z, {wide} %y",
         "br label %done",
         "done:",
-        f"%out = phi {wide} [ %x, %entry ], [ %y{n - 1}, %some ]",
+        f"%out = phi {wide} [ %y, %entry ], [ %chosen, %some ]",
         f"ret {wide} %out",
         "}",
     ]

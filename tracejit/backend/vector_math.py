@@ -36,6 +36,8 @@ _SETS = (
     ("d", 32, frozenset({"avx2", "fma"})),
     ("e", 64, frozenset({"avx512f", "avx512dq"})),
 )
+#: What the CPU must have, that numbers are taken apart by its instructions.
+_AVX512 = {"avx512f", "avx512dq", "avx512vl"}
 #: LLVM makes of functions that it knows by name intrinsics, which have no vector form.
 #: Of these two it does not, but computes both at once in scalar code.
 _BY_NAME = {"sin", "cos", "sinf", "cosf"}
@@ -83,21 +85,23 @@ class Library:
     """What kernels may compute functions by, beside the C library's scalar ones.
 
     `polynomials`: formulas of ours, which take multiplication and addition in one.
+    `avx512`: they may take numbers apart by instructions of AVX-512.
     """
 
     variants: Variants = field(default_factory=dict)
     polynomials: bool = False
+    avx512: bool = False
 
     def key(self) -> tuple[str, ...]:
         """What tells its kernels from those of another."""
         names = [name for known in self.variants.values() for name in known]
-        return (str(self.polynomials), *names)
+        return (str(self.polynomials), str(self.avx512), *names)
 
 
 def library(features: Set[str]) -> Library:
     """All there is for a CPU with `features`."""
     fused = "fma" in features or platform.machine() in ("arm64", "aarch64")
-    return Library(variants(features), fused)
+    return Library(variants(features), fused, _AVX512 <= features)
 
 
 def variants(features: Set[str]) -> Variants:
