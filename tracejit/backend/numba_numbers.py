@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -48,6 +48,13 @@ def constant(kind: Any, value: Any) -> Any:
     """A number, or a vector of it."""
     one = ir.Constant(element(kind), value)
     return ir.Constant(kind, [one] * kind.count) if lanes_of(kind) > 1 else one
+
+
+def _rounded(value: float, single: bool) -> float:
+    """A number, in the precision that it will have."""
+    if single and math.isfinite(value):
+        (value,) = struct.unpack("f", struct.pack("f", value))
+    return value
 
 
 class Builder(ir.IRBuilder):
@@ -94,11 +101,71 @@ class Word:
     def __rshift__(self, other: int) -> Word:
         return self._make("lshr", other)
 
+    def where(self, test: Truth, other: Word | int) -> Word:
+        """This where the test holds, else the other."""
+        if isinstance(other, int):
+            other = Word(self.builder, constant(self.value.type, other))
+        made = self.builder.select(test.value, self.value, other.value)
+        return Word(self.builder, made)
+
     def is_odd(self) -> Truth:
         """Whether the last bit is set."""
         bit = (self & 1).value
         zero = constant(bit.type, 0)
         return Truth(self.builder, self.builder.icmp_unsigned("!=", bit, zero))
+
+    def pick(self, numbers: Sequence[float]) -> Number:
+        """Of 16 numbers, the one whose place its last four bits say."""
+        kind = self.value.type
+        wide = element(kind).width == 64
+        real = ir.DoubleType() if wide else ir.FloatType()
+        table = [ir.Constant(real, _rounded(x, single=not wide)) for x in numbers]
+        size = lanes_of(kind) * element(kind).width // 8
+        if getattr(self.builder, "avx512", False) and size in (32, 64):
+            return Number(self.builder, self._permuted(table, size))
+        return Number(self.builder, self._loaded(table))
+
+    def _permuted(self, table: list[Any], size: int) -> Any:
+        """The same by instructions that pick of one or two vectors."""
+        real, count = table[0].type, lanes_of(self.value.type)
+        vector = ir.VectorType(real, count)
+        parts = [ir.Constant(vector, table[k : k + count]) for k in range(0, 16, count)]
+        suffix = f"{'s' if isinstance(real, ir.FloatType) else 'd'}"
+        if len(parts) == 1:
+            return self._call(f"permvar.{suffix}f.512", vector, parts[0], self.value)
+        name = f"vpermi2var.p{suffix}.{8 * size}"
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        found = [self._call(name, vector, a, self.value, b) for a, b in pairs]
+        if len(found) == 1:
+            return found[0]
+        bit = (self & 8).value
+        low = self.builder.icmp_unsigned("==", bit, constant(bit.type, 0))
+        return self.builder.select(low, *found)
+
+    def _call(self, name: str, kind: Any, *values: Any) -> Any:
+        """An intrinsic of AVX-512."""
+        f = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(kind, [v.type for v in values]),
+            f"llvm.x86.avx512.{name}",
+        )
+        return self.builder.call(f, values)
+
+    def _loaded(self, table: list[Any]) -> Any:
+        """The same from memory, number by number."""
+        builder, word = self.builder, ir.IntType(32)
+        array = ir.Constant(ir.ArrayType(table[0].type, 16), table)
+        place = cgutils.global_constant(builder.module, "tracejit_table", array)
+        places = (self & 15).value
+        count = lanes_of(places.type)
+        if count == 1:
+            return builder.load(builder.gep(place, [word(0), places]))
+        out = ir.Constant(ir.VectorType(table[0].type, count), ir.Undefined)
+        for k in range(count):
+            at = builder.extract_element(places, word(k))
+            number = builder.load(builder.gep(place, [word(0), at]))
+            out = builder.insert_element(out, number, word(k))
+        return out
 
     def number(self) -> Number:
         """The number that has these bits."""
@@ -138,8 +205,7 @@ class Number:
         """A constant of the same type; a Number is itself."""
         if isinstance(value, Number):
             return value
-        if self.single and math.isfinite(value):
-            (value,) = struct.unpack("f", struct.pack("f", value))
+        value = _rounded(value, self.single)
         return Number(self.builder, constant(self.value.type, value))
 
     def _make(self, name: str, a: Any, b: Any) -> Number:
@@ -247,6 +313,23 @@ class Number:
         )
         return Number(self.builder, call)
 
+    def unless(self, test: Truth, make: Callable[[], Number]) -> Number:
+        """This, but where the test holds what `make` gives, which is computed only
+        where the test holds for some element."""
+        builder, count = self.builder, lanes_of(self.value.type)
+        some = test.value
+        if count > 1:
+            mask = builder.bitcast(some, ir.IntType(count))
+            some = builder.icmp_unsigned("!=", mask, mask.type(0))
+        before = builder.block
+        with builder.if_then(some, likely=False):
+            made = make().where(test, self).value
+            inside = builder.block
+        out = builder.phi(made.type)
+        out.add_incoming(self.value, before)
+        out.add_incoming(made, inside)
+        return Number(builder, out)
+
     def rint(self) -> Number:
         """The integer next to it."""
         return self._intrinsic("rint")
@@ -310,7 +393,7 @@ class Number:
 
         Of 0 and infinity, e is infinite and m is 1; of negative numbers, m is NaN.
         """
-        way = ir.Constant(ir.IntType(32), 8)
+        way = ir.Constant(ir.IntType(32), 12)  # NaN below 0, but 1 of -0
         return self._avx512("getexp"), self._avx512("getmant", way)
 
     def power_of_two(self) -> Number:
@@ -318,7 +401,7 @@ class Number:
         shifted = self + (1.5 * 2.0**self.fraction + self.bias)
         return (shifted.bits() << self.fraction).number()
 
-    def polynomial(self, coefficients: Sequence[float]) -> Number:
+    def polynomial(self, coefficients: Sequence[Any]) -> Number:
         """Σ c[k] self ** k, by pairs of pairs, so that terms need not wait."""
         terms: list[Any] = list(coefficients)
         power = self
@@ -328,6 +411,13 @@ class Number:
             terms = merged + terms[2 * len(merged) :]
             power = power * power if len(terms) > 1 else power
         return self.of(terms[0])
+
+    def near(self, place: Word, table: Sequence[float]) -> Number:
+        """A polynomial of this, one of 16, whose coefficients a table has power by
+        power. The first is added last, so that it is rounded once."""
+        rows = [table[k : k + 16] for k in range(0, len(table), 16)]
+        first, *others = (place.pick(row) for row in rows)
+        return self.fma(self.polynomial(others), first)
 
 
 # Vector functions ---------------------------------------------------------------------

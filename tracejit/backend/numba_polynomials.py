@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from tracejit.backend.numba_numbers import Number, Truth, Word
 
 Parts = tuple[float, ...]
-#: log 2 and its like as sums of numbers of their precision.
+#: log 2 and its like as sums of numbers of their precision. They are positive
+#: where multiples of infinity must not cancel, and those of -0 be -0.
 _LN2 = (
     (0.6931471805599453, 2.3190468138462996e-17),
     (0.6931471228599548, 5.769998878690785e-08),
@@ -28,12 +29,12 @@ _INVERSE_LN10 = (
     (0.4342944920063019, -1.0103049952192578e-08),
 )
 _LOG10_2 = (
-    (0.3010299956639812, -2.8037281277851704e-18),
-    (0.3010300099849701, -1.432098883924482e-08),
+    (0.30102999566398114, 5.270742310347266e-17),
+    (0.3010299801826477, 1.5481333548450493e-08),
 )
 _HALF_PI = (
-    (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
-    (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
+    (1.5707963267948966, 6.123233995736765e-17, 1.082856673921914e-32),
+    (1.570796251296997, 7.549789415861596e-08, 5.390302953474238e-15),
 )
 
 #: (exp(r) - 1 - r) / r², |r| ≤ log(2) / 2.
@@ -205,7 +206,8 @@ def _other_logarithm(x: Number, inverse: Parts, unit: Parts) -> Number:
     rest = _terms(x.of(0.0), f)
     high = f + rest
     low = rest - (high - f)
-    sums = high.fma(inverse[1], low.fma(inverse[0], e * unit[1]))
+    rest = low * inverse[0] + e * unit[1] if unit[1] else low * inverse[0]
+    sums = high.fma(inverse[1], rest)
     first = high * inverse[0]
     lost = high.fma(inverse[0], -first) + sums
     return _on_the_line(e.fma(unit[0], first + lost), x)
@@ -245,7 +247,7 @@ def log10(x: Number) -> Number:
 def log1p(x: Number) -> Number:
     u = x + 1.0
     b = u - 1.0
-    lost = (1.0 - (u - b)) + (x - b)
+    lost = ((1.0 - (u - b)) + (x - b)).where(u < math.inf, 0.0)
     e, f = _split(u)
     # What u has lost of 1 + x, times a guess at the slope 1 / (1 + f).
     lost = (

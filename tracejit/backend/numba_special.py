@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from tracejit.backend.numba_numbers import Number
+from tracejit.backend.numba_numbers import Number, Truth
 from tracejit.backend.numba_polynomials import (
     LEAST_EXPONENT,
+    Parts,
     exp,
     exponential,
     log,
     sine_and_cosine,
 )
+from tracejit.backend.numba_tables import DIGAMMA, ERF, LGAMMA, TAIL, TAIL_POINTS
 
 #: (1 + 9y / 8) exp(y²) erfc(y), which hardly changes near 0, in powers of
 #: (y - 4) / (y + 4), y ≥ 0.
@@ -35,36 +38,19 @@ _ERFCX = (
         *(0.002498974183975417, -0.00023988300159254368, -0.00010330021345127207),
     ),
 )
-#: log Γ(2 + d) / d in powers of d + 5/16, -0.8 ≤ d ≤ 0.2.
-_LGAMMA = (
-    *(0.3147276063191975, 0.37165640899417257, -0.09206600029828035),
-    *(0.03358060404992577, -0.014391169042667986, 0.006718424100897929),
-    *(-0.003302054101155945, 0.001678337575488229, -0.0008731284438046802),
-    *(0.0004619804367545842, -0.0002475866239960024, 0.00013402595697937204),
-    *(-7.313761942844573e-05, 4.0148478966104926e-05, -2.2174519211303822e-05),
-    *(1.2448783024914968e-05, -6.94314817410808e-06, 3.4385336568826743e-06),
-    *(-1.9289419269427863e-06, 1.8693594458871165e-06, -1.0475354837170934e-06),
-)
-#: What log Γ(x) is more than (x - 1/2) log x - x + log(2π) / 2, times x, in powers of
-#: 1 / x², x ≥ 8.2.
-_STIRLING = (
-    *(0.08333333333333333, -0.002777777777774801, 0.0007936507904473484),
-    *(-0.0005952367992009458, 0.0008414997721466612, -0.0018922596436540546),
-    0.005110089477607608,
-)
-#: What log x - 1 / 2x is more than Γ'(x) / Γ(x), times x², in powers of 1 / x², x ≥ 6.
-_DIGAMMA = (
-    *(0.08333333333333331, -0.008333333333269816, 0.003968253919003407),
-    *(-0.004166652061092718, 0.00757361286391859, -0.020918984836582246),
-    *(0.0752592913650159, -0.23056224811611956),
-)
-#: x (x + 1) … (x + 5), and its derivative.
-_RISING = (0.0, 120.0, 274.0, 225.0, 85.0, 15.0, 1.0)
-_RISING_SLOPE = (120.0, 548.0, 675.0, 340.0, 75.0, 6.0)
+#: So near to 0, Γ(x) is 1 / |x|.
+_TINY = 1e-30
+#: log (2π) / 2 - 1/2.
+_STIRLING = 0.5 * math.log(2 * math.pi) - 0.5
 
 
 def _scaled_tail(y: Number) -> Number:
-    """exp(y²) erfc(y) for y ≥ 0."""
+    """exp(y²) erfc(y) for y ≥ 0; with AVX-512, for y up to 29."""
+    if y.avx512:
+        bounded = y.at_most(29.0)
+        # Two bits of the exponent and the first two of the fraction.
+        place = (bounded + 2.0).bits() >> (y.fraction - 2)
+        return (bounded - place.pick(TAIL_POINTS)).near(place, TAIL[y.single])
     bounded = y.at_most(1e9 if y.single else 1e17)
     turned = (bounded - 4.0) / (bounded + 4.0)
     first, *others = _ERFCX[y.single]
@@ -82,6 +68,13 @@ def _under_bell(x: Number, factor: float, tail: Number) -> Number:
     return small.fma(tail, tail).scaled(k)
 
 
+def erf(x: Number) -> Number:
+    step, end = (0.265, 4.1) if x.single else (0.4, 6.15)
+    size = abs(x).at_most(end)
+    k, place = size.rounded(1 / step)
+    return k.fma(-step, size).near(place, ERF[x.single]).copysign(x)
+
+
 def erfc(x: Number) -> Number:
     size = abs(x)
     tail = _under_bell(size, 1.0, _scaled_tail(size))
@@ -95,60 +88,88 @@ def ndtr(x: Number) -> Number:
     return (1.0 - tail).where(x > 0.0, tail)
 
 
+@dataclass
+class _Placed:
+    """Where a number's size is among the points of the tables of Γ."""
+
+    size: Number
+    small: Truth  # up to 5/4, whose value is found from that one further
+    large: Truth  # beyond 33/4, where there is a series
+    inverse: Number
+    terms: Number  # by the table, or of the series
+
+    @classmethod
+    def of(cls, x: Number, tables: tuple[Parts, ...]) -> _Placed:
+        """The place of x in one of the tables."""
+        size = abs(x)
+        k, word = size.at_most(8.6).rounded(2.0)
+        small, large = k < 2.5, k > 16.5
+        inverse = 1.0 / size
+        d = (inverse * inverse).where(large, k.fma(-0.5, size))
+        place = word.where(small, word - 2)
+        return cls(size, small, large, inverse, d.near(place, tables[x.single]))
+
+
+def _half_turns(x: Number) -> tuple[Truth, Number, Number]:
+    """Whether x is near an integer rather than a half, and, up to one sign of both,
+    what then are sin(πx) and cos(πx), and otherwise cos(πx) and -sin(πx)."""
+    halves = (2.0 * x).rint()
+    half = 0.5 * halves
+    sine, cosine = sine_and_cosine((x - half) * math.pi)
+    return half.rint().equals(half), sine, cosine
+
+
 def lgamma(x: Number) -> Number:
-    """log |Γ(x)|: from 8.2 on Stirling's series; below, moved to about 2."""
-    wide = x.widened()
-    large = wide > 8.2
-    moved = (wide.at_most(8.2) - 1.7).rint()
-    product = wide.where(moved < 0.0, 1.0)
-    product = (product * (wide + 1.0)).where(moved < -1.0, product)
-    for k in range(1, 7):
-        product = (product * (wide - float(k))).where(moved > k - 0.5, product)
-    logs = log(wide.where(large, product))
-    d = wide - (moved + 2.0)
-    logs_below = (-logs).where(moved < 0.0, logs)
-    below = d.fma((d + 0.3125).polynomial(_LGAMMA), logs_below)
-    inverse = 1.0 / wide
-    series = inverse * (inverse * inverse).polynomial(_STIRLING)
-    constant = 0.5 * math.log(2 * math.pi) - 0.5
-    above = (wide - 0.5).fma(logs - 1.0, series + constant)
-    y = above.where(large, below)
-    return y.narrowed(x)
+    """log |Γ(x)|: Stirling's series, a table, or that at x + 1; reflected below 0."""
+    at = _Placed.of(x, LGAMMA)
+    logs = log(at.size)
+    above = (at.size - 0.5).fma(logs - 1.0, at.inverse.fma(at.terms, _STIRLING))
+    below = at.terms - logs.where(at.small, 0.0)
+    y = above.where(at.large, below)
+
+    def reflected() -> Number:
+        whole, sine, cosine = _half_turns(at.size)
+        out = (math.log(math.pi) - log(abs(sine.where(whole, cosine)))) - (logs + y)
+        return out.where(~at.size.rint().equals(at.size), math.inf)
+
+    return y.unless(x < -_TINY, reflected)
 
 
 def digamma(x: Number) -> Number:
-    """Γ'(x) / Γ(x): reflected, moved up by 6 where it is below, then a series."""
-    left = x < 0.0
-    up = (1.0 - x).where(left, x)
-    near = up < 6.0
-    safe = up.where(near, 1.0)
-    sums = safe.polynomial(_RISING_SLOPE) / safe.polynomial(_RISING)
-    moved = (up + 6.0).where(near, up)
-    inverse = 1.0 / moved
-    square = inverse * inverse
-    y = log(moved) - inverse.fma(0.5, square * square.polynomial(_DIGAMMA))
-    y = (y - sums).where(near, y)
-    return (y - _cotangent(x)).where(left, y).where(~x.equals(0.0), -1.0 / x)
+    """Γ'(x) / Γ(x), as log |Γ(x)| is found."""
+    at = _Placed.of(x, DIGAMMA)
+    square = at.inverse * at.inverse
+    above = log(at.size) - at.inverse.fma(0.5, square * at.terms)
+    y = above.where(at.large, at.terms - at.inverse.where(at.small, 0.0))
 
+    def reflected() -> Number:
+        whole, sine, cosine = _half_turns(x)
+        over, under = cosine.where(whole, -sine), sine.where(whole, cosine)
+        out = (over / under).fma(-math.pi, y + at.inverse)
+        out = out.where(~x.rint().equals(x), math.nan)
+        return out.where(x < -_TINY, -1.0 / x)
 
-def _cotangent(x: Number) -> Number:
-    """π / tan(πx), NaN where that is infinite."""
-    halves = (2.0 * x).rint()
-    sine, cosine = sine_and_cosine((x - 0.5 * halves) * math.pi)
-    half = 0.5 * halves
-    whole = half.rint().equals(half)
-    above, below = cosine.where(whole, -sine), sine.where(whole, cosine)
-    return (math.pi * above / below).where(~x.rint().equals(x), math.nan)
+    return y.unless(~(x > 0.0), reflected)
 
 
 def erfcx(x: Number) -> Number:
     """exp(x²) erfc(x)."""
-    tail = _scaled_tail(abs(x))
+    size = abs(x)
+    tail = _scaled_tail(size)
     square = x * x
-    lost = x.fma(x, -square).where(square < math.inf, 0.0)
-    high = 2.0 * exp(square)
-    high = lost.fma(high, high).where(high < math.inf, math.inf)
-    return (high - tail).where(x < 0.0, tail)
+
+    def far() -> Number:
+        high = math.sqrt(1 / math.pi) / size
+        half = 0.5 / (size * size)
+        terms = half * half.polynomial((-1.0, 3.0, -15.0, 105.0, -945.0))
+        return high.fma(terms, high)
+
+    def left() -> Number:
+        lost = x.fma(x, -square).where(square < math.inf, 0.0)
+        high = 2.0 * exp(square)
+        return lost.fma(high, high).where(high < math.inf, math.inf) - tail
+
+    return tail.unless(size > 28.0, far).unless(x < 0.0, left)
 
 
 #: By the name in `math`; by that of a helper of kernels; and what is better computed by
@@ -158,3 +179,4 @@ HELPERS: dict[str, Callable[..., Number]] = {
     f.__name__: f for f in (ndtr, digamma, erfcx)
 }
 SUBSTITUTES: dict[str, Callable[..., Number]] = {"erfc": erfc}
+TABLED: dict[str, Callable[..., Number]] = {"erf": erf}

@@ -18,11 +18,11 @@ from numba.core import cgutils
 from tracejit.backend import rare_code
 from tracejit.backend.numba_numbers import PURE, Builder, Number, declare_vectors
 from tracejit.backend.numba_polynomials import POLYNOMIALS
-from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
+from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES, TABLED
 
 #: What is computed by a polynomial wherever it can; `SUBSTITUTES` are what only is so
 #: where the C library has no vector function.
-OWN = POLYNOMIALS | SPECIAL | HELPERS
+OWN = POLYNOMIALS | SPECIAL | HELPERS | TABLED
 
 #: These of one argument share most of their work, which LLVM sees where they stand in
 #: the kernel itself, for a number alone as well.
@@ -47,7 +47,8 @@ def call_own(builder: Any, name: str, args: list[Any], avx512: bool) -> Any:
     mark = "v" * len(args)
     way = _AVX512 if avx512 else ""
     vectors = {
-        f"{symbol}_{n}{way}": (f"_ZGV_LLVM_N{n}{mark}", n) for n in rare_code.lanes(single)
+        f"{symbol}_{n}{way}": (f"_ZGV_LLVM_N{n}{mark}", n)
+        for n in rare_code.lanes(single)
     }
     declare_vectors(builder.module, call, vectors)
     return call

@@ -60,7 +60,10 @@ def _definition(name: str, scalar: str, single: bool, n: int) -> str:
         test += ["%any = or i1 %far, false"]
         work = [f"%z = call {kind} @{scalar}({kind} %x)"]
     else:
-        test += [f"%mask = bitcast {truth} %far to i{n}", f"%any = icmp ne i{n} %mask, 0"]
+        test += [
+            f"%mask = bitcast {truth} %far to i{n}",
+            f"%any = icmp ne i{n} %mask, 0",
+        ]
         work, last = [], "poison"
         for k in range(n):
             made = "%z" if k == n - 1 else f"%v{k}"

@@ -1,7 +1,8 @@
 """Special functions of numbers: plain code, which runs in Python and under Numba alike.
 
-Numbers are float64. NumPy's functions are called, not those of `math`, where an
-argument may be too large: an infinity comes out and no exception.
+Numbers are float64; some functions take float32 too. NumPy's functions are called,
+not those of `math`, where an argument may be too large: an infinity comes out and no
+exception.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def gamma(x: float) -> float:
 
 def digamma(x: float) -> float:
     """The derivative of log Γ: reflected, moved up by its recurrence, then a series."""
+    x = np.float64(x)
     if x <= 0 and x == np.floor(x):
         return np.nan if x < 0 else np.copysign(np.inf, -x)
     out = 0.0
@@ -152,6 +154,7 @@ def beta(a: float, b: float) -> float:
 
 def erfcx(x: float) -> float:
     """exp(x²) erfc(x): a continued fraction where the product would not do."""
+    x = np.float64(x)
     if x < 5:
         return np.exp(x * x) * math.erfc(x)
     below = x
@@ -162,6 +165,7 @@ def erfcx(x: float) -> float:
 
 def ndtr(x: float) -> float:
     """The normal distribution function: erfc(-x / √2) / 2."""
+    x = np.float64(x)
     z = -x * math.sqrt(0.5)
     if not np.abs(z) < 30:
         return x if x != x else (1.0 if x > 0 else 0.0)

@@ -28,9 +28,11 @@ SLOPE = 2 / math.sqrt(math.pi)
 
 
 def _special(function: Any, *partials: Any, params: str = "", **options: Any) -> Any:
-    """An elementwise primitive by code of its own, which computes in float64."""
+    """An elementwise primitive by code of its own, which computes in float64 but where
+    kernels have vector functions for it (`wide=False`)."""
     name = function.__name__
-    operands = [f"float64({{{k}}})" for k in range(len(partials))]
+    kind = "float64({{{}}})" if options.pop("wide", True) else "{{{}}}"
+    operands = [kind.format(k) for k in range(len(partials))]
     call = ", ".join([*(f"{{{p}}}" for p in params.split()), *operands])
     return elementwise(
         name,
@@ -58,7 +60,7 @@ erfc = elementwise(
     emit="math.erfc({0})",
     cost=15,
 )
-erfcx = _special(scalars.erfcx, lambda y, x: 2 * (x * y) - SLOPE)
+erfcx = _special(scalars.erfcx, lambda y, x: 2 * (x * y) - SLOPE, wide=False)
 erfinv = _special(
     scalars.erfinv, lambda y, x: (1 / SLOPE) * exp(y * y), domain=((-0.9, 0.9),)
 )
@@ -68,6 +70,7 @@ erfcinv = _special(
 ndtr = _special(
     scalars.ndtr,
     lambda y, x: (1 / math.sqrt(2 * math.pi)) * exp(-0.5 * (x * x)),
+    wide=False,
     cost=20,
 )
 log_ndtr = _special(
@@ -88,7 +91,10 @@ lgamma = elementwise(
 )
 gamma = _special(scalars.gamma, lambda y, x: y * digamma(x), domain=((-0.8, 5.0),))
 digamma: Elementwise = _special(
-    scalars.digamma, lambda y, x: polygamma(x, n=1), domain=((-0.8, 5.0),)
+    scalars.digamma,
+    lambda y, x: polygamma(x, n=1),
+    wide=False,
+    domain=((-0.8, 5.0),),
 )
 polygamma: Elementwise = _special(
     scalars.polygamma,
