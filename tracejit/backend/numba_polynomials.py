@@ -166,8 +166,8 @@ def _split(x: Number) -> tuple[Number, Number]:
     """
     if x.avx512:
         e, m = x.taken_apart()
-        above = m > math.sqrt(2)
-        return (e + 1.0).where(above, e), (0.5 * m).where(above, m) - 1.0
+        over = m > math.sqrt(2)
+        return (e + 1.0).where(over, e), (0.5 * m).where(over, m) - 1.0
     one, root = (
         (0x3F800000, 0x3F3504F3) if x.single else (0x3FF << 52, 0x3FE6A09E667F3BCD)
     )
