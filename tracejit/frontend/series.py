@@ -76,46 +76,50 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         raise ShapeMismatchError("invalid number of arguments", _loc())
     found = []
     for k, gap in zip(axes, gaps, strict=True):
-        rows = moveaxis(x, k, 0)
-        if rows.aval.shape[0] < edge_order + 1:
+        if x.aval.shape[k] < edge_order + 1:
             raise ShapeMismatchError(
                 "Shape of array too small to calculate a numerical gradient, at least "
                 "(edge_order + 1) elements are required.",
                 _loc(),
             )
-        slopes = astype(_slopes(rows, gap, edge_order), x.aval.dtype, copy=False)
-        found.append(moveaxis(slopes, 0, k))
+        slopes = _slopes(x, k, gap, edge_order)
+        found.append(astype(slopes, x.aval.dtype, copy=False))
     return found[0] if len(found) == 1 else tuple(found)
 
 
-def _slopes(x: Box, gap: Any, edge_order: int) -> Box:
-    """The slope along the first axis; `gap` is a distance, or the coordinates."""
+def _slopes(x: Box, axis: int, gap: Any, edge_order: int) -> Box:
+    """The slope along an axis; `gap` is a distance, or the coordinates."""
+
+    def at(first: int, last: int | None) -> Box:
+        return x[(slice(None),) * axis + (slice(first, last),)]
+
     gap = gap if isinstance(gap, int | float) else asarray(gap)
     if np.ndim(gap) == 0:
         ends = [gap] * 4
-        inner = (x[2:] - x[:-2]) / (2.0 * gap)
+        inner = (at(2, None) - at(0, -2)) / (2.0 * gap)
     else:
-        if gap.aval.shape[0] != x.aval.shape[0]:
+        if gap.aval.shape[0] != x.aval.shape[axis]:
             message = "when 1d, distances must match the length of the dimension"
             raise ShapeMismatchError(message, _loc())
         gaps = gap[1:] - gap[:-1]
-        column = reshape(gaps, (-1,) + (1,) * (x.aval.ndim - 1))
+        column = reshape(gaps, (-1,) + (1,) * (x.aval.ndim - 1 - axis))
         before, after = column[:-1], column[1:]
         both = before + after
         inner = (
-            -(after) / (before * both) * x[:-2]
-            + (after - before) / (before * after) * x[1:-1]
-            + before / (after * both) * x[2:]
+            -(after) / (before * both) * at(0, -2)
+            + (after - before) / (before * after) * at(1, -1)
+            + before / (after * both) * at(2, None)
         )
         ends = [gaps[0], gaps[1], gaps[-2], gaps[-1]] if edge_order > 1 else []
         ends = ends or [gaps[0], None, None, gaps[-1]]
     if edge_order == 1:
-        first, last = (x[1] - x[0]) / ends[0], (x[-1] - x[-2]) / ends[3]
+        first = (at(1, 2) - at(0, 1)) / ends[0]
+        last = (at(-1, None) - at(-2, -1)) / ends[3]
     else:
-        first = _parabola(x[0], x[1], x[2], ends[0], ends[1])
-        last = -_parabola(x[-1], x[-2], x[-3], ends[3], ends[2])
-    parts = [asarray(first)[None], inner, asarray(last)[None]]
-    return call(np.concatenate, parts)
+        first = _parabola(at(0, 1), at(1, 2), at(2, 3), ends[0], ends[1])
+        edge = at(-1, None), at(-2, -1), at(-3, -2)
+        last = -_parabola(*edge, ends[3], ends[2])
+    return call(np.concatenate, [first, inner, last], axis=axis)
 
 
 def _parabola(a: Any, b: Any, c: Any, h: Any, k: Any) -> Any:

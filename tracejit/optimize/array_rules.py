@@ -11,7 +11,7 @@ from tracejit.optimize.buffers import Scope
 from tracejit.optimize.dot_rules import dot
 from tracejit.optimize.lowering import Lowering, Rule
 from tracejit.optimize.nest import INT64, Buffer, Grow, Let
-from tracejit.optimize.pull import Home, resolved
+from tracejit.optimize.pull import VIEWS, Home, near, operands_at, resolved
 from tracejit.optimize.statements import (
     COMBINES,
     ArgStmt,
@@ -88,9 +88,11 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     x, v, out = eqn.inputs[0], eqn.inputs[1], eqn.out
     assert isinstance(x, Var)
     old = low.buffers.buffer_of(x)
-    if _most(eqn) and (
-        old is None or _one_of_several(eqn, scope) or _clashes(low, eqn, old)
-    ):
+    if _most(eqn):
+        lazy = old is None or _one_of_several(eqn, scope) or _clashes(low, eqn, old)
+    else:
+        lazy = old is None and _near_an_end(eqn) and _most_follow(eqn, scope)
+    if lazy:
         low.pulled(eqn, scope)
         return
     buffer = old
@@ -133,12 +135,13 @@ def _sliced(eqn: Eqn) -> bool:
 
 
 def _most(eqn: Eqn) -> bool:
-    """Whether an update writes at least half of an array, by slices of step 1."""
+    """Whether an update writes over half of an array along each axis, in steps of 1."""
     x, v, *_ = eqn.inputs
     sizes, steps = eqn.params.get("sizes", ()), eqn.params.get("steps", (0,))
     if not v.aval.shape or None in sizes or any(k != 1 for k in steps):
         return False
-    return not x.aval.grows and 2 * v.aval.size >= x.aval.size
+    pairs = zip(sizes, x.aval.shape, strict=True)
+    return not x.aval.grows and all(2 * int(n) > int(m) for n, m in pairs)
 
 
 def _one_of_several(eqn: Eqn, scope: Scope) -> bool:
@@ -156,6 +159,30 @@ def _chained(eqn: Eqn) -> bool:
     return eqn.prim.name in ("setitem", "acc_slice") and _most(eqn)
 
 
+def _most_follow(eqn: Eqn, scope: Scope) -> bool:
+    """Whether the updates that follow one include one that writes most of the array."""
+    users = scope.users.get(eqn.out, [])
+    if len(users) != 1 or users[0].inputs[0] is not eqn.out:
+        return False
+    (user,) = users
+    return _chained(user) or (_near_an_end(user) and _most_follow(user, scope))
+
+
+def _near_an_end(eqn: Eqn) -> bool:
+    """Whether an update leaves most of an array alone, from one end of it on."""
+    if eqn.prim.name not in ("setitem", "acc_slice") or eqn.inputs[0].aval.grows:
+        return False
+    params, (x, _, *starts) = eqn.params, eqn.inputs
+    return all(
+        step == 1
+        and isinstance(lo, Literal)
+        and (size == whole or near(int(lo.value), size or 1, whole))
+        for lo, size, step, whole in zip(
+            starts, params["sizes"], params["steps"], x.aval.shape, strict=True
+        )
+    )
+
+
 def _extents_of(eqn: Eqn) -> tuple[int, ...]:
     """The shape of the part that an update writes."""
     x, _, *where = eqn.inputs
@@ -170,22 +197,66 @@ def _extents_of(eqn: Eqn) -> tuple[int, ...]:
 
 
 def concatenate(low: Lowering, eqn: Eqn, scope: Scope) -> None:
-    """Each operand is stored into its part."""
-    axis, home = eqn.params["axis"], low.home_for(eqn.out)
-    offset = 0
-    for x in eqn.inputs:
-        starts = [0] * x.aval.ndim
-        starts[axis] = offset
-        _store_part(eqn, scope, home, x, starts)
-        offset = offset + x.aval.shape[axis]
+    """Each operand is stored into its part; or read from where it is."""
+    axis = eqn.params["axis"]
+    sizes = [int(x.aval.shape[axis]) for x in eqn.inputs]
+    if _read_in_place(low, eqn, scope, max(sizes), sum(sizes)):
+        low.pulled(eqn, scope)
+        return
+    home = low.home_for(eqn.out)
+    for x, start in operands_at(eqn):
+        corner = [0] * x.aval.ndim
+        corner[axis] = start
+        _store_part(eqn, scope, home, x, corner)
 
 
 def pad(low: Lowering, eqn: Eqn, scope: Scope) -> None:
-    """The border's value everywhere, then the inside."""
+    """The border's value everywhere, then the inside; or neither is stored."""
     x, value = eqn.inputs
+    if _read_in_place(low, eqn, scope, x.aval.size, eqn.out.aval.size):
+        low.pulled(eqn, scope)
+        return
     home = low.home_for(eqn.out)
     low.fill(home.buffer, value, scope)
     _store_part(eqn, scope, home, x, eqn.params["lo"])
+
+
+def _read_in_place(
+    low: Lowering, eqn: Eqn, scope: Scope, most: int, whole: int
+) -> bool:
+    """Whether an array put together is read from its parts, and none of it stored.
+
+    One part must be most of it: loops are split into where that is read, and the rest.
+    Who reads it in no order known beforehand, or in one that must be kept, would ask
+    each time where an element is.
+    """
+    if eqn.out in low.stored or 4 * int(most) < 3 * int(whole):
+        return False
+    seen: set[Var] = set()
+    made = [eqn.out]
+    while made:
+        var = made.pop()
+        if var in seen or any(r is var for r in scope.region.results):
+            continue
+        seen.add(var)
+        for user in scope.users.get(var, []):
+            if user.regions or user.prim.name in AS_THEY_COME or _skips(user):
+                return False
+            if user.prim.kind == "elementwise" or user.prim.name in VIEWS:
+                made.append(user.out)
+    return eqn.out not in scope.region.results
+
+
+#: What reads an array at places that are data, or in order.
+AS_THEY_COME = {
+    *("gather", "scatter_add", "scatter_set", "argmax", "argmin"),
+    *("cumsum", "cumprod", "recur", "cummax", "cummin"),
+}
+
+
+def _skips(eqn: Eqn) -> bool:
+    """Whether a part is not of neighbours."""
+    return any(abs(step) != 1 for step in eqn.params.get("steps", ()))
 
 
 def _store_part(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.ops import elementwise as ew
 from tracejit.ops.index import acc_slice, getitem, setitem
 from tracejit.ops.linalg import dot
-from tracejit.ops.shape import broadcast, reshape, transpose
+from tracejit.ops.shape import broadcast, concatenate, reshape, transpose
 from tracejit.optimize import chains
 from tracejit.optimize.view import View, fitted
 
@@ -294,7 +295,58 @@ def accumulated(eqn: Eqn, view: View) -> Any:
         return fitted(v, eqn.out.aval) if view.zero(x) else x + fitted(v, x.aval)
     if view.zero(v):
         return x
-    return _onto_zero(eqn, view)
+    tiled = _tiled(eqn, view)
+    return _onto_zero(eqn, view) if tiled is None else tiled
+
+
+def _tiled(eqn: Eqn, view: View) -> Any:
+    """What is added to all of an array, part by part along one axis, is added at once.
+
+    So it is where one of the parts is most of it: nothing is stored then to join them.
+    The adjoint of `np.roll` is one.
+    """
+    shape = eqn.out.aval.shape
+    pairs = zip(eqn.params["sizes"], shape, strict=True)
+    axes = [k for k, (n, m) in enumerate(pairs) if n is None or int(n) != int(m)]
+    if len(axes) != 1:
+        return None
+    (axis,) = axes
+    whole, covered = int(shape[axis]), 0
+    parts: list[tuple[int, int, Eqn]] = []
+    step: Eqn | None = eqn
+    while covered < whole:
+        place = None if step is None else _extent(step, axis)
+        if step is None or place is None or len(parts) == FAR:
+            return None
+        if parts and not view.once(step.out):
+            return None
+        parts.append((*place, step))
+        covered += place[1] - place[0]
+        x = step.inputs[0]
+        step = view.definition(x, "acc_slice")
+    parts.sort(key=lambda part: part[:2])
+    meet = any(a[1] > b[0] for a, b in pairwise(parts))
+    values = [part.inputs[1] for _, _, part in parts]
+    most = max(hi - lo for lo, hi, _ in parts)
+    if meet or 4 * most < 3 * whole or not all(map(view.movable, values)):
+        return None
+    joined = concatenate(*values, axis=axis)
+    return joined if view.zero(x) else x + joined
+
+
+def _extent(eqn: Eqn, axis: int) -> tuple[int, int] | None:
+    """Where an update of all but one axis begins and ends along that one."""
+    params, shape = eqn.params, eqn.out.aval.shape
+    where = None
+    for k, start in enumerate(_starts(eqn)):
+        size = params["sizes"][k]
+        if not isinstance(start, Literal) or size is None or params["steps"][k] != 1:
+            return None
+        if k == axis:
+            where = int(start.value), int(start.value) + int(size)
+        elif int(size) != int(shape[k]):
+            return None
+    return where
 
 
 def _onto_zero(eqn: Eqn, view: View) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.nest import (
     INT64,
+    ZERO,
     Accumulate,
     Affine,
     Buffer,
@@ -41,6 +42,10 @@ from tracejit.optimize.traffic import value_of
 
 #: Stand-ins for the loop indices of each depth, so that accesses can be compared.
 LANES = [scalar_var(INT64) for _ in range(64)]
+
+
+#: Where the tests of a loop's index hold, and where the arrays end that they are of.
+Bounds: TypeAlias = tuple[Affine, Affine, Affine, Affine]
 
 
 # What a piece of code touches --------------------------------------------------------
@@ -273,9 +278,9 @@ class Fuser:
         touched.scalars_read -= touched.scalars_written
         inner = touched.scalars_written.union(LANES)
         touched.ranges = [
-            (var, lo, hi)
-            for var, lo, hi in body.ranges
-            if inner.isdisjoint(lo.vars) and inner.isdisjoint(hi.vars)
+            bounds
+            for bounds in body.ranges
+            if all(inner.isdisjoint(bound.vars) for bound in bounds[1:])
         ]
         # What was made just now nobody else can know.
         touched.scalars_written = {v for v in touched.scalars_written if v.id < first}
@@ -347,7 +352,7 @@ class Fuser:
     def index_at(self, depth: int) -> Var:
         return scalar_var(INT64, "ijklmn"[depth % 6])
 
-    def ranges(self, group: Group, depth: int) -> list[tuple[Affine, Affine]]:
+    def ranges(self, group: Group, depth: int) -> list[Bounds]:
         """What the index of a group's loop is tested for, if it is worth a loop each.
 
         Small loops are unrolled; scans must go through their elements in order.
@@ -358,29 +363,38 @@ class Fuser:
             return []
         lane = LANES[depth]
         found = (r for _, touched in group.members for r in touched.ranges)
-        return list(dict.fromkeys((lo, hi) for var, lo, hi in found if var is lane))
+        return list(
+            dict.fromkeys(
+                (lo, hi, start, end) for var, lo, hi, start, end in found if var is lane
+            )
+        )
 
     def split(
         self,
         group: Group,
         body: Body,
         index: Index,
-        ranges: list[tuple[Affine, Affine]],
+        ranges: Sequence[Bounds],
     ) -> None:
         """One loop over where all tests hold, without them, and one over the rest."""
         assert group.extent is not None
         loc, depth = group.members[0][0].loc, len(index)
-        lo = body.extremum("maximum", [lo for lo, _ in ranges])
-        hi = body.extremum("minimum", [hi for _, hi in ranges])
-        if len(ranges) > 1:
+        los, his = ([bounds[k] for bounds in ranges] for k in range(2))
+        # What reads a part of an array may leave out where the tests change.
+        whole = Affine.of(group.extent)
+        los += [ZERO for bounds in ranges if bounds[2] != ZERO]
+        his += [whole for bounds in ranges if bounds[3] != whole]
+        lo = body.extremum("maximum", los)
+        hi = body.extremum("minimum", his)
+        if len(his) > 1:
             hi = body.extremum("maximum", [lo, hi])
         var = self.index_at(depth)
         body.open_loop(var)
-        known = {(var, lo, hi) for lo, hi in ranges}
+        known = {(var, *bounds) for bounds in ranges}
         body.assumed |= known
         self.inside(group, body, (*index, Affine.of(var)))
         body.assumed -= known
-        rounds = _rounds(ranges)
+        rounds = _rounds(los, his)
         body.close_loop(var, lo, hi, loc, rounds)
         # What lies before and behind is run through by one counter.
         counter = self.index_at(depth)
@@ -396,11 +410,11 @@ class Fuser:
         body.close_loop(counter, 0, lo - hi + group.extent, loc, rest)
 
 
-def _rounds(ranges: Sequence[tuple[Affine, Affine]]) -> float | None:
+def _rounds(los: Sequence[Affine], his: Sequence[Affine]) -> float | None:
     """How many indices lie in all ranges, where sizes tell."""
-    lows = [low for lo, _ in ranges if (low := value_of(lo)) is not None]
-    highs = [high for _, hi in ranges if (high := value_of(hi)) is not None]
-    if len(lows) + len(highs) < 2 * len(ranges):
+    lows = [low for lo in los if (low := value_of(lo)) is not None]
+    highs = [high for hi in his if (high := value_of(hi)) is not None]
+    if len(lows) + len(highs) < len(los) + len(his):
         return None
     return max(min(highs) - max(lows), 0)
 

@@ -145,9 +145,9 @@ class Lowering:
         return {v for v in twice if not computed[v][1] <= twice}
 
     def spreads(self, var: Var, others: set[Var]) -> bool:
-        """Whether a value is computed from one of these with fewer elements."""
+        """Whether a value shows one of these, with fewer elements, again and again."""
         size = var.aval.size
-        return any(u in others and u.aval.size < size for u in self.cones[var])
+        return any(u in others and 2 * u.aval.size <= size for u in self.cones[var])
 
     def region(self, scope: Scope) -> None:
         """Lower the equations of a region into `scope.items`."""

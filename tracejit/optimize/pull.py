@@ -7,9 +7,12 @@ and transposes become scalar code and index arithmetic in the loop that needs th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.primitive import REGISTRY
@@ -30,11 +33,14 @@ from tracejit.optimize.nest import (
     Symbol,
     scalar_var,
 )
+from tracejit.optimize.traffic import value_of
 
 #: The depth of what changes in the innermost loop, wherever that is.
 INNERMOST = 1 << 30
-#: A loop's index, and bounds that it may lie in.
-Range: TypeAlias = tuple[Var, Affine, Affine]
+#: A condition that is known not to hold.
+FALSE = Literal(False, np.dtype(bool))
+#: A loop's index, bounds that it may lie in, and those beyond which there is no array.
+Range: TypeAlias = tuple[Var, Affine, Affine, Affine, Affine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Body:
         self.assumed: set[Range] = set()
         self.floor = 0
         self.again = False
+        #: Whether the code is for few of the elements.
+        self.rare = False
 
     # Loops ------------------------------------------------------------------------
 
@@ -125,35 +133,109 @@ class Body:
     # Conditions -------------------------------------------------------------------
 
     def within(self, i: Affine, lo: Affine, size: int, whole: int) -> Atom | None:
-        """Whether lo <= i < lo + size <= whole; None where that is known."""
+        """Whether lo <= i < lo + size <= whole; None where that is known to hold.
+
+        Loops are split into where it holds and the rest; where little of the array
+        lies within, at one end, into where it does not.
+        """
         hi = lo + size
         if lo == ZERO and hi == Affine.of(whole):
             return None
-        loops = [v for v in i.vars if v in self.depth_of]
-        if len(loops) == 1 and i.terms[loops[0]] == 1:
-            shift = i - loops[0]
-            tested = loops[0], lo - shift, hi - shift
-            if tested in self.assumed:
-                return None
-            self.ranges.append(tested)
-        low = self.scalar("ge", self.integer(i), self.integer(lo))
-        high = self.scalar("lt", self.integer(i), self.integer(hi))
-        return self.scalar("logical_and", low, high)
+        known = _surely_within(i, lo, hi)
+        if known is not None:
+            return None if known else FALSE
+        end = Affine.of(whole)
+        if not is_few(size, whole):
+            return None if self.usual(i, lo, hi, end) else self.between(i, lo, hi, end)
+        rest = {"first": (hi, end), "last": (ZERO, lo)}.get(
+            near(value_of(lo), size, whole)
+        )
+        rare = rest is not None and self.usual(i, *rest, end)
+        return FALSE if rare else self.between(i, lo, hi, end)
 
-    def only_if(self, pred: Atom, then: Callable[[], None]) -> None:
-        """`then()` where `pred` holds; what it computes is known nowhere else."""
+    def usual(self, i: Affine, lo: Affine, hi: Affine, end: Affine) -> bool:
+        """Whether lo <= i < hi is known to hold; a loop may be split to see to it.
+
+        The index is one of an array that ends at `end`.
+        """
+        loops = [v for v in i.vars if v in self.depth_of]
+        if len(loops) != 1:
+            return False
+        (var,) = loops
+        if i.terms[var] == 1:
+            shift = i - var
+            tested = var, lo - shift, hi - shift, ZERO - shift, end - shift
+        elif i.terms[var] == -1:
+            top = i + var + 1
+            tested = var, top - hi, top - lo, top - end, top
+        else:
+            return False
+        if tested in self.assumed:
+            return True
+        if not self.rare:
+            self.ranges.append(tested)
+        return False
+
+    def between(self, i: Affine, lo: Affine, hi: Affine, end: Affine) -> Atom:
+        """Whether lo <= i < hi, for an index of an array that ends at `end`."""
+        tests = []
+        if lo != ZERO:
+            tests.append(self.scalar("ge", self.integer(i), self.integer(lo)))
+        if hi != end:
+            tests.append(self.scalar("lt", self.integer(i), self.integer(hi)))
+        return tests[0] if len(tests) == 1 else self.scalar("logical_and", *tests)
+
+    def parts(
+        self,
+        index: Index,
+        starts: Sequence[Affine],
+        sizes: Sequence[int | None],
+        shape: Sequence[int],
+    ) -> tuple[Index, Atom | None]:
+        """An index relative to a part of an array, and whether that has it: None where
+        it is known to, FALSE where it is known not to. Axes without a size are gone."""
+        inner: list[Affine] = []
+        pred: Atom | None = None
+        for i, lo, size, whole in zip(index, starts, sizes, shape, strict=True):
+            inner += [] if size is None else [i - lo]
+            test = self.within(i, lo, 1 if size is None else size, whole)
+            if pred is FALSE or test is None:
+                continue
+            both = pred is not None and test is not FALSE
+            pred = self.scalar("logical_and", pred, test) if both else test  # type: ignore
+        return tuple(inner), pred
+
+    def only_if(
+        self, pred: Atom, then: Callable[[], None], *, rarely: bool = False
+    ) -> None:
+        """`then()` where `pred` holds; what it computes is known nowhere else.
+
+        Where that is `rarely`, no loop is split for what is tested there.
+        """
         self.levels.append(Level())
-        saved, self.floor = self.floor, len(self.levels) - 1
+        saved = self.floor, self.rare
+        self.floor, self.rare = len(self.levels) - 1, self.rare or rarely
         then()
-        self.floor = saved
+        self.floor, self.rare = saved
         nodes = self.levels.pop().nodes
         self.emit(If(pred, nodes, []))
 
-    def either(self, pred: Atom, then: Callable[[], Atom], otherwise: Atom) -> Var:
+    def either(
+        self,
+        pred: Atom,
+        then: Callable[[], Atom],
+        otherwise: Atom,
+        *,
+        rarely: bool = False,
+    ) -> Var:
         """`then()` where `pred` holds; it is computed nowhere else."""
         out = scalar_var(otherwise.aval.dtype)
         self.emit(Let(out, otherwise))
-        self.only_if(pred, lambda: self.emit(Let(out, then())))
+        self.only_if(pred, lambda: self.emit(Let(out, then())), rarely=rarely)
+        return self.placed_here(out)
+
+    def placed_here(self, out: Var) -> Var:
+        """`out` has its value in the innermost loop."""
         self.depth_of[out] = len(self.levels) - 1
         return out
 
@@ -202,7 +284,20 @@ class Body:
         """The element at `index` of the output of `eqn`."""
         if eqn.prim.kind == "elementwise":
             return self.apply(eqn, [self.at(a, index) for a in eqn.inputs])
+        if eqn.prim.name in VIEWS:
+            where = VIEWS[eqn.prim.name](self, eqn, index)
+            return self.at(eqn.inputs[0], where)
         return PULL[eqn.prim.name](self, eqn, index)
+
+    def source(self, atom: Atom, index: Index) -> tuple[Atom, Index]:
+        """The array that a view of it shows at `index`, and the place there."""
+        while isinstance(atom, Var) and atom not in self.homes and atom.aval.shape:
+            eqn = self.defs[atom]
+            if eqn.prim.name not in VIEWS:
+                break
+            index = VIEWS[eqn.prim.name](self, eqn, index)
+            atom = eqn.inputs[0]
+        return atom, index
 
     def apply(self, eqn: Eqn, inputs: list[Atom]) -> Var:
         """The primitive of `eqn` on scalars."""
@@ -239,6 +334,11 @@ class Body:
             first = Affine.of(self.scalar(name, *both))
         return first
 
+    def choice(self, pred: Atom, yes: Affine, no: Affine) -> Affine:
+        """One of two integers."""
+        both = self.integer(yes), self.integer(no)
+        return Affine.of(self.scalar("select", pred, *both))
+
     def as_index(self, atom: Atom) -> Affine:
         """An integer scalar as an index."""
         if isinstance(atom, Var) and atom.aval.dtype != INT64:
@@ -267,21 +367,29 @@ class Body:
 Pull = Callable[[Body, Eqn, Index], Atom]
 
 
-def _broadcast(body: Body, eqn: Eqn, index: Index) -> Atom:
-    return body.at(eqn.inputs[0], tuple(index[a] for a in eqn.params["axes"]))
+def _broadcast(body: Body, eqn: Eqn, index: Index) -> Index:
+    return tuple(index[a] for a in eqn.params["axes"])
 
 
-def _transpose(body: Body, eqn: Eqn, index: Index) -> Atom:
+def _transpose(body: Body, eqn: Eqn, index: Index) -> Index:
     where = dict(zip(eqn.params["perm"], index, strict=True))
-    return body.at(eqn.inputs[0], tuple(where[k] for k in range(len(index))))
+    return tuple(where[k] for k in range(len(index)))
 
 
-def _flip(body: Body, eqn: Eqn, index: Index) -> Atom:
-    flipped = [
+def _flip(body: Body, eqn: Eqn, index: Index) -> Index:
+    return tuple(
         Affine.of(n) - 1 - i if k in eqn.params["axes"] else i
         for k, (i, n) in enumerate(zip(index, eqn.out.aval.shape, strict=True))
-    ]
-    return body.at(eqn.inputs[0], tuple(flipped))
+    )
+
+
+def _reshape(body: Body, eqn: Eqn, index: Index) -> Index:
+    # Only axes of extent 1 come or go: others were given a buffer, seen with a
+    # new shape (see `only_unit_axes`).
+    x = eqn.inputs[0]
+    kept = [i for i, n in zip(index, eqn.out.aval.shape, strict=True) if n != 1]
+    inner = iter(kept)
+    return tuple(ZERO if n == 1 else next(inner) for n in x.aval.shape)
 
 
 def part_index(body: Body, starts: list[Atom], eqn: Eqn, index: Index) -> Index:
@@ -295,46 +403,100 @@ def part_index(body: Body, starts: list[Atom], eqn: Eqn, index: Index) -> Index:
     return tuple(out)
 
 
-def _getitem(body: Body, eqn: Eqn, index: Index) -> Atom:
-    x, *starts = eqn.inputs
-    return body.at(x, part_index(body, starts, eqn, index))
+def _getitem(body: Body, eqn: Eqn, index: Index) -> Index:
+    return part_index(body, eqn.inputs[1:], eqn, index)
+
+
+#: What shows an array at other places: where an element of it is in that array.
+VIEWS: dict[str, Callable[[Body, Eqn, Index], Index]] = {
+    "broadcast": _broadcast,
+    "transpose": _transpose,
+    "flip": _flip,
+    "reshape": _reshape,
+    "getitem": _getitem,
+}
 
 
 def _update(body: Body, eqn: Eqn, index: Index) -> Atom:
     """An array with a part replaced or added to, where all steps are 1."""
     x, v, *starts = eqn.inputs
-    inner: list[Affine] = []
-    pred: Atom | None = None
-    rows = zip(index, starts, eqn.params["sizes"], x.aval.shape, strict=True)
-    for i, start, size, whole in rows:
-        lo = body.as_index(start)
-        inner.append(i - lo)
-        test = body.within(i, lo, size, whole)
-        if test is not None:
-            both = pred is not None
-            pred = body.scalar("logical_and", pred, test) if both else test  # type: ignore
-
+    corner = [body.as_index(start) for start in starts]
+    sizes, shape = eqn.params["sizes"], x.aval.shape
+    inner, pred = body.parts(index, corner, sizes, shape)
     adds = eqn.prim.name == "acc_slice"
     if pred is None and not adds:
-        return body.at(v, tuple(inner))
+        return body.at(v, inner)
     base = body.at(x, index)
+    if pred is FALSE:
+        return base
 
     def new() -> Atom:
-        part = body.at(v, tuple(inner))
+        part = body.at(v, inner)
         added = adds and not (isinstance(base, Literal) and base.value == 0)
         return body.scalar("add", base, part) if added else part
 
-    return new() if pred is None else body.either(pred, new, base)
+    rarely = any(map(is_few, (n or 1 for n in sizes), shape))
+    return new() if pred is None else body.either(pred, new, base, rarely=rarely)
 
 
-def _reshape(body: Body, eqn: Eqn, index: Index) -> Atom:
-    # Only axes of extent 1 come or go: others were given a buffer, seen with a
-    # new shape (see `only_unit_axes`).
-    x = eqn.inputs[0]
-    kept = [i for i, n in zip(index, eqn.out.aval.shape, strict=True) if n != 1]
-    inner = iter(kept)
-    zero = Affine.of(0)
-    return body.at(x, tuple(zero if n == 1 else next(inner) for n in x.aval.shape))
+def _pad(body: Body, eqn: Eqn, index: Index) -> Atom:
+    x, value = eqn.inputs
+    corner = [Affine.of(n) for n in eqn.params["lo"]]
+    inner, pred = body.parts(index, corner, x.aval.shape, eqn.out.aval.shape)
+    if pred is None:
+        return body.at(x, inner)
+    return (
+        value if pred is FALSE else body.either(pred, lambda: body.at(x, inner), value)
+    )
+
+
+def _concatenate(body: Body, eqn: Eqn, index: Index) -> Atom:
+    axis, shape = eqn.params["axis"], eqn.out.aval.shape
+    i, end = index[axis], Affine.of(shape[axis])
+    parts = [(x, Affine.of(start)) for x, start in operands_at(eqn)]
+    parts.sort(key=lambda part: -part[0].aval.size)
+    sources = [
+        body.source(x, (*index[:axis], i - lo, *index[axis + 1 :])) for x, lo in parts
+    ]
+    x, first = parts[0]
+    test = body.within(i, first, x.aval.shape[axis], shape[axis])
+    if test is None:
+        return body.at(*sources[0])
+    if test is FALSE:
+        del parts[0], sources[0]
+    tests = [body.between(i, lo, lo + x.aval.shape[axis], end) for x, lo in parts]
+    return one_of(body, tests, sources, eqn.out.aval.dtype)
+
+
+def one_of(
+    body: Body, tests: list[Atom], sources: list[tuple[Atom, Index]], dtype: Any
+) -> Atom:
+    """An element of the source whose test holds; of one array, by a choice of index."""
+    x, where = sources[0]
+    if all(y is x for y, _ in sources):
+        for test, (_, other) in zip(tests[1:], sources[1:], strict=True):
+            where = tuple(
+                i if i == j else body.choice(test, j, i)
+                for i, j in zip(where, other, strict=True)
+            )
+        return body.at(x, where)
+    out = scalar_var(dtype)
+    body.emit(Let(out, Literal(dtype.type(0).item(), dtype)))
+
+    def read(x: Atom, where: Index) -> None:
+        body.emit(Let(out, body.at(x, where)))
+
+    for k, (test, source) in enumerate(zip(tests, sources, strict=True)):
+        body.only_if(test, partial(read, *source), rarely=k > 0)
+    return body.placed_here(out)
+
+
+def operands_at(eqn: Eqn) -> Iterator[tuple[Atom, int]]:
+    """What is concatenated, and where each begins."""
+    offset = 0
+    for x in eqn.inputs:
+        yield x, offset
+        offset = offset + x.aval.shape[eqn.params["axis"]]
 
 
 def _iota(body: Body, eqn: Eqn, index: Index) -> Atom:
@@ -371,16 +533,33 @@ def _outer(body: Body, eqn: Eqn, index: Index) -> Atom:
 
 PULL: dict[str, Pull] = {
     "dot": _outer,
-    "broadcast": _broadcast,
-    "transpose": _transpose,
-    "flip": _flip,
-    "getitem": _getitem,
-    "reshape": _reshape,
     "iota": _iota,
     "gather": _gather,
+    "concatenate": _concatenate,
+    "pad": _pad,
     "setitem": _update,
     "acc_slice": _update,
 }
+
+
+def is_few(size: int, whole: int) -> bool:
+    """Whether a part of an axis is the smaller one."""
+    return 2 * int(size) < int(whole)
+
+
+def near(start: float | None, size: int, whole: int) -> str:
+    """Which quarter of an axis a part lies in, "first" or "last"; "" if in neither."""
+    if start is None or (4 * start < 3 * whole and 4 * (start + size) > whole):
+        return ""
+    return "first" if 4 * (start + size) <= whole else "last"
+
+
+def _surely_within(i: Affine, lo: Affine, hi: Affine) -> bool | None:
+    """Whether lo <= i < hi, at any sizes; None where it depends."""
+    above, below = (i - lo).constant, (hi - 1 - i).constant
+    if any(d is not None and d < 0 for d in (above, below)):
+        return False
+    return True if above is not None and below is not None else None
 
 
 def resolved(atom: Atom, integers: dict[Var, Affine]) -> Affine:
