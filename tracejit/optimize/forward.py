@@ -325,6 +325,8 @@ def _tiled(eqn: Eqn, view: View) -> Any:
         x = step.inputs[0]
         step = view.definition(x, "acc_slice")
     parts.sort(key=lambda part: part[:2])
+    if not parts:  # of an array without elements
+        return None
     meet = any(a[1] > b[0] for a, b in pairwise(parts))
     values = [part.inputs[1] for _, _, part in parts]
     most = max(hi - lo for lo, hi, _ in parts)
