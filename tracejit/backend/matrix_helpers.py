@@ -53,6 +53,24 @@ def _tj_gemm(
     out[...] = alpha * (left @ right) + (beta * out if beta else 0)
 
 
+def _tj_gemms(
+    ta: bool,
+    tb: bool,
+    batch: int,
+    m: int,
+    n: int,
+    k: int,
+    a: Any,
+    b: Any,
+    c: Any,
+) -> None:
+    """c = op(a) @ op(b) of matrices that lie one behind the other."""
+    lda, ldb = m if ta else k, k if tb else n
+    for i in range(batch):
+        x, y, z = _tj_at(a, i * m * k), _tj_at(b, i * k * n), _tj_at(c, i * m * n)
+        _tj_gemm(ta, tb, m, n, k, 1.0, x, lda, y, ldb, 0.0, z, n)
+
+
 def _tj_rows(x: Any, rows: int, columns: int, apart: int) -> Any:
     """A view of a flat array as a matrix."""
     strides = apart * x.itemsize, x.itemsize

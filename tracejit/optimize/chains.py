@@ -137,7 +137,7 @@ def _by_constant(p: _Product, view: View) -> Any:
     left = _along_rest(p, p.a, view)
     if left is None or not p.ca or not p.rest_b:
         return None
-    if not is_free(p.eqn, view) and not _is_one(left, view):
+    if not is_free(p.eqn, view) and not _is_one(p.a, view):
         return None
     return p.placed(dot(left, sum_(p.b, axes=p.cb), contract=((), ()), batch=0))
 
@@ -237,8 +237,15 @@ def summed(eqn: Eqn, view: View) -> Any:
     if inner is None or not view.once(inner.out):
         return None
     (a, b), contract = inner.inputs, inner.params["contract"]
-    if inner.params["batch"] or not (view.movable(a) and view.movable(b)):
+    batch = inner.params["batch"]
+    if not (view.movable(a) and view.movable(b)):
         return None
+    if batch:  # what runs together is summed as well
+        own = tuple(range(batch))
+        ca, cb = contract
+        return (
+            dot(a, b, contract=(own + ca, own + cb), batch=0) if axes == own else None
+        )
     count = len(rest(a, contract[0]))
     mine = [k for k in axes if k < count], [k - count for k in axes if k >= count]
     pairs = zip((a, b), contract, mine, strict=True)

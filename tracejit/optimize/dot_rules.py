@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +16,9 @@ from tracejit.optimize.lowering import Lowering
 from tracejit.optimize.nest import SMALL, Affine, Call
 from tracejit.optimize.pull import Home
 from tracejit.optimize.statements import DotStmt, OuterStmt, Product
+
+#: One of many products of matrices is left to BLAS from so many products of numbers on.
+LEAST_PRODUCTS = 4096
 
 
 @dataclass(frozen=True)
@@ -120,47 +127,82 @@ def _sum_of_outer(
 
 
 def _pays(eqn: Eqn, axes: Axes) -> bool:
-    """Whether this is a product of matrices that are not small."""
-    a, b = eqn.inputs
-    if a.aval.ndim != 2 or b.aval.ndim != 2 or axes.batch or len(axes.contract_a) != 1:
+    """Whether this is a product of matrices that are not small, or of many such."""
+    if eqn.out.aval.dtype.kind not in "fc" or not axes.contract_a:
         return False
-    inner = a.aval.shape[axes.contract_a[0]] not in SMALL
-    outer = all(n not in SMALL for n in eqn.out.aval.shape)
-    return a.aval.dtype.kind in "fc" and (inner or outer)
+    a, b = eqn.inputs
+    if not axes.rest_a or not axes.rest_b or 0 in (a.aval.size, b.aval.size):
+        return False
+    inner = _size(a, axes.contract_a) not in SMALL
+    sides = _size(a, axes.rest_a), _size(b, axes.rest_b)
+    outer = all(n not in SMALL for n in sides)
+    if axes.batch:
+        large = _size(a, axes.contract_a) * math.prod(map(int, sides)) >= LEAST_PRODUCTS
+        return inner and outer and large
+    return inner or outer
 
 
 def _gemm(low: Lowering, eqn: Eqn, scope: Scope, axes: Axes) -> bool:
     """Emit the call, if both operands lie in buffers (or want them to)."""
-    places = [_matrix(low, x) for x in eqn.inputs]
-    if None in places:
+    a, b = eqn.inputs
+    left = _matrix(low, a, axes.batch, axes.rest_a, axes.contract_a)
+    right = _matrix(low, b, axes.batch, axes.contract_b, axes.rest_b)
+    if left is None or right is None:
         return False
-    (home_a, turned_a), (home_b, turned_b) = places  # type: ignore[misc]
     out = low.home_for(eqn.out)
-    ta = (axes.contract_a == (0,)) != turned_a
-    tb = (axes.contract_b == (1,)) != turned_b
-    inner = eqn.inputs[0].aval.shape[axes.contract_a[0]]
-    rows, columns = eqn.out.aval.shape
-    sizes = map(Affine.of, (rows, columns, inner))
+    rows, inner = _size(a, axes.rest_a), _size(a, axes.contract_a)
+    columns = _size(b, axes.rest_b)
+    sizes = tuple(map(Affine.of, (rows, columns, inner)))
+    flags = Literal(left.turned, bool), Literal(right.turned, bool)
+    reads = [left.home.buffer, right.home.buffer]
+    if axes.batch:
+        count = math.prod(a.aval.shape[: axes.batch])
+        args = [*flags, Affine.of(count), *sizes, *reads, out.buffer]
+        scope.items.append(Call("_tj_gemms", args, reads, [out.buffer], eqn.loc))
+        return True
     args = [
-        *(Literal(ta, bool), Literal(tb, bool), *sizes, Literal(1.0, np.float64)),
-        *(home_a.buffer, Affine.of(rows if ta else inner)),
-        *(home_b.buffer, Affine.of(inner if tb else columns)),
+        *(*flags, *sizes, Literal(1.0, np.float64)),
+        *(reads[0], Affine.of(rows if left.turned else inner)),
+        *(reads[1], Affine.of(inner if right.turned else columns)),
         *(Literal(0.0, np.float64), out.buffer, Affine.of(columns)),
     ]
-    reads = [home_a.buffer, home_b.buffer]
     scope.items.append(Call("_tj_gemm", args, reads, [out.buffer], eqn.loc))
     return True
 
 
-def _matrix(low: Lowering, x: Atom) -> tuple[Home, bool] | None:
-    """The buffer of a matrix, and whether it lies transposed there."""
-    turned = False
-    while isinstance(x, Var) and x in low.defs and x not in low.buffers.homes:
-        eqn = low.defs[x]
+def _size(x: Atom, axes: tuple[int, ...]) -> int:
+    """The number of elements along axes, named as the extent is if there is one."""
+    return functools.reduce(operator.mul, [x.aval.shape[k] for k in axes])
+
+
+class _Matrix(NamedTuple):
+    """Where a matrix lies, or one for each step of the batch, and if transposed."""
+
+    home: Home
+    turned: bool
+
+
+def _matrix(
+    low: Lowering, x: Atom, batch: int, rows: tuple[int, ...], columns: tuple[int, ...]
+) -> _Matrix | None:
+    """An operand as a matrix: its rows go along some axes, its columns along others."""
+    order = list(range(x.aval.ndim))  # the axes of x, as they lie in memory
+    source = x
+    while isinstance(source, Var) and source in low.defs:
+        if source in low.buffers.homes:
+            break
+        eqn = low.defs[source]
         if eqn.prim.name != "transpose":
-            low.wanted.add(x)
+            low.wanted.add(source)
             return None
-        turned ^= eqn.params["perm"] == (1, 0)
-        x = eqn.inputs[0]
-    home = low.buffers.homes.get(x)  # type: ignore[arg-type]
-    return None if home is None else (home, turned)
+        perm = eqn.params["perm"]
+        order = [order[perm.index(k)] for k in range(len(perm))]
+        source = eqn.inputs[0]
+    home = low.buffers.homes.get(source)  # type: ignore[arg-type]
+    lead = list(range(batch))
+    for turned, (first, second) in enumerate(((rows, columns), (columns, rows))):
+        if home is not None and order == [*lead, *first, *second]:
+            return _Matrix(home, bool(turned))
+    if home is not None and isinstance(x, Var) and x is not source:
+        low.wanted.add(x)  # in another order than it lies there
+    return None

@@ -17,6 +17,7 @@ from tracejit.optimize.clean import simplify
 from tracejit.optimize.distribute import distribute
 from tracejit.optimize.factors import take_out_factors
 from tracejit.optimize.hoist import hoist
+from tracejit.optimize.maps import batch_maps
 from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.products import gather_products
 from tracejit.optimize.reciprocals import share_reciprocals
@@ -43,6 +44,7 @@ LAST_PASSES: list[tuple[str, Pass]] = [
     ("factors", take_out_factors),
     ("distribute", distribute),
     ("merge", merge_loops),
+    ("maps", batch_maps),
     ("products", gather_products),
     ("hoist", hoist),
     ("simplify", simplify),

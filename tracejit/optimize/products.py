@@ -68,26 +68,26 @@ def _region(region: Region) -> Region:
         for eqn in region.eqns:
             if eqn.regions:
                 eqn = replace(eqn, regions=[_region(r) for r in eqn.regions])
-            if not _is_long(eqn) or not _Loop(eqn).rewritten():
+            if not is_long(eqn) or not Loop(eqn).rewritten():
                 current().append(eqn)
     return Region(region.params, eqns, region.results)
 
 
-def _is_long(eqn: Eqn) -> bool:
+def is_long(eqn: Eqn) -> bool:
     """Whether this is a `for` that is known to make enough rounds."""
     bounds = [a.value for a in eqn.inputs[:3] if isinstance(a, Literal)]
     counted = eqn.prim is for_ and len(bounds) == 3
     return counted and len(trip_range(*bounds)) >= LEAST_ROUNDS
 
 
-class _Term(NamedTuple):
+class Term(NamedTuple):
     """What a round adds to a slot, or (`at`, an `acc_slice`) to a part of it."""
 
     value: Any
     at: Eqn | None = None
 
 
-class _Loop:
+class Loop:
     """A loop with known bounds whose products are looked for."""
 
     def __init__(self, eqn: Eqn):
@@ -118,7 +118,7 @@ class _Loop:
     def rewritten(self) -> bool:
         """Emit the loop with its products beside it, if it has any that pay."""
         before = [eqn for eqn in self.body.eqns if self.known_before(eqn)]
-        sums: dict[int, list[_Term]] = {}
+        sums: dict[int, list[Term]] = {}
         for k, param in enumerate(self.body.params[1:]):
             terms = self.terms(param, self.body.results[k])
             if any(map(self.pays, terms)):
@@ -168,34 +168,34 @@ class _Loop:
         a, b = eqn.inputs
         return (a, b) if a.aval.ndim <= b.aval.ndim else (b, a)
 
-    def terms(self, param: Var, result: Atom) -> list[_Term]:
+    def terms(self, param: Var, result: Atom) -> list[Term]:
         """What a slot has added to it, if nothing else happens to it."""
         terms = self.summands(result)
-        if self.reads[param] != 1 or _Term(param) not in terms:
+        if self.reads[param] != 1 or Term(param) not in terms:
             return []
-        terms.remove(_Term(param))
+        terms.remove(Term(param))
         return terms
 
-    def summands(self, atom: Any) -> list[_Term]:
+    def summands(self, atom: Any) -> list[Term]:
         """The terms of a sum that derivatives have formed and nothing else reads."""
         eqn = self.defs.get(atom)
         if eqn is None or eqn.origin is None or self.reads[atom] != 1:
-            return [_Term(atom)]
+            return [Term(atom)]
         if eqn.prim is ew.add:
             return [term for a in eqn.inputs for term in self.summands(a)]
         if eqn.prim is acc_slice:
             added = self.summands(eqn.inputs[1])
             if all(term.at is None for term in added):
-                parts = [_Term(term.value, eqn) for term in added]
+                parts = [Term(term.value, eqn) for term in added]
                 return [*self.summands(eqn.inputs[0]), *parts]
-        return [_Term(atom)]
+        return [Term(atom)]
 
-    def pays(self, term: _Term) -> bool:
+    def pays(self, term: Term) -> bool:
         """Whether a term is a product that is better taken behind the loop."""
         eqn = self.defs.get(term.value)
         if eqn is None or eqn.prim is not dot or self.reads[term.value] != 1:
             return False
-        if term.at is not None and not self.local.isdisjoint(_starts(term.at)):
+        if term.at is not None and not self.local.isdisjoint(starts_of(term.at)):
             return self.moving_axis(term.at) is not None and self.turns_matrix(eqn)
         if eqn.params["batch"] or not self.local.issuperset(eqn.inputs):
             return False
@@ -223,7 +223,7 @@ class _Loop:
 
         All rounds are known to be inside of the array: a check may come before.
         """
-        starts, sizes = _starts(eqn), eqn.params["sizes"]
+        starts, sizes = starts_of(eqn), eqn.params["sizes"]
         moving = [k for k, start in enumerate(starts) if start in self.local]
         if len(moving) != 1 or sizes[moving[0]] is not None:
             return None
@@ -258,14 +258,14 @@ class _Loop:
             getitem(table[eqn], *starts, sizes=sizes, steps=(1, 1))
         current().stack[-1][-1].outputs = eqn.outputs
 
-    def added(self, total: Any, terms: Sequence[_Term]) -> Any:
+    def added(self, total: Any, terms: Sequence[Term]) -> Any:
         """Emit what is added to a slot."""
         for at, group in groupby(terms, attrgetter("at")):
             part = functools.reduce(ew.add, [term.value for term in group])
             if at is None:
                 total = ew.add(total, part)
             else:
-                total = acc_slice(total, part, *_starts(at), **at.params)
+                total = acc_slice(total, part, *starts_of(at), **at.params)
         return total
 
     def emit(
@@ -273,7 +273,7 @@ class _Loop:
         body: list[Eqn],
         outputs: list[Var],
         results: list[Any],
-        terms: Sequence[_Term],
+        terms: Sequence[Term],
     ) -> None:
         """Emit the loop, which stores the rows that the terms need."""
         inits, params = list(self.eqn.inputs), list(self.body.params)
@@ -307,13 +307,13 @@ class _Loop:
             return distance if self.step == 1 else -distance
         return REGISTRY["floor_divide"](distance, Literal(self.step, INT))
 
-    def sum(self, total: Any, terms: Sequence[_Term], out: Var) -> None:
+    def sum(self, total: Any, terms: Sequence[Term], out: Var) -> None:
         """Emit a slot's sum: what the loop leaves of it, and the products."""
         for term in terms:
             eqn = self.defs[term.value]
             with current().at(eqn.loc, eqn.origin):
                 if term.at is None or self.moving_axis(term.at) is None:
-                    total = self.added(total, [_Term(self.product(eqn), term.at)])
+                    total = self.added(total, [Term(self.product(eqn), term.at)])
                 else:
                     total = self.add_products(total, eqn, term.at)
         current().stack[-1][-1].outputs = [out]
@@ -351,7 +351,7 @@ class _Loop:
     def all_rounds(self, eqn: Eqn) -> tuple[list[Any], dict[str, Any], int]:
         """A part of every round as one: its place, and the rounds' axis in it."""
         axis: Any = self.moving_axis(eqn)
-        starts = list(_starts(eqn))
+        starts = list(starts_of(eqn))
         sizes, steps = (list(eqn.params[name]) for name in ("sizes", "steps"))
         start = self.ranges.form(starts[axis])
         starts[axis] = Literal(self.lo + start.const, INT)
@@ -360,7 +360,7 @@ class _Loop:
         return starts, {"sizes": tuple(sizes), "steps": tuple(steps)}, along
 
 
-def _starts(eqn: Eqn) -> list[Any]:
+def starts_of(eqn: Eqn) -> list[Any]:
     return eqn.inputs[1:] if eqn.prim is getitem else eqn.inputs[2:]
 
 
