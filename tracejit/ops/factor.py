@@ -388,7 +388,8 @@ def _pushed(factor: Any, t: Any) -> Any:
     def divided(x: Any) -> Any:
         return solve_triangular(factor, x, lower=True, trans=False, unit=False)
 
-    return product(factor, _half(divided(adjoint(divided(mirrored(t))))))
+    half = _half(divided(adjoint(divided(mirrored(t)))))
+    return product(lower_part(factor), half)
 
 
 def _pulled(factor: Any, ct: Any) -> Any:

@@ -15,7 +15,7 @@ matrix, known by how it was made, only that half is solved.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.ir.program import Atom, Eqn, Literal
@@ -100,18 +100,17 @@ def _by_diagonal(p: _Product, view: View) -> Any:
         return None
     out = permuted(p.b, [*p.cb, *p.rest_b])
     if isinstance(numbers, Literal):
-        one = numbers.value == 1 and not numbers.runtime
-        return p.placed(out if one else mul(out, numbers))
+        return p.placed(out if view.is_one(numbers) else mul(out, numbers))
     spread = broadcast(numbers, shape=out.aval.shape, axes=(0,))
     return p.placed(mul(spread, out))
 
 
 def _by_number(p: _Product, view: View) -> Any:
-    """Of a number there is nothing to sum; a sign, or a number, may wait."""
+    """Of a number there is nothing to sum; the sign of another product may wait."""
     if not p.a.aval.shape:
         return mul(spread(p.a, p.b.aval.shape), p.b)
     minus = view.definition(p.a, "neg")
-    if minus is not None and view.movable(minus.inputs[0]):
+    if minus is not None and view.form(minus.inputs[0]) in CHAINED:
         return neg(p.placed(p.times_b(minus.inputs[0])))
     return None
 
@@ -137,7 +136,7 @@ def _by_constant(p: _Product, view: View) -> Any:
     left = _along_rest(p, p.a, view)
     if left is None or not p.ca or not p.rest_b:
         return None
-    if not is_free(p.eqn, view) and not _is_one(p.a, view):
+    if not is_free(p.eqn, view) and not view.is_one(p.a):
         return None
     return p.placed(dot(left, sum_(p.b, axes=p.cb), contract=((), ()), batch=0))
 
@@ -167,11 +166,6 @@ def _along_rest(p: _Product, x: Atom, view: View) -> Any:
     shape = tuple(x.aval.shape[k] for k in p.rest_a)
     axes = tuple(p.rest_a.index(k) for k in fill.params["axes"])
     return broadcast(fill.inputs[0], shape=shape, axes=axes)
-
-
-def _is_one(x: Atom, view: View) -> bool:
-    literal = view.literal(x)
-    return literal is not None and not literal.runtime and literal.value == 1
 
 
 def spread(x: Any, shape: Any) -> Any:
@@ -379,7 +373,10 @@ def pivots_of(eqn: Eqn, view: View) -> Any:
     return gather(made.inputs[0], *places, axes=eqn.params["axes"])
 
 
-RULES = {
+#: What the rules above look at through a sign.
+CHAINED = (dot, lu_solve, solve_triangular)
+
+RULES: dict[str, Callable[[Eqn, View], Any]] = {
     "dot": multiplied,
     "sum": summed,
     "getitem": on_diagonal,

@@ -129,14 +129,17 @@ class _Rounds:
         """Emit all rounds; what the slots have in the end."""
         index = self.body.params[0]
         slots = list(zip(self.body.params[1:], self.body.results, strict=True))
-        plans = [self.plan(param, result) for param, result in slots]
+        inits = self.eqn.inputs[3:]
+        plans = [
+            self.plan(*slot, init) for slot, init in zip(slots, inits, strict=True)
+        ]
         needed = {value for plan in plans for value, _ in plan}
         wanted = []
         for eqn in reversed(self.body.eqns):
             if not needed.isdisjoint(eqn.outputs):
                 needed.update(eqn.uses())
                 wanted.append(eqn)
-        if not needed.isdisjoint(self.body.params[1:]):
+        if not needed.isdisjoint(set(self.body.params[1:]) - self.same.keys()):
             raise CannotBatch
         with current().at(self.eqn.loc, self.eqn.origin):
             trips: Any = iota(size=self.count, dtype=INT)
@@ -147,7 +150,6 @@ class _Rounds:
             with current().at(eqn.loc, eqn.origin):
                 self.equation(eqn)
         results: list[Atom] = []
-        inits = self.eqn.inputs[3:]
         for init, plan, (_, result) in zip(inits, plans, slots, strict=True):
             made = self.loop.defs.get(result)
             origin = made.origin if made is not None else None
@@ -159,12 +161,13 @@ class _Rounds:
 
     # Slots ----------------------------------------------------------------------------
 
-    def plan(self, param: Var, result: Atom) -> list[Term]:
+    def plan(self, param: Var, result: Atom, init: Atom) -> list[Term]:
         """What all rounds write into a slot, in order, or add to it."""
         if result is param:
             return []
         writes = self.writes(param, result)
         if writes:
+            self.same[param] = init  # where a round reads it, no other one writes
             return writes
         terms = self.loop.terms(param, result)
         if not terms:
@@ -174,19 +177,30 @@ class _Rounds:
     def writes(self, param: Var, result: Atom) -> list[Term]:
         """The updates of a part that is each round's own."""
         found: list[Term] = []
-        places = set()
+        places: set[tuple[int, int] | None] = set()
         while result is not param:
             eqn = self.loop.defs.get(result)
             if eqn is None or eqn.prim not in (setitem, acc_slice):
                 return []
-            axis = self.loop.moving_axis(eqn)
-            if axis is None or self.loop.reads[result] != 1:
+            if self.loop.reads[result] != 1:
                 return []
-            places.add((axis, self.loop.ranges.form(starts_of(eqn)[axis]).const))
+            places.add(self.place(eqn))
             found.append(Term(eqn.inputs[1], eqn))
             result = eqn.inputs[0]
-        alone = self.loop.reads[param] == 1 and len(places) == 1
-        return found[::-1] if alone else []
+        wrote = {term.at for term in found}
+        readers = [e for e in self.body.eqns if param in e.inputs and e not in wrote]
+        alone = all(e.prim is getitem and param is e.inputs[0] for e in readers)
+        places.update(map(self.place, readers) if alone else [])
+        mine = alone and len(places) == 1 and None not in places
+        return found[::-1] if mine and param not in self.body.results else []
+
+    def place(self, eqn: Eqn) -> tuple[int, int] | None:
+        """The axis of an array along which every round has a part of its own, and at
+        which distance from its number that is."""
+        axis = self.loop.moving_axis(eqn)
+        if axis is None:
+            return None
+        return axis, self.loop.ranges.form(starts_of(eqn)[axis]).const
 
     def added(self, total: Any, value: Atom, at: Eqn | None) -> Any:
         """Emit a slot with what all rounds write into it, or add to it."""

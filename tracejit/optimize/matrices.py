@@ -6,7 +6,8 @@ Leading axes are batches, as in `ops.matrices`.
 from __future__ import annotations
 
 from tracejit.ir.program import Atom, Eqn, Literal, Var
-from tracejit.optimize.view import View
+from tracejit.ops.elementwise import mul
+from tracejit.optimize.view import View, fitted
 
 #: How many equations are followed to what a matrix is made of.
 FAR = 6
@@ -51,9 +52,8 @@ def _kept(atom: Atom, view: View) -> bool | None:
 
 def is_identity(atom: Atom, view: View) -> bool:
     """Whether these are identity matrices."""
-    on_diagonal = diagonal(atom, view) if atom.aval.ndim >= 2 else None
-    literal = None if on_diagonal is None else view.literal(on_diagonal)
-    return literal is not None and not literal.runtime and literal.value == 1
+    numbers = diagonal(atom, view) if atom.aval.ndim >= 2 else None
+    return numbers is not None and view.is_one(numbers)
 
 
 def diagonal(atom: Atom, view: View, far: int = FAR) -> Atom | None:
@@ -71,10 +71,27 @@ def diagonal(atom: Atom, view: View, far: int = FAR) -> Atom | None:
         return on_diagonal(eqn.inputs[1], view)
     if atom.aval.ndim != 2:
         return None
+    if name == "mul":
+        return _scaled(eqn, view, far)
     if name == "transpose":
         return diagonal(eqn.inputs[0], view, far - 1)
     if name == "reshape":
         return _spaced(eqn, view)
+    return None
+
+
+def _scaled(eqn: Eqn, view: View, far: int) -> Atom | None:
+    """A diagonal times what is spread from fewer numbers."""
+    for x, other in (eqn.inputs, eqn.inputs[::-1]):
+        numbers = diagonal(x, view, far - 1)
+        factors = on_diagonal(other, view)
+        if numbers is None or factors is None:
+            continue
+        if isinstance(factors, Literal):
+            numbers, factors = factors, numbers
+        if isinstance(numbers, Literal) and view.is_one(numbers):
+            return factors
+        return mul(fitted(numbers, factors.aval), factors)
     return None
 
 

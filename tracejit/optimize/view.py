@@ -116,6 +116,11 @@ class View:
         literal = self.literal(atom)
         return literal is not None and not literal.runtime and literal.value == 0
 
+    def is_one(self, atom: Atom) -> bool:
+        """Whether it is 1 at every element."""
+        literal = self.literal(atom)
+        return literal is not None and not literal.runtime and literal.value == 1
+
     def same(self, a: Atom, b: Atom) -> bool:
         return key_of(a) == key_of(b)
 
