@@ -13,7 +13,7 @@ from statistics import geometric_mean
 from time import perf_counter
 from typing import Any
 
-from benchmarks import as_written, growth, memory, staging, threads
+from benchmarks import as_written, calls, growth, memory, staging, threads
 from benchmarks.contestants import contestants
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, workloads
@@ -156,6 +156,7 @@ TABLES: dict[str, Callable[[argparse.Namespace], None]] = {
     "memory": lambda options: memory.report(),
     "as-written": lambda options: as_written.report(chosen("loops", options)),
     "threads": lambda options: threads.report(options.only, options.repeat),
+    "calls": lambda options: calls.report(options.only, options.repeat),
     "growth": lambda options: growth.report(chosen("loops", options), options.repeat),
 }
 

@@ -52,7 +52,7 @@ def with_numpy(f: Function, numpy: Any, special: Any = None) -> Function:
     if special is None and "special" in f.__code__.co_names:
         package = numpy.__name__.removesuffix("numpy")
         names["special"] = import_module(f"{package}scipy.special")
-    return types.FunctionType(f.__code__, names, f.__name__)
+    return types.FunctionType(f.__code__, names, f.__name__, f.__defaults__)
 
 
 def variant(f: Function, how: str | Function | None, numpy: Any) -> Function | None:

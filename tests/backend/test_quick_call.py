@@ -162,7 +162,7 @@ def test_an_entry_lives_as_long_as_it_runs():
     thread = threading.Thread(target=lambda: results.append(long(0.1, 1e7)))
     thread.start()
     time.sleep(0.02)
-    long.quicken(None)
+    long.slow_down()
     long.entries.clear()
     long.last = None
     gc.collect()
@@ -172,9 +172,43 @@ def test_an_entry_lives_as_long_as_it_runs():
     assert plan() is None and len(results) == 1
 
 
+def test_calls_may_take_turns(monkeypatch):
+    f = jit(scaled)
+    turns = [(X, 2.0, 1), (X[:4].copy(), 2.0, 1), (X, 2.0, -1), (X[:2].copy(), 2.0, 1)]
+    for args in turns:
+        f(*args)
+    calls = served(f, monkeypatch)
+    for args in turns * 3:
+        np.testing.assert_allclose(f(*args), scaled(*args))
+    assert not calls and len(f.more) == 3
+    for n in range(3, 9):
+        f(X[:n].copy(), 2.0, 1)
+    assert len(calls) == 5 and len(f.more) == 3
+    for args in turns:
+        np.testing.assert_allclose(f(*args), scaled(*args))
+
+
+def test_a_brief_kernel_keeps_the_lock():
+    def loop(x):
+        while x > 1:
+            x = x / 2
+        return x
+
+    for f, args, brief in [
+        (jit(scaled), ARGS, True),
+        (jit(scaled), (np.ones(100_000), 2.0, 1), False),
+        (jit(loop), (2.0,), False),
+    ]:
+        quick(f, *args)
+        (entries,) = f.entries.values()
+        assert entries[0].run._brief == brief
+
+
 def test_references():
     f = quick(jit(scaled), X, 2.0, 1)
     things = [f, X, f.fast, NotImplemented, type(f), scaled]
+    f(X, 2.0, sign=-1)
+    f(*ARGS)
     gc.collect()
     before = [sys.getrefcount(t) for t in things]
     for _ in range(10_000):

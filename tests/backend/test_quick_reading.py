@@ -308,14 +308,18 @@ def counts(things):
 def test_references_are_neither_lost_nor_kept(f, args, kwargs):
     quick(f, args, kwargs)
     things = things_of(f, args, kwargs)
-    before = counts(things)
-    for _ in range(1_000):
-        f(*args, **kwargs)
-        f.fast(*args, **kwargs, other=1)
-        f.fast(*args, 1, **kwargs)
-    after = counts(things)
+
+    def run(times):
+        for _ in range(times):
+            f(*args, **kwargs)
+            f.fast(*args, **kwargs, other=1)
+            f.fast(*args, 1, **kwargs)
+        return counts(things)
+
+    run(50)  # what Python keeps for itself
+    before, after = run(1), run(1_000)
     assert max(abs(a - b) for a, b in zip(after[0], before[0], strict=True)) < 5
-    assert abs(after[1] - before[1]) < 50
+    assert abs(after[1] - before[1]) < 500  # a leak would be of a block per call
 
 
 def test_references_of_calls_that_fail():

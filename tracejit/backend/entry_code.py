@@ -45,7 +45,7 @@ from tracejit.backend.entry_words import (
     Code,
     Head,
 )
-from tracejit.backend.quick_call import FAST
+from tracejit.backend.quick_call import FAST, MORE
 
 
 def module_text() -> str:
@@ -172,11 +172,7 @@ class _Entry(Reader):
             with self.loop(self.head(Head.TEMPORARY_COUNT)) as k:
                 record = self.at(self.head(Head.TEMPORARIES), k, TEMPORARY_WORDS)
                 self.put(builder.add(start, self.load(record, 8)), record)
-        kernel = ir.FunctionType(WORD, [WORD]).as_pointer()
-        state = self.call("PyEval_SaveThread")
-        function = builder.inttoptr(self.head(Head.RUN), kernel)
-        status = builder.call(function, [self.slots])
-        self.call("PyEval_RestoreThread", state)
+        status = self.run_kernel()
         with builder.if_then(wanted):
             own = self.load(block, 8)
             with builder.if_else(self.zero(own)) as (fresh, ours):
@@ -186,6 +182,19 @@ class _Entry(Reader):
                     self.store(own, self.plan, 8 * Head.BLOCK)
         self.status = status
         self.leave_if(builder.not_(self.zero(status)), self.undo)
+
+    def run_kernel(self) -> Any:
+        """Its status. A brief one ends sooner than the GIL is handed over."""
+        builder = self.builder
+        free = self.zero(self.head(Head.BRIEF))
+        with builder.if_then(free):
+            self.store(self.call("PyEval_SaveThread"), self.scratch)
+        kernel = ir.FunctionType(WORD, [WORD]).as_pointer()
+        function = builder.inttoptr(self.head(Head.RUN), kernel)
+        status = builder.call(function, [self.slots])
+        with builder.if_then(free):
+            self.call("PyEval_RestoreThread", self.load(self.scratch))
+        return status
 
     def wrap_numbers(self) -> None:
         with self.loop(self.head(Head.RESULT_COUNT)) as k:
@@ -339,19 +348,29 @@ class _Entry(Reader):
 def _write_call(module: ir.Module, entry: ir.Function) -> None:
     """PyObject *call(PyObject *callable, PyObject **args, size_t count, names)
 
-    The entry of `callable`, or where that does not serve, its `__call__`.
+    An entry of `callable`, or where none serves, its `__call__`.
     """
     code = Code(module, CALL, 4)
     b = code.builder
     callable_, args, flagged, names = code.function.args
     count = b.and_(flagged, code.word(2**63 - 1))
-    fast = code.load(callable_, FAST)
-    code.call("Py_IncRef", fast)  # it may be replaced while the kernel runs
-    owner = code.load(fast, SELF)
-    name = code.load(code.load(code.load(owner, FIRST_ITEM), DATA), 8 * Head.NAME)
-    missed = code.load(code.load(code.load(owner, FIRST_ITEM), DATA), 8 * Head.MISS)
-    result = b.call(entry, [owner, args, count, names])
-    code.call("Py_DecRef", fast)
+    # They may be replaced while the kernel runs.
+    fast, more = code.load(callable_, FAST), code.load(callable_, MORE)
+    for held in (fast, more):
+        code.call("Py_IncRef", held)
+    plan = code.load(code.load(code.load(fast, SELF), FIRST_ITEM), DATA)
+    name, missed = code.load(plan, 8 * Head.NAME), code.load(plan, 8 * Head.MISS)
+    answer = code.room(code.word(1))
+    given = [args, count, names]
+    code.store(b.call(entry, [code.load(fast, SELF), *given]), answer)
+    with code.loop(code.load(more, LENGTH)) as k:
+        with b.if_then(code.equal(code.load(answer), missed)):
+            code.call("Py_DecRef", missed)
+            owner = code.load(code.load(code.at(more, k), FIRST_ITEM), SELF)
+            code.store(b.call(entry, [owner, *given]), answer)
+    for held in (fast, more):
+        code.call("Py_DecRef", held)
+    result = code.load(answer)
     slow = code.function.append_basic_block()
     code.leave_if(code.equal(result, missed), slow)
     b.ret(result)

@@ -52,6 +52,7 @@ class Head(IntEnum):
     NAMES = auto()
     READ = auto()
     RUN = auto()
+    BRIEF = auto()
     BLOCK = auto()
     BLOCK_BYTES = auto()
     KEPT = auto()

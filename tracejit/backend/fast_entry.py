@@ -103,7 +103,7 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
         plan[Head.NAMES] = id(names)
     plan[Head.POSITIONAL], plan[Head.GIVEN] = reading.positional, reading.given
     plan[Head.READ] = first - offset - reading.given
-    plan[Head.RUN] = call.run
+    plan[Head.RUN], plan[Head.BRIEF] = call.run, call.brief
     if call.block is not None:
         plan[Head.BLOCK] = call.block.ctypes.data
         plan[Head.BLOCK_BYTES] = call.block.nbytes
@@ -321,6 +321,8 @@ def _has_known_layout() -> bool:
     """Read objects whose contents are known."""
     array = np.arange(6.0).reshape(2, 3)[1:]
     number, pair, things = 2.5, (array, 1), [array]
+    quick = quick_call.Quick()
+    quick.fast, quick.more = len, (array,)
 
     def word(thing: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
         return kind.from_address(id(thing) + offset).value
@@ -344,6 +346,8 @@ def _has_known_layout() -> bool:
         and word(number, words.TYPE) == id(float)
         and word(number, words.FLOAT_VALUE, ctypes.c_double) == number
         and _has_known_numbers()
+        and word(quick, quick_call.FAST) == id(quick.fast)
+        and word(quick, quick_call.MORE) == id(quick.more)
         and word(pair, words.FIRST_ITEM) == id(array)
         and word(pair, words.LENGTH) == len(pair)
         and word(things, words.LENGTH) == len(things)

@@ -24,7 +24,7 @@ from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
 from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import Aval
-from tracejit.ir.cost import growing_bytes
+from tracejit.ir.cost import flops, growing_bytes
 from tracejit.ir.program import Literal, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Loop, Size
@@ -38,6 +38,8 @@ _compiled = 0
 _ALIGN = 64
 #: Results between these sizes, in bytes, are recycled.
 LARGE, HUGE = 1 << 16, 1 << 27
+#: Operations that are done sooner than the GIL is given away and taken back.
+BRIEF = 1000
 #: References to a recycled result: the dictionary's, a local name's, the call's.
 _OURS = 3
 
@@ -183,6 +185,7 @@ class Compiled:
         order = [self._made.index(b) for b in self.results]
         self._order = order if order != list(range(len(self._made))) else None
         self._last_results: dict[Buffer, np.ndarray] = {}
+        self._brief = _is_brief(program)
         self._offsets, self.workspace_bytes = workspace(source)
         self._free_blocks: list[np.ndarray] = []
 
@@ -261,6 +264,7 @@ class Compiled:
             temporaries=self._offsets,
             block=self._block() if self._offsets else None,
             owner=self.entry,
+            brief=self._brief,
         )
         self._last_results.clear()
         order = self._order or range(len(self._made))
@@ -343,6 +347,12 @@ address_of = _address_reader()
 
 #: Kernels take Python's numbers.
 _NUMBER = {"f": float, "i": int, "u": int, "b": bool}
+
+
+def _is_brief(program: Program) -> bool:
+    """Whether it runs for less than a microsecond or so, whatever the data are."""
+    plain = not any(eqn.regions for eqn in program.eqns)
+    return plain and flops(program) < BRIEF
 
 
 def _fixed(argument: Any) -> Any:

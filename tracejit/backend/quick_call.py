@@ -14,8 +14,11 @@ import sysconfig
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-#: Where an object of such a class holds the address, and the entry it is to go to.
-ADDRESS, FAST = 16, 24
+#: Where an object of such a class holds the address, the entry that is asked first,
+#: and the others.
+ADDRESS, FAST, MORE = 16, 24, 32
+#: How many entries are asked: functions of several shapes take turns.
+MOST = 4
 _HAVE_VECTORCALL, _DEFAULT, _BASETYPE = 1 << 11, 1 << 18, 1 << 10
 #: In a type: its flags.
 _FLAGS = 168
@@ -106,13 +109,15 @@ else:
 
 
 class Quick(_Callable):
-    """What may be called from C: by `fast`, the entry in C, if it is not None.
+    """What may be called from C: by `fast`, the entry in C of the last call, if it is
+    not None, or by one of `more`, those of calls before.
 
-    Subclasses define `__call__` for all calls that it does not serve.
+    Subclasses define `__call__` for all calls that they do not serve.
     """
 
-    __slots__ = ("fast",)
+    __slots__ = ("fast", "more")
     fast: Callable[..., Any] | None
+    more: tuple[Callable[..., Any], ...]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -120,8 +125,15 @@ class Quick(_Callable):
             # Each class is asked whether its objects have an address, not its bases.
             _flags(cls).value |= _HAVE_VECTORCALL
 
-    def quicken(self, fast: Callable[..., Any] | None, address: int = 0) -> None:
-        """Have calls go to the C function at `address`, which asks `fast`."""
+    def slow_down(self) -> None:
+        """Have all calls go to `__call__`."""
         self.vectorcall = 0  # first: no call may go there that finds no entry
+        self.fast, self.more = None, ()
+
+    def quicken(self, fast: Callable[..., Any], address: int) -> None:
+        """Have calls go to the C function at `address`, which asks `fast` first."""
+        others = (self.fast, *self.more)
+        kept = [f for f in others if f is not None and f is not fast]
+        self.more = tuple(kept[: MOST - 1])
         self.fast = fast
         self.vectorcall = address

@@ -204,7 +204,7 @@ class Dispatcher(Quick):
         self.parameters = _positional(fn)
         self.last: tuple[list[Any], Entry] | None = None
         # Serves calls like the last one from C; NotImplemented where it cannot.
-        self.quicken(None)
+        self.slow_down()
 
     def recent(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -261,9 +261,7 @@ class Dispatcher(Quick):
                 entry.run, entry.staged, form, self.bind, arguments, arranged
             )
         fast = entry.fast[form]
-        if fast is None:
-            self.quicken(None)
-        elif fast is not self.fast:
+        if fast is not None and fast is not self.fast:
             self.quicken(fast, Compiled.call_address())
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
