@@ -322,7 +322,7 @@ def _has_known_layout() -> bool:
     array = np.arange(6.0).reshape(2, 3)[1:]
     number, pair, things = 2.5, (array, 1), [array]
     quick = quick_call.Quick()
-    quick.fast, quick.more = len, (array,)
+    quick.fast, quick.more = len, (abs,)
 
     def word(thing: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
         return kind.from_address(id(thing) + offset).value
