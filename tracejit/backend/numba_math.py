@@ -88,7 +88,7 @@ def _call(builder: Any, name: str, args: list[Any], library: Library) -> Any:
     real = args[0].type
     scalar = name + ("f" if isinstance(real, ir.FloatType) else "")
     known = library.variants.get(scalar, {})
-    own = OWN.get(name) or (None if known else SUBSTITUTES.get(name))
+    own = name in OWN or (name in SUBSTITUTES and (library.avx512 or not known))
     if library.polynomials and own:
         return call_own(builder, name, args, library.avx512)
     kind = ir.FunctionType(real, [real] * len(args))

@@ -183,6 +183,9 @@ class Truth:
     def __and__(self, other: Truth) -> Truth:
         return Truth(self.builder, self.builder.and_(self.value, other.value))
 
+    def __or__(self, other: Truth) -> Truth:
+        return Truth(self.builder, self.builder.or_(self.value, other.value))
+
     def __invert__(self) -> Truth:
         return Truth(self.builder, self.builder.not_(self.value))
 

@@ -67,7 +67,8 @@ _COS = (
     (0.0416666466278255, -0.0013887355311285386, 2.4436998429813514e-05),
 )
 #: 2 atanh(s) / s - 2 in powers of s² from the first, s = f / (2 + f), in float64;
-#: (log(1 + f) - f + f² / 2) / f³ in float32; 1 + f between √½ and √2.
+#: (log(1 + f) - f + f² / 2) / f³ in float32; 1 + f between √½ and √2,
+#: which serve a little below too.
 _LOG = (
     (
         *(0.6666666666666734, 0.39999999999414326, 0.2857142874247595),
@@ -160,17 +161,15 @@ def expm1(x: Number) -> Number:
 
 
 def _split(x: Number) -> tuple[Number, Number]:
-    """e and m - 1, for x = m 2 ** e and m between √½ and √2; x is normal.
+    """e and m - 1, for x = m 2 ** e and m between 45/64 and 45/32; x is normal.
 
     With AVX-512, x is any number that is not negative.
     """
     if x.avx512:
         e, m = x.taken_apart()
-        over = m > math.sqrt(2)
+        over = m >= 1.40625
         return (e + 1.0).where(over, e), (0.5 * m).where(over, m) - 1.0
-    one, root = (
-        (0x3F800000, 0x3F3504F3) if x.single else (0x3FF << 52, 0x3FE6A09E667F3BCD)
-    )
+    one, root = (0x3F800000, 0x3F340000) if x.single else (0x3FF << 52, 0x3FE68 << 32)
     word = x.bits() + (one - root)
     # The exponent becomes the last bits of a number above 2 ** fraction.
     above = x.of(2.0**x.fraction).bits()
@@ -202,7 +201,7 @@ def _logarithm(e: Number, f: Number, low: Number | None = None) -> Number:
 
 def _other_logarithm(x: Number, inverse: Parts, unit: Parts) -> Number:
     """The logarithm that is a multiple of log x, and `unit` for 2."""
-    e, f = _normal_split(x)
+    e, f = normal_split(x)
     rest = _terms(x.of(0.0), f)
     high = f + rest
     low = rest - (high - f)
@@ -221,7 +220,7 @@ def _on_the_line(y: Number, x: Number) -> Number:
     return y.where(x > 0.0, x.of(-math.inf).where(x.equals(0.0), math.nan))
 
 
-def _normal_split(x: Number) -> tuple[Number, Number]:
+def normal_split(x: Number) -> tuple[Number, Number]:
     """The same of any positive number."""
     if x.avx512:
         return _split(x)
@@ -232,7 +231,7 @@ def _normal_split(x: Number) -> tuple[Number, Number]:
 
 
 def log(x: Number) -> Number:
-    e, f = _normal_split(x)
+    e, f = normal_split(x)
     return _on_the_line(_logarithm(e, f), x)
 
 

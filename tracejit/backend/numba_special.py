@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from tracejit.backend.numba_numbers import Number, Truth
 from tracejit.backend.numba_polynomials import (
-    LEAST_EXPONENT,
     Parts,
     exp,
     exponential,
     log,
     sine_and_cosine,
 )
+from tracejit.backend.numba_powers import pow
 from tracejit.backend.numba_tables import DIGAMMA, ERF, LGAMMA, TAIL, TAIL_POINTS
 
 #: (1 + 9y / 8) exp(y²) erfc(y), which hardly changes near 0, in powers of
@@ -47,10 +47,9 @@ _STIRLING = 0.5 * math.log(2 * math.pi) - 0.5
 def _scaled_tail(y: Number) -> Number:
     """exp(y²) erfc(y) for y ≥ 0; with AVX-512, for y up to 29."""
     if y.avx512:
-        bounded = y.at_most(29.0)
         # Two bits of the exponent and the first two of the fraction.
-        place = (bounded + 2.0).bits() >> (y.fraction - 2)
-        return (bounded - place.pick(TAIL_POINTS)).near(place, TAIL[y.single])
+        place = (y + 2.0).bits() >> (y.fraction - 2)
+        return (y - place.pick(TAIL_POINTS)).near(place, TAIL[y.single])
     bounded = y.at_most(1e9 if y.single else 1e17)
     turned = (bounded - 4.0) / (bounded + 4.0)
     first, *others = _ERFCX[y.single]
@@ -60,11 +59,9 @@ def _scaled_tail(y: Number) -> Number:
 
 
 def _under_bell(x: Number, factor: float, tail: Number) -> Number:
-    """tail exp(-factor x²), of the square before it is rounded."""
+    """tail exp(-factor x²), of the square before it is rounded, which is below 1600."""
     square = x * x
-    lost = x.fma(x, -square).where(square < 2000.0, 0.0)
-    exponent = (-factor * square).at_least(LEAST_EXPONENT[x.single])
-    k, small = exponential(exponent, -factor * lost)
+    k, small = exponential(-factor * square, -factor * x.fma(x, -square))
     return small.fma(tail, tail).scaled(k)
 
 
@@ -76,14 +73,14 @@ def erf(x: Number) -> Number:
 
 
 def erfc(x: Number) -> Number:
-    size = abs(x)
+    size = abs(x).at_most(11.0 if x.single else 28.0)
     tail = _under_bell(size, 1.0, _scaled_tail(size))
     return (2.0 - tail).where(x < 0.0, tail)
 
 
 def ndtr(x: Number) -> Number:
     """The normal distribution function."""
-    size = abs(x)
+    size = abs(x).at_most(15.0 if x.single else 39.0)
     tail = _under_bell(size, 0.5, 0.5 * _scaled_tail(size * math.sqrt(0.5)))
     return (1.0 - tail).where(x > 0.0, tail)
 
@@ -155,7 +152,7 @@ def digamma(x: Number) -> Number:
 def erfcx(x: Number) -> Number:
     """exp(x²) erfc(x)."""
     size = abs(x)
-    tail = _scaled_tail(size)
+    tail = _scaled_tail(size.at_most(29.0))
     square = x * x
 
     def far() -> Number:
@@ -172,11 +169,13 @@ def erfcx(x: Number) -> Number:
     return tail.unless(size > 28.0, far).unless(x < 0.0, left)
 
 
-#: By the name in `math`; by that of a helper of kernels; and what is better computed by
-#: the C library, where that has a vector function.
+#: By the name in `math`, and by that of a helper of kernels.
 SPECIAL: dict[str, Callable[..., Number]] = {"lgamma": lgamma}
 HELPERS: dict[str, Callable[..., Number]] = {
     f.__name__: f for f in (ndtr, digamma, erfcx)
 }
-SUBSTITUTES: dict[str, Callable[..., Number]] = {"erfc": erfc}
-TABLED: dict[str, Callable[..., Number]] = {"erf": erf}
+#: What is better computed by the C library, where that has a vector function and the
+#: CPU cannot look up tables in registers.
+SUBSTITUTES: dict[str, Callable[..., Number]] = {
+    f.__name__: f for f in (erf, erfc, pow)
+}

@@ -18,11 +18,11 @@ from numba.core import cgutils
 from tracejit.backend import rare_code
 from tracejit.backend.numba_numbers import PURE, Builder, Number, declare_vectors
 from tracejit.backend.numba_polynomials import POLYNOMIALS
-from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES, TABLED
+from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
 
 #: What is computed by a polynomial wherever it can; `SUBSTITUTES` are what only is so
-#: where the C library has no vector function.
-OWN = POLYNOMIALS | SPECIAL | HELPERS | TABLED
+#: with AVX-512, or where the C library has no vector function.
+OWN = POLYNOMIALS | SPECIAL | HELPERS
 
 #: These of one argument share most of their work, which LLVM sees where they stand in
 #: the kernel itself, for a number alone as well.
@@ -30,7 +30,7 @@ _IN_PLACE = {"sin", "cos"}
 _PREFIX = "tracejit_own_"
 #: The end of names of functions for machines with AVX-512.
 _AVX512 = "z"
-_BINARY = {"atan2"}
+_BINARY = {"atan2", "pow"}
 
 
 def call_own(builder: Any, name: str, args: list[Any], avx512: bool) -> Any:
