@@ -11,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from scipy import special
 
 from benchmarks import accuracy
 from tracejit import grad, hessian, jacfwd, jit, value_and_grad, vmap
@@ -89,6 +90,20 @@ def test_special_values_are_numpys(name, dtype):
     )
 
 
+@pytest.fixture
+def plain(fresh, monkeypatch):
+    """A machine that has neither AVX-512 nor vector functions."""
+    library = vector_math.Library(polynomials=True)
+    monkeypatch.setattr(object_code, "vector_library", lambda: library)
+
+
+@pytest.mark.parametrize("name", accuracy.LIMIT)
+def test_values_are_right_on_plain_machines_too(name, plain):
+    for dtype in DTYPES:
+        test_values_are_right_to_a_few_ulps(name, dtype)
+        test_special_values_are_numpys(name, dtype)
+
+
 @needs_libmvec
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", accuracy.LIMIT)
@@ -97,6 +112,7 @@ def test_loops_are_vectorised(name, dtype, modules):
     accuracy.compiled(name, operands)
     (text,) = modules
     assert vectors(text, dtype)
+    assert dtype == np.float64 or not vectors(text, np.float64)
 
 
 HUGE = [1e13, -3e15, 1e22, -1e300, 2.0**60]
@@ -257,6 +273,43 @@ def test_a_warm_start_calls_vector_functions_without_numba(fresh):
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
     assert run.stdout.strip() == expected.tobytes().hex()
+
+
+def density(x):
+    return special.ndtr(x) * np.exp(-0.5 * (x * x))
+
+
+def products(x):
+    return x**0.3 + x**1.7
+
+
+@needs_libmvec
+@pytest.mark.parametrize(
+    "both, one",
+    [(density, special.ndtr), (products, lambda x: x**0.3)],
+    ids=["ndtr and exp", "powers"],
+)
+def test_functions_of_one_argument_share_their_work(both, one, modules):
+    x = np.linspace(0.1, 3, 64)
+    np.testing.assert_allclose(jit(both)(x), both(x), rtol=1e-14)
+    jit(one)(x)
+    together, alone = (vectors(text, np.float64) for text in modules)
+    assert 0 < together < 1.7 * alone
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rare_arguments_among_others(dtype, fresh):
+    """One of them at each place of a vector, where the others need no care."""
+    x = np.linspace(0.2, 3, 40).astype(dtype)
+    for k in range(17):
+        z = x.copy()
+        z[k] = -2.3
+        for f in (special.gammaln, special.digamma, special.erfcx):
+            np.testing.assert_allclose(
+                jit(f)(z), f(z), rtol=20 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps
+            )
+        y = np.full_like(x, 3.0)
+        np.testing.assert_array_max_ulp(jit(np.power)(z, y), z**y, 2)
 
 
 def test_chains_are_vectorised(modules):

@@ -450,5 +450,6 @@ def _link_own(module: Any, machine: Any) -> None:
             module.link_in(llvm.parse_assembly(text))
         passes = llvm.create_new_module_pass_manager()
         passes.add_always_inliner_pass()
+        passes.add_new_gvn_pass()  # what functions of one argument share
         tuning = llvm.create_pipeline_tuning_options()
         passes.run(module, llvm.create_pass_builder(machine, tuning))

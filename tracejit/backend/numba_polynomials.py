@@ -115,14 +115,14 @@ _ASIN = (
 # Exponentials and logarithms ----------------------------------------------------------
 
 
-#: Where exp is 0.
-LEAST_EXPONENT = (-746.0, -104.0)
+#: Where exp is 0, and where it is infinite.
+_EXPONENTS = ((-746.0, 710.0), (-104.0, 89.0))
 
 
 def exponential(x: Number, low: Number | None = None) -> tuple[Number, Number]:
-    """k and exp(x + low - k log 2) - 1, for the integer k that makes it small.
+    """k and exp(x - k log 2) - 1, for the integer k that makes it small.
 
-    `low` is smaller by far than x.
+    With `low`, smaller by far than 1, exp(x + low - k log 2) - 1.
     """
     k, _ = x.rounded(1 / math.log(2))
     high, lower = _LN2[x.single]
@@ -131,9 +131,14 @@ def exponential(x: Number, low: Number | None = None) -> tuple[Number, Number]:
     return k, (r * r).fma(r.polynomial(_EXP[x.single]), r)
 
 
+def within_exponents(x: Number) -> Number:
+    """x, or the next number that has the same exponential."""
+    low, high = _EXPONENTS[x.single]
+    return x.at_least(low).at_most(high)
+
+
 def exp(x: Number) -> Number:
-    low, high = LEAST_EXPONENT[x.single], 89.0 if x.single else 710.0
-    k, small = exponential(x.at_least(low).at_most(high))
+    k, small = exponential(within_exponents(x))
     return (small + 1.0).scaled(k)
 
 
@@ -169,7 +174,7 @@ def _split(x: Number) -> tuple[Number, Number]:
         e, m = x.taken_apart()
         over = m >= 1.40625
         return (e + 1.0).where(over, e), (0.5 * m).where(over, m) - 1.0
-    one, root = (0x3F800000, 0x3F340000) if x.single else (0x3FF << 52, 0x3FE68 << 32)
+    one, root = (0x3F800000, 0x3F340000) if x.single else (0x3FF << 52, 0x3FE68 << 44)
     word = x.bits() + (one - root)
     # The exponent becomes the last bits of a number above 2 ** fraction.
     above = x.of(2.0**x.fraction).bits()

@@ -56,7 +56,7 @@ def pow(x: Number, y: Number) -> Number:
     high, low = _logarithm(size)
     exponent = y * high
     lost = y.fma(low, y.fma(high, -exponent))
-    ordinary = abs(exponent) < _ORDINARY[x.single]
+    ordinary = (x > 0.0) & (x < math.inf) & (abs(exponent) < _ORDINARY[x.single])
     k, small = exponential(exponent, lost)
 
     def other() -> Number:
@@ -79,4 +79,4 @@ def pow(x: Number, y: Number) -> Number:
         return x.of(1.0).where(one, out)
 
     out = (small + 1.0).scaled(k)
-    return out.unless(~((x > 0.0) & ordinary), other)
+    return out.unless(~ordinary, other)

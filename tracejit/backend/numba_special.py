@@ -13,6 +13,7 @@ from tracejit.backend.numba_polynomials import (
     exponential,
     log,
     sine_and_cosine,
+    within_exponents,
 )
 from tracejit.backend.numba_powers import pow
 from tracejit.backend.numba_tables import DIGAMMA, ERF, LGAMMA, TAIL, TAIL_POINTS
@@ -59,9 +60,15 @@ def _scaled_tail(y: Number) -> Number:
 
 
 def _under_bell(x: Number, factor: float, tail: Number) -> Number:
-    """tail exp(-factor x²), of the square before it is rounded, which is below 1600."""
+    """tail exp(-factor x²), of the square before it is rounded.
+
+    What exp(-factor * (x * x)) of kernels computes, it computes alike: once for both.
+    """
     square = x * x
-    k, small = exponential(-factor * square, -factor * x.fma(x, -square))
+    exponent = -square if factor == 1.0 else -factor * square
+    k, small = exponential(within_exponents(exponent))
+    lost = (-factor * x.fma(x, -square)).where(square < 1600.0, 0.0)
+    small = small + lost.fma(small, lost)
     return small.fma(tail, tail).scaled(k)
 
 
@@ -74,14 +81,14 @@ def erf(x: Number) -> Number:
 
 def erfc(x: Number) -> Number:
     size = abs(x).at_most(11.0 if x.single else 28.0)
-    tail = _under_bell(size, 1.0, _scaled_tail(size))
+    tail = _under_bell(x, 1.0, _scaled_tail(size))
     return (2.0 - tail).where(x < 0.0, tail)
 
 
 def ndtr(x: Number) -> Number:
     """The normal distribution function."""
     size = abs(x).at_most(15.0 if x.single else 39.0)
-    tail = _under_bell(size, 0.5, 0.5 * _scaled_tail(size * math.sqrt(0.5)))
+    tail = _under_bell(x, 0.5, 0.5 * _scaled_tail(size * math.sqrt(0.5)))
     return (1.0 - tail).where(x > 0.0, tail)
 
 
