@@ -8,7 +8,7 @@ of the `cond`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,7 @@ from tracejit.frontend.session import Raised, Restage, session
 from tracejit.frontend.stand_in import Stale
 from tracejit.frontend.state import binary
 from tracejit.frontend.trees import Merge, containers, freeze
-from tracejit.frontend.undecided import Undecided
+from tracejit.frontend.undecided import Optional, Undecided, narrowed
 from tracejit.ir.aval import Aval
 from tracejit.ir.builder import new_region
 from tracejit.ir.program import Atom, Eqn, Region, walk
@@ -67,6 +67,9 @@ def traced(value: Any) -> bool:
 
 def condition(value: Any) -> Any:
     """A value to decide by: of a list kept in arrays, whether it has elements."""
+    if type(value) is Optional:
+        there = value.given if value.known is None else value.known
+        return all_of(there, lambda: value.value)
     grown = grown_in(value)
     return value if grown is None else grown.length > 0
 
@@ -88,10 +91,19 @@ def truth(value: Any) -> Any:
 
 
 class Branch:
-    """One side of a traced `if`, run into a region of its own."""
+    """One side of a traced `if`, run into a region of its own.
 
-    def __init__(self, frame: Frame, run: Callable[[], Any]):
+    `assumed`: the condition, and whether it is true in this branch.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        run: Callable[[], Any],
+        assumed: tuple[Atom, bool] | None = None,
+    ):
         trace = session()
+        self.assumed = assumed
         watch = Watch(frame)
         self.diverges = False
         self.effects: list[Any] = []
@@ -102,7 +114,8 @@ class Branch:
         try:
             with trace.builder.open() as self.eqns:
                 try:
-                    self.value = run()
+                    with self.assuming():
+                        self.value = self.narrowed(run())
                 except Raised:
                     self.diverges = True
                 except Exception as error:
@@ -164,11 +177,20 @@ class Branch:
             finally:
                 trace.undo_to(mark)
 
+    def assuming(self) -> Any:
+        """What is staged in the block may rely on the condition."""
+        return session().assuming(*self.assumed) if self.assumed else nullcontext()
+
+    def narrowed(self, value: Any) -> Any:
+        """A value that is None here, or surely is not, as what it is."""
+        with self.assuming():
+            return narrowed(value)
+
     def after(self, place: Place) -> Any:
         """The value of a place at the end of the branch."""
         if place.key in self.changes:
-            return self.changes[place.key][1]
-        return current(place)
+            return self.narrowed(self.changes[place.key][1])
+        return self.narrowed(current(place))
 
 
 def raise_again(eqns: Sequence[Eqn]) -> None:
@@ -226,13 +248,13 @@ def _branch(
     orelse: Callable[[], Any],
     live: frozenset[str] | None,
 ) -> Any:
-    first = Branch(frame, then)
+    first = Branch(frame, then, (pred, True))
     if first.diverges:
         # What follows a raise is the other side alone, outside of any `cond`.
         first.accept()
         _emit(pred, first.eqns, [], [], [])
         return orelse()
-    second = Branch(frame, orelse)
+    second = Branch(frame, orelse, (pred, False))
     if second.diverges:
         second.accept()
         _emit(pred, [], second.eqns, [], [])
@@ -343,7 +365,9 @@ def _merge(
 
 def _differ(values: Sequence[Any]) -> bool:
     """Whether they are unlike objects, none of which a program can hold."""
-    if any(v is None or v is UNDEFINED or isinstance(v, Maybe) for v in values):
+    if any(v is None or v is UNDEFINED for v in values):
+        return False
+    if any(isinstance(v, Maybe | Optional) for v in values):
         return False
     if any(leaf_type(v) or flatten(v)[1] != LEAF for v in values):
         return False
@@ -467,7 +491,7 @@ def and_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first and rest[0]() and …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
         first = _decided(first)
-        if traced(first):
+        if traced(condition(first)):
             return choose(first, _more(and_, rest[k:]), partial(_given, first))
         if not first:
             return first
@@ -479,7 +503,7 @@ def or_(first: Any, *rest: Callable[[], Any]) -> Any:
     """`first or rest[0]() or …`; what comes later runs only if needed."""
     for k, thunk in enumerate(rest):
         first = _decided(first)
-        if traced(first):
+        if traced(condition(first)):
             return choose(first, partial(_given, first), _more(or_, rest[k:]))
         if first:
             return first

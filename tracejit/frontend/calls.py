@@ -49,7 +49,7 @@ from tracejit.frontend.ragged_calls import PROGRAMS, maker_of, program_of
 from tracejit.frontend.session import session
 from tracejit.frontend.state import set_attr, set_item, users_method
 from tracejit.frontend.trace import Guard
-from tracejit.frontend.undecided import Undecided
+from tracejit.frontend.undecided import Undecided, settled
 from tracejit.ops.numpy_names import unsupported
 
 #: References to what a function returned: of three lists and names, and of the call's.
@@ -64,6 +64,9 @@ def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     for value in (fn, *args, *kwargs.values()):
         if type(value) is Undecided and not _only_shows(fn):
             value.refuse()
+    if not (_only_shows(fn) or _keeps(fn)):
+        args = tuple(map(settled, args))
+        kwargs = {k: settled(v) for k, v in kwargs.items()}
     if _of_arrays(fn):
         args = tuple(map(stacked, args))
         kwargs = {k: stacked(v) for k, v in kwargs.items()}
@@ -93,6 +96,11 @@ def _only_shows(fn: Any) -> bool:
     return fn in (repr, format, print) or (
         isinstance(owner, str) and fn.__name__ == "format"
     )
+
+
+def _keeps(fn: Any) -> bool:
+    """Whether a function puts its arguments into a container, whatever they are."""
+    return isinstance(getattr(fn, "__self__", None), CONTAINERS)
 
 
 def _call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -414,6 +422,7 @@ def _getattr(obj: Any, name: str, *default: Any) -> Any:
 
 def attr(obj: Any, name: str) -> Any:
     """`obj.name`; properties of the user's classes are lifted."""
+    obj = settled(obj)
     if type(obj) is Box and name == "__class__":
         return type_of(obj)
     if type(obj) is Ragged:

@@ -19,7 +19,7 @@ from tracejit.frontend.box import Box, as_box, box_of
 from tracejit.frontend.jumps import is_flag
 from tracejit.frontend.places import UNDEFINED, Buffer, Maybe, Place, Variable
 from tracejit.frontend.session import session
-from tracejit.frontend.trees import common_tree, containers, leaves_as
+from tracejit.frontend.trees import ABSENT, common_tree, containers, leaves_as
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Atom
@@ -112,16 +112,17 @@ def spec_of(
     values: Sequence[Any],
     old: Spec | None = None,
     refer: bool = False,
+    firm: bool = False,
 ) -> Spec:
     """The Spec that holds all `values` at a place, and what `old` holds.
 
-    `refer`: arrays are kept by reference.
+    `refer`: arrays are kept by reference. `firm`: what is None stays None.
     """
     if isinstance(place, Buffer):
         return Spec(LEAF, (Carried(place.owner.aval, "array"),))
     present = [v.value if isinstance(v, Maybe) else v for v in values]
     present = [v for v in present if v is not UNDEFINED]
-    tree = common_tree(present, _named(place))
+    tree = common_tree(present, _named(place), firm)
     known = old is not None and old.tree == tree
     leaves = old.leaves if known else (None,) * tree.num_leaves  # type: ignore
     for value in present:
@@ -157,6 +158,8 @@ def _is_ours(place: Place) -> bool:
 
 def _with(place: Place, leaf: Any, value: Any) -> Carried | Same:
     """The type of a leaf that holds `value` as well."""
+    if value is ABSENT:
+        return leaf
     if leaf is None:
         return Same(value)
     if isinstance(leaf, Same):
@@ -221,7 +224,7 @@ def _defined(spec: Spec, flag: Any) -> list[Atom]:
 
 def encode_leaves(spec: Spec, leaves: Sequence[Any]) -> list[Atom]:
     return [
-        convert(as_box(x).read(), leaf.aval.dtype)
+        zeros(leaf.aval) if x is ABSENT else convert(as_box(x).read(), leaf.aval.dtype)
         for leaf, x in zip(spec.leaves, leaves, strict=True)
         if isinstance(leaf, Carried)
     ]
@@ -255,6 +258,8 @@ def array_leaves(place: Place, spec: Spec, value: Any) -> dict[int, Box]:
     found: dict[int, Box] = {}
     for k, leaf in enumerate(leaves_as(spec.tree, value)):
         merged = spec.leaves[k]
+        if leaf is ABSENT:
+            continue
         if isinstance(leaf, Box) and leaf.kind == "array":
             found[k] = leaf
         elif not isinstance(merged, Same) and merged.kind == "array":

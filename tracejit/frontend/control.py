@@ -39,6 +39,7 @@ from tracejit.frontend.outside import imported
 from tracejit.frontend.places import new_frame
 from tracejit.frontend.session import Raised, Restage, session
 from tracejit.frontend.trips import trips_of
+from tracejit.frontend.undecided import settled
 from tracejit.ir.program import Eqn, walk
 from tracejit.ops.control import Failure, check
 
@@ -230,7 +231,7 @@ HOOKS.update(
         "caught": caught,
         "try_begins": try_begins,
         "try_ends": try_ends,
-        "slice": slice,
+        "slice": lambda *bounds: slice(*map(settled, bounds)),
         "super": super,
     }
 )

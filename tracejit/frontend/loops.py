@@ -46,6 +46,7 @@ from tracejit.frontend.probing import (
 )
 from tracejit.frontend.session import session
 from tracejit.frontend.trips import Cursor, Trips, UsedInside, trips_of
+from tracejit.frontend.undecided import settled
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.program import Atom, Literal, Region, Var, walk
 from tracejit.ops.control import emit_for
@@ -63,7 +64,7 @@ PEELED = 2
 
 def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> None:
     """`for … in values: body(…)`."""
-    values = own_iterator(values)
+    values = own_iterator(settled(values))
     if isinstance(values, Generator) and values.can_push(bool(meta.exits)):
         _push(frame, values, body, meta)
     elif isinstance(values, Cursor):
@@ -112,10 +113,11 @@ def _go_through(
         return
     cause: Exception | None = None
     if source_of(body) not in session().advice.unroll:
-        for _ in range(PEELED):
+        for tries in range(PEELED):
             if trips.counted and not len(trips):
                 return
-            stage = partial(_stage_for, frame, trips, body, meta)
+            firm = trips.counted and tries == 0
+            stage = partial(_stage_for, frame, trips, body, meta, firm)
             try:
                 rounds, few = most_rounds(trips), not trips.counted
                 growing(source_of(body), rounds, stage, few)
@@ -226,10 +228,10 @@ def count_unrolled(cause: Exception | None) -> None:
 
 
 def _stage_for(
-    frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta
+    frame: Frame, trips: Trips, body: Callable[[Any], Any], meta: Meta, firm: bool
 ) -> None:
     with _attempt(frame, source_of(body)):
-        _for(Loop(frame, meta, source_of(body), trips.counted, trips), body)
+        _for(Loop(frame, meta, source_of(body), trips.counted, trips, firm), body)
 
 
 def _for(loop: Loop, body: Callable[[Any], Any]) -> None:
@@ -316,8 +318,11 @@ def while_(
         if not traced(now) and not now:
             return
         if traced(now) or tries > 0:
+            firm = not traced(now) and tries == PEELED
             tries -= 1
-            stage = partial(_stage_while, frame, condition, body, meta, not traced(now))
+            stage = partial(
+                _stage_while, frame, condition, body, meta, not traced(now), firm
+            )
             try:
                 growing(source_of(body), None, stage, endless=traced(now))
                 return
@@ -342,9 +347,11 @@ def _stage_while(
     body: Callable[[], Any],
     meta: Meta,
     runs: bool,
+    firm: bool,
 ) -> None:
     with _attempt(frame, source_of(body)):
-        _while(Loop(frame, meta, source_of(body), runs), condition, body)
+        loop = Loop(frame, meta, source_of(body), runs, firm=firm)
+        _while(loop, condition, body)
 
 
 def _while(loop: Loop, condition: Callable[[], Any], body: Callable[[], Any]) -> None:

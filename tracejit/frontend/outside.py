@@ -42,6 +42,7 @@ from tracejit.frontend.places import (
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
 from tracejit.frontend.trips import Cursor, Trips
+from tracejit.frontend.undecided import settled
 
 #: Packages whose contents do not change and whose functions are called as they are.
 LIBRARIES = frozenset(sys.stdlib_module_names) - {"__main__", "this"} | {
@@ -478,7 +479,7 @@ def iter_(values: Any) -> Iterable[Any]:
     """What to iterate over in place of `values`."""
     if isinstance(values, np.ndarray):
         values = loose(values)
-    values = own_iterator(values)
+    values = own_iterator(settled(values))
     if type(values) is list and grown_in(values) is None and not is_outside(values):
         return Items(values)
     if isinstance(values, list | tuple) and not is_outside(values):

@@ -98,8 +98,10 @@ class Loop:
         source: Any,
         runs: bool,
         trips: Trips | None = None,
+        firm: bool = False,
     ):
         self.frame, self.meta, self.source = frame, meta, source
+        self.firm = firm  # what is None before the loop is not to become something
         self.runs = runs  # surely at least once
         self.trips, self.lengths = trips, Lengths(trips)
         self.slots: dict[Any, Slot] = {}
@@ -220,7 +222,7 @@ class Loop:
                 if self.lengths.is_step(key):
                     continue
             old = slot.spec if slot else None
-            spec = spec_of(place, seen, old, self.refer)
+            spec = spec_of(place, seen, old, self.refer, self.firm)
             probe.require_whole(place, spec, after)
             settled &= spec == old
             self.slots[key] = Slot(place, spec, before, after)

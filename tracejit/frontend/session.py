@@ -204,6 +204,8 @@ class Session(Trace):
     lanes: list[int] = field(default_factory=list)
     #: Those of lists that are kept in arrays (see `grown`), by what they say.
     forms_of_lists: dict[Any, Any] = field(default_factory=dict)
+    #: What the branches being staged go by, and whether it is true in them.
+    assumed: list[tuple[Any, bool]] = field(default_factory=list)
     #: Loops and branches that merged arrays which may be others.
     merged: set[Any] = field(default_factory=set)
     #: How many loops are being staged of which nobody knows how many rounds they run.
@@ -312,6 +314,15 @@ class Session(Trace):
         self.advice.packed |= set(packed)
         self.advice.listed = {**listed, **self.advice.listed}
         return Restage()
+
+    @contextmanager
+    def assuming(self, pred: Any, truth: bool) -> Iterator[None]:
+        """What is staged in the block runs only where `pred` is that."""
+        self.assumed.append((pred, truth))
+        try:
+            yield
+        finally:
+            self.assumed.pop()
 
     @contextmanager
     def staging_loop(self, key: Any) -> Iterator[None]:

@@ -38,7 +38,7 @@ from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import ROOM, Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.frontend.trees import containers
-from tracejit.frontend.undecided import require_decided
+from tracejit.frontend.undecided import Undecided
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.check import checked
@@ -329,7 +329,8 @@ def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeD
     for k, leaf in enumerate(leaves):
         if type(leaf) is Masked:
             leaf.refuse("a result needs to know")
-        require_decided(leaf)
+        if isinstance(leaf, Undecided):
+            leaf.refuse()
         if type(leaf) is Ragged:
             leaf.refuse("a result of the function")
         if isinstance(

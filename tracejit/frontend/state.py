@@ -40,7 +40,12 @@ from tracejit.frontend.places import (
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.references import same_form
 from tracejit.frontend.session import Count, session
-from tracejit.frontend.undecided import require_decided
+from tracejit.frontend.undecided import (
+    Optional,
+    require_decided,
+    settled,
+    settled_key,
+)
 from tracejit.ir.aval import Extent
 
 _CONTAINERS = list | dict | set
@@ -51,6 +56,7 @@ _REFLECTED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": 
 def set_attr(value: Any, obj: Any, name: str, own: bool = False) -> None:
     """`obj.name = value`; `own`: as `object` does, whatever the class says."""
     require_decided(value, obj)
+    obj = settled(obj)
     if isinstance(obj, Box):
         setattr(obj, name, value)
         return
@@ -83,6 +89,7 @@ def del_attr(obj: Any, name: str) -> None:
 
 def attr_to_update(obj: Any, name: str) -> Any:
     """`obj.name` where it is read in `obj.name += …`: no guard on a count."""
+    obj = settled(obj)
     found = getattr(type(obj), name, None)
     if isinstance(found, property) and isinstance(found.fget, FunctionType):
         return session().call(found.fget, obj)
@@ -95,6 +102,7 @@ def attr_to_update(obj: Any, name: str) -> Any:
 
 def item_to_update(obj: Any, key: Any) -> Any:
     """`obj[key]` where it is read in `obj[key] += …`: no guard on a count."""
+    obj, key = settled(obj), settled_key(key)
     counter = isinstance(obj, list | dict) and isinstance(key, int | str)
     counter = counter and is_outside(obj) and not (isinstance(obj, list) and key < 0)
     if not counter:
@@ -105,6 +113,7 @@ def item_to_update(obj: Any, key: Any) -> Any:
 def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
     """`obj[key] = value`; `own`: as a list or dict does, whatever the class says."""
     require_decided(value, obj, key)
+    obj, key = settled(obj), settled_key(key)
     store = None if own else users_method(obj, "__setitem__")
     if store is not None:
         session().call(store, obj, key, value)
@@ -126,7 +135,7 @@ def set_item(value: Any, obj: Any, key: Any, own: bool = False) -> None:
         obj = loose(obj)
     if isinstance(obj, Box | Ragged):
         require_inside(obj.box if isinstance(obj, Ragged) else obj)
-        key, value = stacked(key), stacked(value)
+        key, value = stacked(key), stacked(settled(value))
     if own:
         base_of(obj).__setitem__(obj, key, value)
     else:
@@ -158,6 +167,7 @@ def del_item(obj: Any, key: Any) -> None:
 
 def get_item(obj: Any, key: Any) -> Any:
     """`obj[key]`."""
+    obj, key = settled(obj), settled_key(key)
     if isinstance(obj, Ragged):
         return obj[key]
     load = users_method(obj, "__getitem__")
@@ -168,6 +178,7 @@ def get_item(obj: Any, key: Any) -> Any:
 
 def unary(symbol: str, x: Any) -> Any:
     """`-x`, `+x` and `~x`; a user's operators are lifted."""
+    x = settled(x)
     method = users_method(x, f"__{symbol}__")
     if method is not None:
         return session().call(method, x)
@@ -186,6 +197,9 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
         if isinstance(found, Box):
             return found if symbol == "in_" else np.logical_not(found)
         return found if symbol == "in_" else not found
+    if symbol in ("is_", "is_not", "eq", "ne") and Optional in (type(a), type(b)):
+        return _compared(symbol, a, b)
+    a, b = settled(a), settled(b)
     if symbol in ("is_", "is_not"):
         same = identical(a, b)
         if isinstance(same, Box):
@@ -209,6 +223,24 @@ def binary(symbol: str, a: Any, b: Any) -> Any:
                 return result
     result = getattr(operator, symbol)(a, b)
     return session().make(result) if isinstance(result, _CONTAINERS) else result
+
+
+def _compared(symbol: str, a: Any, b: Any) -> Any:
+    """Whether an Optional is, or equals, something; None equals nothing but None."""
+    if type(a) is not Optional:
+        a, b = b, a
+    negated = symbol in ("is_not", "ne")
+    if b is None:
+        known = a.known
+        if known is not None:
+            return known if negated else not known
+        return a.given if negated else a.none
+    if type(b) is Optional or symbol in ("is_", "is_not"):
+        a.refuse()
+    if np.ndim(a.value if isinstance(a.value, Box) else 0) or np.ndim(b):
+        return binary(symbol, a.get(), b)
+    equal = np.logical_and(a.given, binary("eq", a.value, b))
+    return np.logical_not(equal) if negated else equal
 
 
 def _as_operand(value: Any, other: Any) -> Any:
@@ -253,6 +285,7 @@ def users_method(obj: Any, name: str) -> FunctionType | None:
 
 def iop(symbol: str, old: Any, value: Any) -> Any:
     """`old += value` and its like; the new value of the target."""
+    old, value = settled(old), settled(value)
     plainly = Box | Masked | Ragged | int | float | np.ndarray | _CONTAINERS
     if not isinstance(old, plainly):
         method = users_method(old, f"__{symbol}__")

@@ -17,13 +17,25 @@ from tracejit.base.errors import StagingError
 from tracejit.base.pytree import LEAF, TreeDef, flatten, one_level
 from tracejit.frontend.box import Box
 from tracejit.frontend.session import session
+from tracejit.frontend.undecided import Optional
+
+#: A leaf of a value that is not there, as there is None in its place.
+ABSENT = object()
 
 
-def common_tree(values: Sequence[Any], what: str) -> TreeDef:
-    """The structure that values share; an object that all of them have is a leaf."""
+def common_tree(values: Sequence[Any], what: str, firm: bool = False) -> TreeDef:
+    """The structure that values share; an object that all of them have is a leaf.
+
+    None and something else is an Optional; `firm`: unless one of them is that yet.
+    """
     first = values[0]
     if all(v is first for v in values) and (len(values) > 1 or not _is_fresh(first)):
         return LEAF
+    present = [v for v in values if v is not None]
+    optional = any(type(v) is Optional for v in values)
+    if optional or (0 < len(present) < len(values) and not firm):
+        inner = [v.value if type(v) is Optional else v for v in present]
+        return TreeDef(Optional, ("value", "given"), (common_tree(inner, what), LEAF))
     levels = [one_level(v) for v in values]
     if all(level is None for level in levels):
         return LEAF
@@ -36,7 +48,7 @@ def common_tree(values: Sequence[Any], what: str) -> TreeDef:
         )
     tree = known[0][1]
     columns = zip(*(children for children, _ in known), strict=True)
-    children = tuple([common_tree(column, what) for column in columns])
+    children = tuple([common_tree(column, what, firm) for column in columns])
     return TreeDef(tree.kind, tree.meta, children)
 
 
@@ -68,18 +80,41 @@ def leaves_as(tree: TreeDef, value: Any) -> list[Any]:
     """The leaves of a value, by a structure that it has."""
     if tree.kind is None:
         return [value]
+    if value is ABSENT:
+        return [ABSENT] * tree.num_leaves
+    if tree.kind is Optional:
+        inner, given = _taken_apart(value)
+        return [*leaves_as(tree.children[0], inner), given]
     level = one_level(value)
     assert level is not None, (tree, value)
     pairs = zip(tree.children, level[0], strict=True)
     return [leaf for child, part in pairs for leaf in leaves_as(child, part)]
 
 
+def _taken_apart(value: Any) -> tuple[Any, Any]:
+    """What an Optional, or what may stand in its place, has for leaves."""
+    if type(value) is Optional:
+        return value.value, value.given
+    return (ABSENT, False) if value is None else (value, True)
+
+
 def containers(tree: TreeDef, value: Any) -> Iterator[Any]:
-    """The mutable containers of a value that a structure takes apart."""
+    """The mutable containers of a value that a structure takes apart.
+
+    ABSENT stands for those that are not there.
+    """
     if tree.kind is None:
         return
-    if not isinstance(value, tuple | NoneType):
+    if tree.kind is Optional:
+        inner = ABSENT if value is ABSENT else _taken_apart(value)[0]
+        yield from containers(tree.children[0], inner)
+        return
+    if not issubclass(tree.kind, tuple | NoneType):
         yield value
+    if value is ABSENT:
+        for child in tree.children:
+            yield from containers(child, ABSENT)
+        return
     level = one_level(value)
     assert level is not None, (tree, value)
     for child, part in zip(tree.children, level[0], strict=True):
@@ -100,7 +135,8 @@ class Merge:
         columns = [list(containers(self.tree, s)) for s in self.sources]
         for k, made in enumerate(containers(self.tree, self.new)):
             if k or not self.keeps:
-                yield made, [column[k] for column in columns]
+                sources = [column[k] for column in columns]
+                yield made, [s for s in sources if s is not ABSENT]
 
 
 def freeze(merges: Sequence[Merge], source: Any) -> None:
