@@ -272,3 +272,96 @@ def a_list_that_grows_meanwhile(c, x):
     for a, b in z:
         s += a * b
     return s
+
+
+# Generator expressions, map, filter ---------------------------------------------------
+
+
+@staged
+def an_expression_in_itself(c, x):
+    g, s = (v * v for v in x), 0.0
+    for a in g:
+        for b in g:
+            s += a * b * c
+    return s
+
+
+@staged
+def an_expression_left_early(c, x):
+    g, s = (c * v * v for v in x), 0.0
+    for a in g:
+        s += a
+        if s > 1.0:
+            break
+    for a in g:
+        s += np.sin(a)
+    return s + len(list(g))
+
+
+@staged
+def the_next_of_a_map(c, x):
+    m, s = map(np.sin, x), 0.0
+    for a in m:
+        s += a * next(m) * c
+    return s
+
+
+@staged
+def the_next_that_fits(c, x):
+    g = (v for v in x if v > 0)
+    k = next(i for i in range(len(x)) if x[i] > 0.2)
+    none = next((v for v in x if v > 9.0), c)
+    i = next((i for i, v in enumerate(x) if v > 0.3), None)
+    return next(g) * 2 + next(g) * c + x[k] ** 2 + none + (0.0 if i is None else x[i])
+
+
+@staged
+def filtered(c, x):
+    f, s = filter(lambda v: v > 0, x), 0.0
+    for v in f:
+        s += v * v
+        if s > 1.0:
+            break
+    s += c * sum(f)
+    return s + sum(filter(lambda v: v < c, x)) + len(list(filter(None, x)))
+
+
+@staged
+def any_and_all(c, x):
+    s = 0.0
+    for i in range(len(x)):
+        if any(abs(v - x[i]) < 0.05 for v in x[:i]):
+            s += c * x[i]
+        if all(x[j] <= x[i] for j in range(i)):
+            s += x[i] ** 2
+    if all(x[i] < x[i + 1] for i in range(len(x))):  # stops before the end
+        s *= 2
+    return s
+
+
+@staged
+def the_best_by_a_key(c, x):
+    k = max(range(len(x)), key=lambda i: x[i])
+    v = min(x, key=lambda v: abs(v - 0.3))
+    far = max(((v, i) for i, v in enumerate(x)), key=lambda t: abs(t[0]))
+    return x[k] ** 2 + c * v + far[0] * far[1] + min(zip(x, range(99)))[0]
+
+
+@staged
+def a_generator_counted(c, x):
+    def smoothed(v, a):
+        s = v[0]
+        for q in v:
+            s = a * q + (1 - a) * s
+            if s > 1.6:
+                return
+            yield s
+
+    s = 0.0
+    for k, v in enumerate(smoothed(x, 0.3), 1):
+        s += k * v
+    for k, v in enumerate(smoothed(x, 0.6)):
+        if v > 1.0:
+            break
+        s += k * v
+    return c * s + max(smoothed(x, 0.5))

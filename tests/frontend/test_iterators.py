@@ -8,6 +8,7 @@ import pytest
 from tests.corpus.judge import RIGHT, judge
 from tests.frontend.iterator_programs import STAGED, UNROLLED
 from tracejit import grad, jit, make_ir
+from tracejit.base.errors import StagingError
 from tracejit.ir.program import walk
 
 X = np.random.default_rng(0).normal(size=20) + 0.8
@@ -89,3 +90,44 @@ def test_they_have_no_length_and_no_places():
     for use in (len, lambda z: z[0], reversed):
         with pytest.raises(TypeError):
             grad(lambda x, use=use: use(zip(x, x, strict=True)), backend="numpy")(X)
+
+
+def squares(x):
+    for v in x:
+        yield v * v
+
+
+def read_on_after_a_break(x):
+    g, s = squares(x), 0.0
+    for v in g:
+        s += v
+        if s > 0.5:
+            break
+    for v in g:
+        s += v
+    return s
+
+
+def read_on_inside(x):
+    g, s = squares(x), 0.0
+    for v in g:
+        for w in g:
+            s += v * w
+    return s
+
+
+def read_on_with_two_loops(x):
+    g, s = (v * w for v in x for w in x), 0.0
+    for v in g:
+        s += v
+        if s > 0.5:
+            break
+    return s + sum(g)
+
+
+@pytest.mark.parametrize(
+    "fn", [read_on_after_a_break, read_on_inside, read_on_with_two_loops], ids=named
+)
+def test_what_generators_do_not_keep(fn):
+    with pytest.raises(StagingError, match="a generator is read on"):
+        grad(fn, backend="numpy")(X)

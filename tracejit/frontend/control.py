@@ -31,7 +31,7 @@ from tracejit.frontend import (
 )
 from tracejit.frontend.builtin_calls import type_of
 from tracejit.frontend.functions import HOOKS
-from tracejit.frontend.generators import Generator
+from tracejit.frontend.generators import Expression, Generator
 from tracejit.frontend.grown import FEW, grown_in
 from tracejit.frontend.growth import append
 from tracejit.frontend.lift import NO_META
@@ -151,24 +151,23 @@ def as_instance(value: Any, cls: Any, count: int, names: tuple[str, ...]) -> Any
     return matches.as_instance(value, cls, count, names, calls.attr, type_of)
 
 
-def genexp(source: Any, lazy: Any, each: Any, filtered: bool) -> Generator:
+def genexp(
+    source: Any, lazy: Any, each: Any, filtered: bool, nested: bool
+) -> Expression:
     """A generator expression over `source`."""
-
     source = source if grown_in(source) is not None else outside.iter_(source)
 
-    def push(emit: Any) -> None:
-        def emit_all(value: Any) -> None:
-            emit(value)
+    def whole(source: Any) -> list[Any]:
+        return listcomp(
+            source, lambda values: list(lazy(values)), each, filtered, nested
+        )
 
-        each(emit_all, source)
-
-    def whole() -> list[Any]:
-        return listcomp(source, lambda values: list(lazy(values)), each, filtered)
-
-    return Generator(lambda: lazy(source), push, whole)
+    return Expression(source, lazy, each, whole, filtered, nested)
 
 
-def listcomp(source: Any, lazy: Any, each: Any, filtered: bool) -> list[Any]:
+def listcomp(
+    source: Any, lazy: Any, each: Any, filtered: bool, nested: bool
+) -> list[Any]:
     """A list comprehension over `source`: a loop, unless it is short.
 
     `filtered`: by an `if`, which only `each` has on traced data.
@@ -179,7 +178,7 @@ def listcomp(source: Any, lazy: Any, each: Any, filtered: bool) -> list[Any]:
             return lazy(source)
         source = list(outside.iter_(source))
     out: list[Any] = session().make([])
-    each(partial(append, out), source)
+    each(partial(append, out), source, new_frame(), NO_META)
     return out
 
 
@@ -205,7 +204,6 @@ HOOKS.update(
         "generator": Generator,
         "genexp": genexp,
         "listcomp": listcomp,
-        "no_meta": NO_META,
         "sequence": lambda value, *how: matches.as_sequence(imported(value), *how),
         "mapping_parts": lambda value, *how: matches.as_mapping(imported(value), *how),
         "class": as_instance,

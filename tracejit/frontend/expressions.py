@@ -10,14 +10,16 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.frontend.generators import EMIT
 from tracejit.frontend.jumps import NONE_OF
 from tracejit.frontend.matches import CLASS, MAPPING, SEQUENCE
 from tracejit.frontend.scopes import Scope, scope_of
+from tracejit.frontend.yields import EMIT
 
 #: Names of hooks in lifted code start with this.
 HOOK = "_tj_"
 EMITTER = HOOK + EMIT[1:]
+#: The frame and the Meta of the loops of a pushed comprehension.
+FRAME, META = HOOK + "loop_frame", HOOK + "loop_meta"
 
 BINARY = {
     ast.Add: "add",
@@ -175,8 +177,12 @@ class Expressions(ast.NodeTransformer):
         lazy = self.inner(node, lambda n: self._pulled(n, load(name)))
         each = self.inner(pushed, lambda n: self._pushed(n, load(name)))
         filtered = ast.Constant(any(part.ifs for part in node.generators))
-        ways = _function([name], lazy), _function([EMITTER, name], each)
-        new = call_hook(kind, source, *ways, filtered)
+        nested = ast.Constant(len(node.generators) > 1)
+        ways = (
+            _function([name], lazy),
+            _function([EMITTER, name, FRAME, META], each),
+        )
+        new = call_hook(kind, source, *ways, filtered, nested)
         return self.made(node, new)
 
     def _pushed(
@@ -187,7 +193,7 @@ class Expressions(ast.NodeTransformer):
             values = source if k == 0 else self.visit(part.iter)
             loops.append((part.target, values, [self.test(t) for t in part.ifs]))
         body: ast.expr = ast.Call(hook(EMIT[1:]), [self.visit(node.elt)], [])
-        meta, frame = hook("no_meta"), call_hook("frame")
+        meta, frame = load(META), load(FRAME)
         for target, values, tests in reversed(loops):
             for test in reversed(tests):
                 then = _function([], body)

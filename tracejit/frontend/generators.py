@@ -11,37 +11,41 @@ in just the order of Python, and the loops and branches around it are staged as 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+from tracejit.base.errors import StagingError
 from tracejit.frontend.growth import append
-from tracejit.frontend.places import UNDEFINED, Frame, Variable
+from tracejit.frontend.lift import NO_META, Meta
+from tracejit.frontend.places import UNDEFINED, Frame, Variable, new_frame
 from tracejit.frontend.session import session
 from tracejit.frontend.trace import Write
+from tracejit.frontend.trips import Resumable, cursor_of
+from tracejit.frontend.yields import STOP
 
-#: What `yield` calls, as a name in the source and as one in lifted code.
-EMIT, STOP, EACH = ".emit", ".stop", ".each"
 
-
-class Generator(Iterator[Any]):
+class Generator(Resumable):
     """What a generator function or expression gives.
 
     `lazy()` is Python's own generator; `each(emit)` calls `emit` with every value,
-    until it returns true. `whole()` makes a list of all values, where `each` cannot be
-    stopped.
+    until it returns true.
     """
+
+    resumes = False
 
     def __init__(
         self,
         lazy: Callable[[], Any],
         each: Callable[[Callable[[Any], Any]], Any] | None,
-        whole: Callable[[], list[Any]] | None = None,
     ):
-        self.lazy, self.each, self.whole = lazy, each, whole
+        self.lazy, self.each = lazy, each
         self.running: Any = None
 
     def _started(self) -> Any:
+        if self.resumes:
+            return self.lazy()
         if self.running is None:
             self.running = self.lazy()
         return self.running
@@ -61,28 +65,29 @@ class Generator(Iterator[Any]):
         """As Python's."""
         self._started().close()
 
-    def can_push(self, stops: bool) -> bool:
-        """Whether `push` may be called, for a consumer that may stop early."""
-        return (
-            self.each is not None
-            and self.running is None
-            and not (self.whole is not None and stops)
-        )
+    @property
+    def can_push(self) -> bool:
+        """Whether `push` may be called."""
+        return self.each is not None and (self.resumes or self.running is None)
 
-    def push(self, emit: Callable[[Any], Any]) -> None:
-        """Call `emit` with all values."""
+    def push(self, emit: Callable[[Any], Any], stops: bool = False) -> None:
+        """Call `emit` with all values, or until it returns true if it ever `stops`."""
         assert self.each is not None
-        self.running = iter(())
+        self.running = _Lost()
         self.each(emit)
+        if not stops:
+            self.ended()
+
+    def ended(self) -> None:
+        """All values have been given."""
+        self.running = iter(())
 
     def collect(self) -> list[Any]:
         """All values, in a list."""
-        if not self.can_push(False):
-            return session().make(list(self))
-        if self.whole is not None:
-            self.running = iter(())
-            return session().make(self.whole())
         out: list[Any] = session().make([])
+        if not self.can_push:
+            out.extend(self)
+            return out
 
         def emit(value: Any) -> bool:
             append(out, value)
@@ -90,6 +95,76 @@ class Generator(Iterator[Any]):
 
         self.push(emit)
         return out
+
+
+class _Lost(Iterator[Any]):
+    """What is left of a generator that a loop goes through, or has left early."""
+
+    def __next__(self, *error: Any) -> Any:
+        raise StagingError(
+            "a generator is read on in a loop over it, or after one that may end early",
+            session().builder.loc,
+            "make a list of it first",
+        )
+
+    send = throw = __next__
+
+    def close(self) -> None:
+        """As Python's."""
+
+
+class Expression(Generator):
+    """A generator expression, `map` or `filter`: a loop over `source`.
+
+    `run(emit, source, frame, meta)` is that loop, with the variables of `frame`.
+    `picks`: not every round gives a value. `nested`: there are more loops inside.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        lazy: Callable[[Any], Any],
+        run: Callable[[Callable[[Any], Any], Any, Frame, Meta], Any],
+        whole: Callable[[Any], list[Any]] | None = None,
+        picks: bool = False,
+        nested: bool = False,
+    ):
+        cursor = cursor_of(source)
+        self.source = source if cursor is None else cursor
+        self.run, self.whole, self.picks = run, whole, picks
+        self.resumes = cursor is not None and not nested
+        super().__init__(partial(lazy, self.source), self.all)
+
+    def all(self, emit: Callable[[Any], Any]) -> None:
+        """Call `emit` with all values."""
+
+        def give(value: Any) -> None:
+            emit(value)
+
+        self.run(give, self.source, new_frame(), NO_META)
+
+    def push(self, emit: Callable[[Any], Any], stops: bool = False) -> None:
+        if not stops:
+            super().push(emit)
+            return
+        frame = new_frame()
+        setattr(frame, STOP, False)
+
+        def give(value: Any) -> None:
+            setattr(frame, STOP, emit(value))
+
+        self.running = _Lost()
+        self.run(give, self.source, frame, STOPPING)
+
+    def collect(self) -> list[Any]:
+        if self.whole is None or not self.can_push:
+            return super().collect()
+        self.ended()
+        return session().make(self.whole(self.source))
+
+
+#: The loop ends where its body sets a flag.
+STOPPING = Meta(SimpleNamespace(live=[STOP], head=[STOP], again=[STOP], exits=[STOP]))
 
 
 def log_changes(frame: Frame, before: dict[str, Any], live: frozenset[str]) -> None:
@@ -117,76 +192,3 @@ class _Restore:
 
     def __call__(self) -> None:
         self.place.set(self.value)
-
-
-# The source ---------------------------------------------------------------------------
-
-
-def is_generator(node: ast.FunctionDef) -> bool:
-    """Whether a function has a `yield` of its own."""
-    return any(isinstance(n, ast.Yield | ast.YieldFrom) for n in _own(node))
-
-
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes inside a function that are not inside another one."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, ast.Lambda | ast.FunctionDef | ast.ClassDef):
-            yield from _own(child)
-
-
-def yields_to_calls(node: ast.FunctionDef) -> bool:
-    """Rewrite `yield v` as a call; False where a `yield` has a value or is caught."""
-    plain = {
-        id(n.value)
-        for n in _own(node)
-        if isinstance(n, ast.Expr) and isinstance(n.value, ast.Yield | ast.YieldFrom)
-    }
-    caught = {
-        id(inner)
-        for n in _own(node)
-        if isinstance(n, ast.Try) and n.handlers
-        for inner in _own(n)
-    }
-    for n in _own(node):
-        if isinstance(n, ast.Yield | ast.YieldFrom):
-            if id(n) not in plain or id(n) in caught:
-                return False
-    rewriter = _Yields()
-    node.body = [s for old in node.body for s in rewriter.statement(old)]
-    return True
-
-
-class _Yields(ast.NodeTransformer):
-    def statement(self, node: ast.stmt) -> list[ast.stmt]:
-        new = self.visit(node)
-        return new if isinstance(new, list) else [new]
-
-    def _keep(self, node: Any) -> Any:
-        return node
-
-    visit_FunctionDef = visit_ClassDef = visit_Lambda = _keep
-
-    def visit_Return(self, node: ast.Return) -> ast.stmt:
-        return ast.copy_location(ast.Return(None), node)
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        if isinstance(node.value, ast.Yield):
-            new = _emit(node.value.value or ast.Constant(None))
-        elif isinstance(node.value, ast.YieldFrom):
-            target = ast.Name(EACH, ast.Store())
-            body = _emit(ast.Name(EACH, ast.Load()))
-            new = [ast.For(target, node.value.value, body, [])]
-        else:
-            return node
-        for statement in new:
-            ast.copy_location(statement, node)
-            ast.fix_missing_locations(statement)
-        return new
-
-
-def _emit(value: ast.expr) -> list[ast.stmt]:
-    call = ast.Call(ast.Name(EMIT, ast.Load()), [value], [])
-    stop = ast.Name(STOP, ast.Load())
-    leave: list[ast.stmt] = [ast.Return(None)]
-    return [ast.Assign([ast.Name(STOP, ast.Store())], call), ast.If(stop, leave, [])]

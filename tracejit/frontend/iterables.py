@@ -13,20 +13,22 @@ import numpy as np
 from tracejit.base.errors import StagingError
 from tracejit.base.pytree import LEAF
 from tracejit.frontend.box import Box, box_of
-from tracejit.frontend.branches import choose, traced, truth
+from tracejit.frontend.branches import choose, if_, not_, traced, truth
 from tracejit.frontend.carry import Carried
 from tracejit.frontend.dispatch import dispatch
-from tracejit.frontend.generators import Generator
+from tracejit.frontend.generators import STOPPING, Expression, Generator
 from tracejit.frontend.grown import FEW, Grown, grown_in, opened
 from tracejit.frontend.growth import append
 from tracejit.frontend.lift import NO_META, Meta
 from tracejit.frontend.loops import for_
 from tracejit.frontend.ordering import in_order
 from tracejit.frontend.outside import imported, iter_, own_iterator, plain_range
-from tracejit.frontend.places import new_frame
+from tracejit.frontend.places import Frame, new_frame
 from tracejit.frontend.session import session
 from tracejit.frontend.state import binary, users_method
-from tracejit.frontend.trips import Cursor, cursor_of, zip_
+from tracejit.frontend.trips import Cursor, cursor_of, enumerate_, zip_
+from tracejit.frontend.undecided import settled
+from tracejit.frontend.yields import STOP
 from tracejit.ops.control import Failure, check
 
 #: The variables of `sum`: the total goes from round to round.
@@ -52,29 +54,57 @@ def whole(value: Any) -> Any:
 
 
 def _map(fn: Any, *values: Any) -> Any:
-    def lazy() -> Any:
-        return (call(fn, *row) for row in zip(*map(iter_, values), strict=False))
+    def lazy(rows: Any) -> Any:
+        return (call(fn, *row) for row in iter_(rows))
 
-    rows = zip_(*values)
-    if not isinstance(rows, Cursor) or rows.is_short(FEW):
-        return lazy()
-
-    def push(emit: Any) -> None:
+    def run(emit: Any, rows: Any, frame: Frame, meta: Meta) -> None:
         def one(row: Any) -> None:
             emit(call(fn, *row))
 
-        for_(new_frame(), rows, one, NO_META)
+        for_(frame, rows, one, meta)
 
-    def whole() -> list[Any]:
+    def whole(rows: Any) -> list[Any]:
+        if not isinstance(rows, Cursor) or rows.is_short(FEW):
+            return list(lazy(rows))
         out: list[Any] = session().make([])
-        push(partial(append, out))
+        run(partial(append, out), rows, new_frame(), NO_META)
         return out
 
-    return Generator(lazy, push, whole)
+    rows = zip_(*values)
+    if not isinstance(rows, Cursor):
+        rows = zip(*map(iter_, values), strict=False)
+    return Expression(rows, lazy, run, whole)
 
 
 def _filter(fn: Any, values: Any) -> Any:
-    return (v for v in iter_(values) if (v if fn is None else call(fn, v)))
+    def keeps(value: Any) -> Any:
+        return value if fn is None else call(fn, value)
+
+    def run(emit: Any, values: Any, frame: Frame, meta: Meta) -> None:
+        def one(value: Any) -> None:
+            if_(frame, keeps(value), partial(emit, value), None, meta)
+
+        for_(frame, values, one, meta)
+
+    source = iter_(values) if grown_in(values) is None else values
+    return Expression(source, lambda rest: filter(keeps, iter_(rest)), run, picks=True)
+
+
+def _enumerate(values: Any, start: Any = 0) -> Any:
+    values = own_iterator(values)
+    if not isinstance(values, Generator) or not values.can_push:
+        return enumerate_(values, start)
+
+    def run(emit: Any, values: Any, frame: Frame, meta: Meta) -> None:
+        frame.count = start
+
+        def one(value: Any) -> None:
+            count, frame.count = frame.count, binary("add", frame.count, 1)
+            emit((count, value))
+
+        for_(frame, values, one, meta.carrying("count"))
+
+    return Expression(values, lambda rest: enumerate(rest, start), run, nested=True)
 
 
 def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
@@ -118,7 +148,7 @@ def _sum(values: Any, start: Any = 0) -> Any:
     grown = grown_in(values)
     if grown is not None and grown.form.tree == LEAF:
         return _total(grown, start)
-    pushed = isinstance(values, Generator) and values.can_push(False)
+    pushed = isinstance(values, Generator) and values.can_push
     if not pushed and not isinstance(values, Cursor):
         return dispatch(sum)(argument(values), argument(start))  # type: ignore[misc]
     frame = new_frame()
@@ -155,34 +185,43 @@ def _truth(stop: bool) -> Callable[[Any], Any]:
     def program(values: Any) -> Any:
         if isinstance(values, Box):
             return dispatch(any if stop else all)(values)  # type: ignore[misc]
-        found: Any = not stop
-        for value in iter_(values):
-            value = truth(value)
-            if not traced(value) and value is stop:
-                return stop
-            if traced(value):
-                join = np.logical_or if stop else np.logical_and
-                found = join(found, value) if traced(found) else value
-        return found
+        frame = new_frame()
+        setattr(frame, STOP, False)
+
+        def look(value: Any) -> None:
+            setattr(frame, STOP, truth(value) if stop else not_(value))
+
+        for_(frame, values, look, STOPPING)
+        found = getattr(frame, STOP)
+        return found if stop else not_(found)
 
     return program
 
 
 def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
-    """`max` and `min` by a key, which may be traced."""
+    """`max` and `min`, by a key too, which may be traced."""
 
     def program(*args: Any, **kwargs: Any) -> Any:
         key = kwargs.get("key")
-        args = tuple([_gathered(a) for a in args])
+        args = tuple([_gathered(own_iterator(a)) for a in args])
         grown = grown_in(args[0]) if len(args) == 1 and not kwargs else None
         if grown is not None and grown.of_numbers:
             found = call(np.max if fn is max else np.min, grown.stacked())
             return _as_element(grown, found)
+        key = _given if grown is not None else key
+        cursor = cursor_of(args[0]) if len(args) == 1 and key is not None else None
+        if cursor is not None and not cursor.is_short(FEW) and len(kwargs) < 2:
+            return _by_key(cursor, key, symbol)
         if len(args) == 1 and not isinstance(args[0], Box | list | tuple | Generator):
             args = (list(elements(args[0])),)
-        if key is None:
+        values = args if len(args) > 1 else args[0]
+        tuples = isinstance(values, list | tuple) and any(
+            isinstance(v, tuple) for v in values
+        )
+        if key is None and not tuples:
             return dispatch(fn)(*map(whole, args), **kwargs)  # type: ignore[misc]
-        values = list(elements(args[0] if len(args) == 1 else args))
+        key = _given if key is None else key
+        values = list(elements(values))
         if not values:
             return fn((), **kwargs)
         best = values[0], call(key, values[0])
@@ -193,6 +232,29 @@ def _extremum(fn: Any, symbol: str) -> Callable[..., Any]:
         return best[0]
 
     return program
+
+
+def _by_key(values: Cursor, key: Any, symbol: str) -> Any:
+    """The first of the values that no other is better than."""
+    more = truth(values.more())
+    if traced(more):
+        why = "the iterable argument is empty"
+        check(more.read(), error=Failure(ValueError, (why,), session().builder.loc))
+    frame, kept = new_frame(), ["best", "rank"]
+    frame.best = values.take()
+    frame.rank = call(key, frame.best)
+    meta = Meta(SimpleNamespace(live=kept, head=kept, again=kept))
+
+    def consider(value: Any) -> None:
+        rank = call(key, value)
+
+        def better() -> None:
+            frame.best, frame.rank = value, rank
+
+        if_(frame, binary(symbol, rank, frame.rank), better, None, meta)
+
+    for_(frame, values, consider, meta)
+    return frame.best
 
 
 def _given(value: Any) -> Any:
@@ -211,7 +273,12 @@ def _iter(values: Any, *stop: Any) -> Any:
 
 
 def _next(iterator: Any, *default: Any) -> Any:
-    if not isinstance(iterator, Cursor):
+    if isinstance(iterator, Expression) and iterator.resumes and iterator.picks:
+        return _first(iterator, *default)
+    cursor = iterator
+    if isinstance(iterator, Expression) and iterator.resumes:
+        cursor = iterator.source
+    if not isinstance(cursor, Cursor):
         trace = session()
         if not trace.advances(iterator):
             raise StagingError(
@@ -220,22 +287,53 @@ def _next(iterator: Any, *default: Any) -> Any:
                 "loop over the iterator with `for`",
             )
         return next(iterator, *default)
-    more = truth(iterator.more())
-    if default:
-
-        def none() -> Any:
-            iterator.end()
-            return default[0]
-
-        return choose(more, iterator.take, none)
+    more = truth(cursor.more())
     if not traced(more):
+        return next(iterator, *default)
+
+    def take() -> Any:
+        cursor.sure = True
         return next(iterator)
-    failure = Failure(StopIteration, (), session().builder.loc)
-    check(more.read(), error=failure)
-    return iterator.take()
+
+    def none() -> Any:
+        cursor.end()
+        return default[0]
+
+    if default:
+        return choose(more, take, none)
+    _require_more(more)
+    return take()
+
+
+def _first(values: Expression, *default: Any) -> Any:
+    """The next of the values that data picks."""
+    frame = new_frame()
+    setattr(frame, STOP, False)
+    frame.value = default[0] if default else None
+
+    def take(value: Any) -> None:
+        frame.value = value
+        setattr(frame, STOP, True)
+
+    kept = ["value", STOP]
+    meta = SimpleNamespace(live=kept, head=kept, again=kept, exits=[STOP])
+    for_(frame, values, take, Meta(meta))
+    if not default:
+        _require_more(getattr(frame, STOP))
+    return frame.value if default else settled(frame.value)
+
+
+def _require_more(more: Any) -> None:
+    """Raise StopIteration, in the program if data decides."""
+    if not traced(more):
+        if not more:
+            raise StopIteration
+        return
+    check(more.read(), error=Failure(StopIteration, (), session().builder.loc))
 
 
 HANDLERS: dict[Any, Callable[..., Any]] = {
+    enumerate: _enumerate,
     map: _map,
     filter: _filter,
     functools.reduce: _reduce,

@@ -32,11 +32,11 @@ from tracejit.frontend.expressions import (
     store,
     text,
 )
-from tracejit.frontend.generators import is_generator, yields_to_calls
 from tracejit.frontend.jumps import jumps_to_flags
 from tracejit.frontend.liveness import annotate
 from tracejit.frontend.matches import matches_to_branches
 from tracejit.frontend.scopes import arguments, scope_of
+from tracejit.frontend.yields import is_generator, yields_to_calls
 
 #: Names of thunks in lifted code start with this.
 THUNK = "_tj_of_"
@@ -55,6 +55,14 @@ class Meta:
         self.head: frozenset[str] = frozenset(getattr(node, "head", ()))
         self.again: frozenset[str] = frozenset(getattr(node, "again", ()))
         self.exits: tuple[str, ...] = tuple(getattr(node, "exits", ()))
+
+    def carrying(self, name: str) -> Meta:
+        """The same, of a body that counts in a variable."""
+        new = Meta(self)
+        new.live, new.head, new.again = (
+            names | {name} for names in (self.live, self.head, self.again)
+        )
+        return new
 
 
 NO_META = Meta()

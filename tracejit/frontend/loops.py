@@ -65,7 +65,7 @@ PEELED = 2
 def for_(frame: Frame, values: Any, body: Callable[[Any], Any], meta: Meta) -> None:
     """`for … in values: body(…)`."""
     values = own_iterator(settled(values))
-    if isinstance(values, Generator) and values.can_push(bool(meta.exits)):
+    if isinstance(values, Generator) and values.can_push:
         _push(frame, values, body, meta)
     elif isinstance(values, Cursor):
         try:
@@ -150,7 +150,9 @@ def _push(
         log_changes(frame, before, meta.head)
         return not_(none_of(*_flags(frame, meta)))
 
-    values.push(emit)
+    values.push(emit, bool(meta.exits))
+    if none_of(*_flags(frame, meta)) is True:
+        values.ended()
 
 
 @contextmanager

@@ -41,7 +41,7 @@ from tracejit.frontend.places import (
 )
 from tracejit.frontend.session import MISSING, Count, Session, session
 from tracejit.frontend.trace import Guard
-from tracejit.frontend.trips import Cursor, Trips
+from tracejit.frontend.trips import Resumable, Trips
 from tracejit.frontend.undecided import settled
 
 #: Packages whose contents do not change and whose functions are called as they are.
@@ -416,7 +416,7 @@ def loose(array: np.ndarray[Any, Any]) -> Any:
 
 def imported(obj: Any) -> Any:
     """A container of the outside, as one of what `read` makes of its elements."""
-    if isinstance(obj, Iterator) and not isinstance(obj, Cursor):
+    if isinstance(obj, Iterator):
         require_new(obj)
     grown = grown_in(obj)
     if grown is not None:
@@ -456,6 +456,8 @@ def plain_range(obj: Any) -> Any:
 
 def require_new(iterator: Any) -> None:
     """Refuse to use up, in a probe, an iterator that was there before."""
+    if isinstance(iterator, Resumable) and iterator.resumes:
+        return
     trace = session()
     home = trace.born.get(id(iterator), (None, None))[1]
     if trace.depth > 1 and home is not trace.builder.stack[-1]:

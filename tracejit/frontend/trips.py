@@ -22,6 +22,7 @@ from tracejit.frontend.places import AttributePlace, assign
 from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
+from tracejit.ir.program import Var
 from tracejit.ops.promote import interval_of
 
 
@@ -179,7 +180,13 @@ class Counting(Source):
         super().__init__(None, Trips(0, 0, 1, partial(_plus, start)))
 
 
-class Cursor(Iterator[Any]):
+class Resumable(Iterator[Any]):
+    """An iterator of ours: `resumes` where it was left, also after an undone probe."""
+
+    resumes = True
+
+
+class Cursor(Resumable):
     """An iterator: a round takes an element from each source, in order.
 
     `join` makes what it gives of them; one source may be there several times.
@@ -187,6 +194,7 @@ class Cursor(Iterator[Any]):
 
     def __init__(self, sources: Sequence[Source], join: Callable[[list[Any]], Any]):
         self.sources, self.join = sources, join
+        self.sure = False  # that there is another round, for the one to be taken now
 
     @property
     def ends(self) -> list[tuple[Source, Any]]:
@@ -218,7 +226,8 @@ class Cursor(Iterator[Any]):
             source.move(_plus(source.position, call(int, ended)))
 
     def __next__(self) -> Any:
-        if self.more():
+        sure, self.sure = self.sure, False
+        if sure or self.more():
             return self.take()
         self.end()
         raise StopIteration
@@ -233,6 +242,8 @@ class Rest(Trips):
         self.cursor, self.moves = cursor, moves
         self.starts = starts or self.positions
         begun = dict(zip(map(id, cursor.sources), self.starts, strict=True))
+        for source, end in cursor.ends:
+            _bound(begun[id(source)], end)
         counts = [
             _over(_minus(end, begun[id(source)]), self.stride(source))
             for source, end in cursor.ends
@@ -284,6 +295,14 @@ class Rest(Trips):
     def finish(self) -> None:
         if not self.moves:
             self._skip(self.hi if self.counted else call(np.maximum, self.hi, 0))
+
+
+def _bound(position: Any, end: Any) -> None:
+    """No position is beyond the end."""
+    if isinstance(position, Box) and not isinstance(end, Box):
+        atom = position.read()
+        if isinstance(atom, Var) and atom.interval is None:
+            atom.interval = 0, max(int(end), 0)
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -373,4 +392,4 @@ def _bounds(value: Any) -> tuple[int, int] | None:
     return interval_of(value.read()) if isinstance(value, Box) else (value, value)
 
 
-HANDLERS = {range: range_, enumerate: enumerate_, zip: zip_, reversed: reversed_}
+HANDLERS = {range: range_, zip: zip_, reversed: reversed_}
