@@ -71,6 +71,8 @@ def test_a_first_round_that_surely_gives_it_a_value_is_run_before_the_loop():
 
 
 USES = {
+    "result": lambda x, k: k,
+    "a result's part": lambda x, k: {"k": (k, x)},
     "element": lambda x, k: x[k],
     "part": lambda x, k: x[:k].sum() if x[0] > 9 else x[k:][k],
     "operand": lambda x, k: x[0] * k,
@@ -89,6 +91,17 @@ def test_none_where_a_value_is_needed(use):
         jit(f, backend="numpy")(-np.ones(3))
 
 
+def test_a_result_is_a_value():
+    def f(x):
+        k = find(x, 0.3)
+        return x[k] ** 2 if k is not None and x[k] < 9.0 else k
+
+    np.testing.assert_array_equal(jit(f, backend="numpy")(X), f(X))
+    np.testing.assert_allclose(
+        grad(f, backend="numpy")(X)[find(X, 0.3)], 2 * X[find(X, 0.3)]
+    )
+
+
 def test_the_error_names_the_line():
     def f(x):
         return x[find(x, 0.3)]
@@ -100,7 +113,6 @@ def test_the_error_names_the_line():
 @pytest.mark.parametrize(
     "use",
     [
-        lambda x, k: k,
         lambda x, k: np.array([x[0], k]),
         lambda x, k: x * (k in (1, 2)),
     ],

@@ -504,7 +504,8 @@ def or_(first: Any, *rest: Callable[[], Any]) -> Any:
     for k, thunk in enumerate(rest):
         first = _decided(first)
         if traced(condition(first)):
-            return choose(first, partial(_given, first), _more(or_, rest[k:]))
+            inner = first.value if type(first) is Optional else first
+            return choose(first, partial(_given, inner), _more(or_, rest[k:]))
         if first:
             return first
         first = thunk()

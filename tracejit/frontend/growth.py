@@ -35,6 +35,7 @@ from tracejit.frontend.places import Contents, Place, assign
 from tracejit.frontend.ragged import difference, index_atom
 from tracejit.frontend.session import session
 from tracejit.frontend.trips import Trips, interval
+from tracejit.frontend.undecided import narrowed
 from tracejit.ir.aval import Aval
 from tracejit.ir.primitive import zeros
 from tracejit.ir.program import Eqn, Region, Var
@@ -50,6 +51,7 @@ SPARE = 8
 
 def append(items: list[Any], value: Any) -> None:
     """`items.append(value)`."""
+    value = narrowed(value)
     grown, trace = grown_in(items), session()
     trace.require_unfrozen(items)
     if grown is None:

@@ -38,7 +38,7 @@ from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import ROOM, Advice, Restage, Session
 from tracejit.frontend.trace import Trace, tracing
 from tracejit.frontend.trees import containers
-from tracejit.frontend.undecided import Undecided
+from tracejit.frontend.undecided import require_decided, settled
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import fresh, new_region
 from tracejit.ir.check import checked
@@ -323,14 +323,16 @@ def _inner_names(tree: Any, base: str) -> Iterator[str]:
 def results_of(value: Any) -> tuple[list[str], list[Atom], dict[int, Any], TreeDef]:
     """Kinds, Atoms, static leaves and structure of what a function returned."""
     leaves, tree = flatten(value)
+    given = [*map(settled, leaves)]  # there is no result but arrays and numbers
+    if any(a is not b for a, b in zip(leaves, given, strict=True)):
+        return results_of(unflatten(tree, given))
     kinds: list[str] = []
     atoms: list[Atom] = []
     others: dict[int, Any] = {}
     for k, leaf in enumerate(leaves):
         if type(leaf) is Masked:
             leaf.refuse("a result needs to know")
-        if isinstance(leaf, Undecided):
-            leaf.refuse()
+        require_decided(leaf)
         if type(leaf) is Ragged:
             leaf.refuse("a result of the function")
         if isinstance(
