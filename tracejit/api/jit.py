@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tracejit.api.options import options_of
@@ -31,6 +32,7 @@ def jit(
     fastmath: bool = False,
     accuracy: Accuracy = "fast",
     parallel: bool | int = False,
+    donate_argnums: int | Sequence[int] = (),
 ) -> Any:
     """Compile a NumPy function to native loops.
 
@@ -54,6 +56,19 @@ def jit(
     the arrays that `fn` writes into: arguments, those of objects, globals. Arguments
     may share memory, and a result may be an argument or a view of one, as in NumPy. If
     an error is raised, some of the writes before it may have been made, or all.
+
+    Calls take one more keyword, `out`, as NumPy's functions do, unless `fn` has such a
+    parameter itself: arrays for the results, nested like these, of their shapes and
+    dtypes, with an array without axes for a number and None for what is to be made
+    anew. They are returned, with the results in them; they may share memory with
+    arguments, but not with one another. (After an error they may hold anything. In
+    derivatives, `out` is not to be had.)
+
+    All other results are new arrays, which nobody else holds. `donate_argnums` says
+    whose memory may serve for them: arrays of these arguments, of the shape and dtype
+    of a result, are kept after the call, and a later call puts its result there, if by
+    then nobody else holds them. So in `x = step(x)` two arrays take turns; an argument
+    that is still held stays what it is, other than with JAX.
 
     Raises `OverlapError`, a `ValueError`, where memory that is written to is shared in
     parts of elements; `ReadOnlyError`, a `ValueError`, for read-only arrays.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracejit.api.budget import bytes_of
 from tracejit.api.threads import threads_of
 from tracejit.runtime.dispatch import Accuracy, Options
@@ -15,6 +17,7 @@ def options_of(
     *,
     parallel: bool | int = False,
     memory: int | str | None = None,
+    donate_argnums: int | Sequence[int] = (),
 ) -> Options:
     """Options as users give them; see `jit` and `grad`.
 
@@ -28,4 +31,9 @@ def options_of(
         accuracy,
         memory=bytes_of(memory),
         threads=threads_of(parallel),
+        donated=_numbers(donate_argnums),
     )
+
+
+def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    return (argnums,) if isinstance(argnums, int) else tuple(argnums)

@@ -139,6 +139,7 @@ def grad(
     accuracy: Accuracy = "fast",
     memory: int | str | None = None,
     parallel: bool | int = False,
+    donate_argnums: int | Sequence[int] = (),
 ) -> Any:
     """The gradient of a function that returns a scalar.
 
@@ -172,7 +173,13 @@ def grad(
     array([12.,  6.,  1.])
     """
     options = options_of(
-        backend, boundscheck, fastmath, accuracy, parallel=parallel, memory=memory
+        backend,
+        boundscheck,
+        fastmath,
+        accuracy,
+        parallel=parallel,
+        memory=memory,
+        donate_argnums=donate_argnums,
     )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, False))
 
@@ -188,6 +195,7 @@ def value_and_grad(
     accuracy: Accuracy = "fast",
     memory: int | str | None = None,
     parallel: bool | int = False,
+    donate_argnums: int | Sequence[int] = (),
 ) -> Any:
     """The value of a scalar function together with its gradient; see `grad`.
 
@@ -198,7 +206,13 @@ def value_and_grad(
     (9.0, 6.0)
     """
     options = options_of(
-        backend, boundscheck, fastmath, accuracy, parallel=parallel, memory=memory
+        backend,
+        boundscheck,
+        fastmath,
+        accuracy,
+        parallel=parallel,
+        memory=memory,
+        donate_argnums=donate_argnums,
     )
     return decorator(fn, lambda f: Grad(f, options, argnums, has_aux, True))
 

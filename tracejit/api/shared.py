@@ -12,6 +12,7 @@ from weakref import ref
 
 import numpy as np
 
+from tracejit.api.outs import into, takes_out
 from tracejit.base.errors import (
     NonDifferentiableError,
     NonScalarOutputError,
@@ -36,6 +37,7 @@ from tracejit.runtime.dispatch import (
     unflatten_results,
 )
 from tracejit.runtime.inline import name_of
+from tracejit.runtime.quick import OUT
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -60,18 +62,23 @@ class Transformed(Dispatcher):
         """What a call returns that the entry in C does not serve."""
         if staging() and any(type(x) is Box for x in flatten((args, kwargs))[0]):
             return call(self, *args, **kwargs)  # by code that is not lifted
-        recent = self.recent(args, kwargs)
+        with_out = OUT in kwargs and takes_out(self.py_func)
+        out = kwargs[OUT] if with_out else None
+        keywords = {k: v for k, v in kwargs.items() if not (with_out and k == OUT)}
+        recent = self.recent(args, keywords)
         if recent is not None:
             entry, traced = recent
             arguments = entry.arguments
         else:
-            arguments = self.bind(args, kwargs)
+            arguments = self.bind(args, keywords)
             entry, traced = self.entry(arguments), arguments.traced()
         results = entry(traced)
         # Only now: the entry in C takes over the memory that this call leaves.
         arrange = partial(self.returns, entry.arguments, entry.staged)
-        self.hasten(entry, args, kwargs, arguments, arrange)
-        return self.returns(arguments, entry.staged, results)
+        form = keywords if out is None else kwargs
+        self.hasten(entry, args, form, arguments, arrange, out)
+        value = self.returns(arguments, entry.staged, results)
+        return value if out is None else into(value, out)
 
     def __tracejit_call__(self, *args: Any, **kwargs: Any) -> Any:
         arguments = self.bind(args, kwargs)

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.pytree import LEAF, TreeDef, by_attributes, by_items, one_level
+from tracejit.base.pytree import (
+    LEAF,
+    TreeDef,
+    by_attributes,
+    by_items,
+    one_level,
+    unflatten,
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Reading:
     Objects have numbers: first what the caller gives, positional arguments and then
     those by the keywords `names`, then what the steps read, in their order. `inputs`
     are those that the kernel gets, with their types; `same` those that must be what
-    they were.
+    they were; `donated` are inputs, `outs` arrays for results: (object, result).
     """
 
     positional: int
@@ -52,6 +59,8 @@ class Reading:
     steps: list[Step] = field(default_factory=list)
     inputs: list[tuple[int, type]] = field(default_factory=list)
     same: list[tuple[int, Any]] = field(default_factory=list)
+    donated: Sequence[int] = ()
+    outs: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def given(self) -> int:
@@ -87,6 +96,27 @@ class Reading:
             parts = self.read("OPENED", number, None, count, _Opener(one))
         pairs = zip(parts, tree.children, strict=True)
         return [leaf for part, child in pairs for leaf in self.open(part, child)]
+
+
+def placed(tree: Any, out: Any, number: int, reading: Reading) -> Any:
+    """What a call returns that gets arrays for its results, `out`, as an object.
+
+    Raises `ValueError` where C cannot tell what goes where.
+    """
+    if out is None:
+        reading.same.append((number, None))
+        return tree
+    if isinstance(tree, Leaf):
+        if isinstance(tree.number, Given):
+            raise ValueError("a result that is an argument")
+        reading.outs.append((number, tree.number))
+        return Leaf("array", Given(number))
+    one, other = one_level(tree), one_level(out)
+    if one is None or other is None:
+        raise ValueError("no result is computed there")
+    numbers = reading.open(number, one[1])
+    parts = zip(one[0], other[0], numbers, strict=True)
+    return unflatten(one[1], [placed(t, o, n, reading) for t, o, n in parts])
 
 
 @dataclass(frozen=True)

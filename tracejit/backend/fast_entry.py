@@ -13,7 +13,7 @@ import importlib
 import math
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -67,6 +67,12 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
         if record is None:
             return None
         arguments += [offset + number, *record]
+    exclusive = list(call.exclusive)
+    for number, result in reading.outs:
+        exclusive.append(len(arguments) // words.ARGUMENT_WORDS)
+        record = _input(np.ndarray, call.results[result], True, held)
+        assert record is not None
+        arguments += [offset + number, *record]
     for number, value in reading.same:
         arguments += [offset + number, 0, *_same(value, held)]
     steps, first = [], offset + reading.given
@@ -75,17 +81,21 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
         steps += [kind, offset + step.source, id(step.type), step.count, first]
         steps.append(id(step.extra))
         first += step.count
+    outs = {result for _, result in reading.outs}
+    donated = _donated(call, recipe, outs)
+    recycled = {*call.recycled, *donated.values()}
     results = []
     for k, (slot, dtype, shape) in enumerate(call.results):
         form = _form(recipe.forms.get(k, "array"), dtype)
+        form = words.GIVEN if k in outs else form
         results += [slot, _address(dtype), *_dimensions(shape, held), form]
-        results.append(int(k in call.recycled))
+        results.append(int(k in recycled))
     tables = {
         Head.STEPS: (steps, words.STEP_WORDS),
         Head.ARGUMENTS: (arguments, words.ARGUMENT_WORDS),
-        Head.EXCLUSIVE: (call.exclusive, 1),
+        Head.EXCLUSIVE: (exclusive, 1),
         Head.RESULTS: (results, words.RESULT_WORDS),
-        Head.DONATED: ([], words.DONATED_WORDS),
+        Head.DONATED: (_pairs(call, donated), words.DONATED_WORDS),
         Head.TEMPORARIES: (sum(call.temporaries, ()), words.TEMPORARY_WORDS),
         Head.RECIPE: (recipe.codes, words.RECIPE_WORDS),
         Head.SLOTS: (call.slots, 1),
@@ -111,6 +121,24 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     for head, thing in _KNOWN_OBJECTS.items():
         plan[head] = id(thing)
     return _builtin(engine, (plan, kept, call.block, engine, *held))
+
+
+def _donated(call: Call, recipe: _Recipe, outs: Collection[int]) -> dict[int, int]:
+    """By donated input, the result that its memory can serve."""
+    found: dict[int, int] = {}
+    for k in call.reading.donated:
+        for n, (_, dtype, shape) in enumerate(call.results):
+            fits = (dtype, shape) == call.inputs[k][1:] and n not in found.values()
+            if fits and n not in outs and recipe.forms.get(n, "array") == "array":
+                found[k] = n
+                break
+    return found
+
+
+def _pairs(call: Call, donated: Mapping[int, int]) -> list[int]:
+    """The words of donations: which object, and which result."""
+    offset, inputs = len(call.results), call.reading.inputs
+    return [w for k, n in donated.items() for w in (offset + inputs[k][0], n)]
 
 
 #: What serves the calls that the entry does not.
@@ -164,6 +192,8 @@ class _Recipe:
             self.add(words.PUT, self.offset + leaf.number.number)
             return True
         self.add(words.PUT, leaf.number)
+        if any(leaf.number == result for _, result in self.call.reading.outs):
+            return False  # it is wanted in two places
         _, dtype, shape = self.call.results[leaf.number]
         if leaf.kind == "python" and dtype != np.float64:
             self.add(words.MAKE, 1, _item)
@@ -199,7 +229,7 @@ def _input(
 ) -> list[int] | None:
     """The words of an input, after the first, or None where it cannot be one."""
     slot, dtype, shape = place
-    by_address = bool(shape) or dtype.kind == "c"
+    by_address = bool(shape) or dtype.kind == "c" or written
     if kind is np.ndarray:
         form = words.ARRAY if by_address else words.ELEMENT
         size = math.prod(map(int, shape)) * dtype.itemsize

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backend import blas, object_cache
-from tracejit.backend.call_plan import Call, Given, Leaf, Reading
+from tracejit.backend.call_plan import Call, Given, Leaf, Reading, placed
 from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
@@ -232,18 +232,22 @@ class Compiled:
         return failure.exception()
 
     def fast_entry(
-        self, reading: Reading, arrange: Callable[..., Any], exclusive: Sequence[int]
+        self,
+        reading: Reading,
+        arrange: Callable[..., Any],
+        exclusive: Sequence[int],
+        out: tuple[int, Any] | None = None,
     ) -> Callable[..., Any] | None:
         """Calls from their arguments to what they return, as a builtin function.
 
         `reading` tells how the inputs are found; `arrange(results, inputs, wrap)` is
         what a call returns, every result wrapped by `wrap(kind, result)`; `exclusive`
-        inputs share no memory with others. None where
-        `tracejit.backend.fast_entry` cannot serve.
+        inputs share no memory with others; `out` are arrays for the results, and the
+        number of this object. None where `tracejit.backend.fast_entry` cannot serve.
         """
         fast = importlib.import_module("tracejit.backend.fast_entry")
         kinds = self._text.signature
-        if "complex128" in kinds:  # a number of two words
+        if "complex128" in kinds or self.stored:  # a number of two words
             return None
         slots = [
             0 if value is None else fast.word_of(value, kind)
@@ -269,7 +273,14 @@ class Compiled:
         self._last_results.clear()
         order = self._order or range(len(self._made))
         given = [Given(number) for number, _ in reading.inputs]
-        return fast.fast_entry(call, arrange(list(order), given, Leaf))
+        tree = arrange(list(order), given, Leaf)
+        if out is not None:
+            number, arrays = out
+            try:
+                tree = placed(tree, arrays, number, reading)
+            except ValueError:
+                return None
+        return fast.fast_entry(call, tree)
 
     @staticmethod
     def call_address() -> int:

@@ -44,7 +44,7 @@ from tracejit.optimize.passes import optimize
 from tracejit.runtime.arguments import Arguments, Fixed, is_traced
 from tracejit.runtime.inline import inline, name_of
 from tracejit.runtime.memory import memory_of, stage_in_memory, stretches
-from tracejit.runtime.quick import Form, quick_entry
+from tracejit.runtime.quick import quick_entry
 
 #: Traces kept for one signature: captured values that come back find theirs.
 MOST_ENTRIES = 8
@@ -73,6 +73,7 @@ class Options:
     static_argnames: tuple[str, ...] = ()
     memory: int | None = None
     threads: int = 1
+    donated: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.accuracy not in get_args(Accuracy):
@@ -89,8 +90,8 @@ class Entry:
     program: Program
     run: Callable[[Sequence[Any]], list[Any]]
     arguments: Arguments  # keeps what the signature names by identity alive
-    #: By the form of a call: what serves it from C, or None.
-    fast: dict[Form, Callable[..., Any] | None] = field(default_factory=dict)
+    #: By the form of a call and of `out`: what serves it from C, or None.
+    fast: dict[Any, Callable[..., Any] | None] = field(default_factory=dict)
     #: What may be run after it, on what it left (see `Split`).
     sweep: Callable[[Sequence[Any]], list[Any]] | None = None
     #: The same with more room for lists of which nobody knows how long they get.
@@ -246,21 +247,34 @@ class Dispatcher(Quick):
         kwargs: dict[str, Any],
         arguments: Arguments,
         arrange: Callable[..., Any],
+        out: Any = None,
     ) -> None:
         """Let further calls like this one go by the entry in C, if it can serve them.
 
-        `arrange(results, wrap)` is what a call returns.
+        `arrange(results, wrap)` is what a call returns, in the arrays `out` if there
+        are any.
         """
         form = len(args), tuple(kwargs)
-        if form not in entry.fast:
+        shape = form if out is None else (*form, flatten(out)[1])
+        if shape not in entry.fast:
 
             def arranged(results: Any, inputs: Any, wrap: Wrap) -> Any:
                 return arrange(entry.complete(results, inputs), wrap)
 
-            entry.fast[form] = quick_entry(
-                entry.run, entry.staged, form, self.bind, arguments, arranged
+            count = len(arguments.args)
+            given = [k for k in self.options.donated if -count <= k < count]
+            donated = self.inputs_of(arguments, given)
+            entry.fast[shape] = quick_entry(
+                entry.run,
+                entry.staged,
+                form,
+                self.bind,
+                arguments,
+                donated,
+                arranged,
+                out,
             )
-        fast = entry.fast[form]
+        fast = entry.fast[shape]
         if fast is not None and fast is not self.fast:
             self.quicken(fast, Compiled.call_address())
 
@@ -388,11 +402,16 @@ class Dispatcher(Quick):
 
     def wrt(self, arguments: Arguments) -> list[int]:
         """Positions among the Program's inputs of the selected arguments' leaves."""
+        return self.inputs_of(arguments, self.argnums)
+
+    @staticmethod
+    def inputs_of(arguments: Arguments, argnums: Sequence[int]) -> list[int]:
+        """Positions among the Program's inputs of some arguments' leaves."""
         positions: list[int] = []
-        for argnum in self.argnums:
-            before = arguments.args[:argnum]
+        for argnum in argnums:
+            before, own = arguments.args[:argnum], arguments.args[argnum]
             first = sum(map(is_traced, flatten(before)[0]))
-            count = len(flatten(arguments.args[argnum])[0])
+            count = sum(map(is_traced, flatten(own)[0]))
             positions += range(first, first + count)
         return positions
 

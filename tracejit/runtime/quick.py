@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from tracejit.runtime.arguments import Arguments, is_traced
 #: How many positional arguments a call has, and its keywords.
 Form = tuple[int, tuple[str, ...]]
 
+#: The keyword by which a call gets arrays for its results.
+OUT = "out"
+
 Bind = Callable[[tuple[Any, ...], dict[str, Any]], Arguments]
 
 
@@ -24,16 +27,20 @@ def quick_entry(
     form: Form,
     bind: Bind,
     arguments: Arguments,
+    donated: Sequence[int],
     arrange: Callable[..., Any],
+    out: Any = None,
 ) -> Callable[..., Any] | None:
     """The entry in C for calls like that of `arguments`, or None.
 
-    `bind` puts what a call of this form gives into its places; `arrange(results,
-    inputs, wrap)` is what the call returns.
+    `bind` puts what a call of this form gives into its places; `donated` are inputs
+    whose memory may serve again; `arrange(results, inputs, wrap)` is what the call
+    returns, in the arrays `out` if the form has that.
     """
     if not isinstance(run, Compiled) or not _is_served(staged):
         return None
-    reading = _reading(form, bind, arguments)
+    reading = _reading(form, bind, arguments, out is not None)
+    reading.donated = donated
     trace = staged.trace
     for captured in trace.captured.values():
         (number,) = reading.read("FETCHED", extra=captured.fetch)
@@ -43,7 +50,8 @@ def quick_entry(
         (number,) = reading.read("FETCHED", extra=guard.fetch if plain else guard.holds)
         reading.same.append((number, guard.value if plain else True))
     exclusive = sorted(staged.writes.exclusive) if staged.writes.exclusive else []
-    return run.fast_entry(reading, arrange, exclusive)
+    place = None if out is None else (form[0] + form[1].index(OUT), out)
+    return run.fast_entry(reading, arrange, exclusive, place)
 
 
 def _is_served(staged: Staged) -> bool:
@@ -66,13 +74,13 @@ class _Raw:
         self.number = number
 
 
-def _reading(form: Form, bind: Bind, arguments: Arguments) -> Reading:
+def _reading(form: Form, bind: Bind, arguments: Arguments, with_out: bool) -> Reading:
     count, names = form
     reading = Reading(count, names)
-    bound = bind(
-        tuple(map(_Raw, range(count))),
-        {name: _Raw(k) for k, name in enumerate(names, count)},
-    )
+    named = {name: _Raw(k) for k, name in enumerate(names, count)}
+    if with_out:
+        del named[OUT]
+    bound = bind(tuple(map(_Raw, range(count))), named)
     trees = arguments.treedef.children
     things = [*bound.args, *bound.kwargs.values()]
     leaves = iter(arguments.leaves)
