@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from collections import namedtuple
 
 import numpy as np
@@ -215,7 +216,12 @@ def test_donated_arrays_take_turns():
             x, y = f(x), step(y)
             np.testing.assert_allclose(x, y)
             places.add(x.ctypes.data)
-        assert len(places) <= 5 or not fast_entry._works()
+        if fast_entry._works():
+            assert len(places) <= 4
+            first = x
+            x = f(x)
+            last, first = weakref.ref(first), None
+            assert f(x) is last()
 
 
 def test_held_arrays_stay_what_they_are():

@@ -82,5 +82,12 @@ def jit(
     >>> float(f(x)), x
     (6.0, array([2., 4.]))
     """
-    options = options_of(backend, boundscheck, fastmath, accuracy, parallel=parallel)
+    options = options_of(
+        backend,
+        boundscheck,
+        fastmath,
+        accuracy,
+        parallel=parallel,
+        donate_argnums=donate_argnums,
+    )
     return decorator(fn, lambda f: Jit(f, options))
