@@ -101,6 +101,31 @@ def test_what_is_read_again_in_a_row_is_kept():
     agree(program, [A, B])
 
 
+def test_factors_lie_where_their_matrix_died():
+    A = rng.normal(size=(9, 9))
+    program = make_ir(jit(lambda A: np.linalg.cholesky(A @ A.T)))(A)
+    assert kept_apart(program) == []
+    agree(program, [A])
+
+
+def test_what_a_routine_reads_is_not_what_it_writes():
+    scipy_linalg = pytest.importorskip("scipy.linalg")
+
+    def f(A):
+        L = np.linalg.cholesky(A @ A.T)
+        return scipy_linalg.solve_triangular(L, L, lower=True, trans=1)
+
+    A = rng.normal(size=(6, 6))
+    np.testing.assert_allclose(jit(f)(A), f(A), rtol=1e-9)
+
+
+def both_sides(A, one):
+    L = np.linalg.cholesky(A @ A.T + one)
+    P = L @ L
+    X = np.linalg.solve(P, P) + np.linalg.solve(P.T, L)
+    return np.sum(X * np.linalg.solve(X @ P + 9 * one, P))
+
+
 # What must not ------------------------------------------------------------------------
 
 
@@ -181,6 +206,7 @@ PROGRAMS = [
     (data_long, rng.random(9)),
     (sides, rng.random(9), rng.random(9)),
     (rows_of_rows, rng.random((5, 7))),
+    (both_sides, rng.random((6, 6)), np.eye(6)),
     (solved, rng.random((5, 5)) + 5 * np.eye(5), rng.random(5)),
     (numbers, rng.random(20), np.float64(0.7)),
     (layers, [rng.random((4, 4)) for _ in range(4)], rng.random((9, 4))),

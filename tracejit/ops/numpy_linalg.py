@@ -301,11 +301,13 @@ def _expanded(rows: Sequence[Sequence[Atom]]) -> Atom:
 
 def cholesky_factor(a: Atom) -> Atom:
     """The lower factor, or LinAlgError; NaN in, NaN out."""
+    if not a.aval.size:
+        return factor.cholesky(a)
+    given = apply(np.isnan, _first(a, 2))  # before: the factor may lie where `a` was
     out = factor.cholesky(a)
-    if a.aval.size:
-        found, given = (apply(np.isnan, _first(x, 2)) for x in (out, a))
-        ok = apply(np.logical_or, apply(np.logical_not, found), given)
-        require(ok, "Matrix is not positive definite")
+    found = apply(np.isnan, _first(out, 2))
+    ok = apply(np.logical_or, apply(np.logical_not, found), given)
+    require(ok, "Matrix is not positive definite")
     return out
 
 

@@ -7,6 +7,7 @@ it. Workspaces have the sizes that LAPACK's manual asks for, in closed form.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,18 @@ def read_whole(low: Lowering, x: Atom, scope: Scope) -> Buffer:
     return buffer
 
 
-def _filled(low: Lowering, out: Var, x: Atom, scope: Scope) -> Buffer:
-    """The home of `out`, which starts as a copy of x."""
+def _filled(
+    low: Lowering, out: Var, x: Atom, scope: Scope, reads: Sequence[Buffer] = ()
+) -> Buffer:
+    """The home of `out`, which starts as x: the buffer that x dies in, or a copy.
+
+    `reads` are what the routine reads beside it.
+    """
+    own = low.buffers.buffer_of(x)
+    if own is not None and own not in reads and low.buffers.free_for(own, scope):
+        low.overwrite(own, scope)
+        low.buffers.hand_over(own, out)
+        return own
     buffer = low.buffers.new(out.aval, out.hint)
     low.fill(buffer, x, scope)
     low.buffers.settle(out, buffer)
@@ -67,7 +78,7 @@ def _flag(value: bool) -> Literal:
 def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     a, b = eqn.inputs
     own = read_whole(low, a, scope)
-    out = _filled(low, eqn.out, b, scope)
+    out = _filled(low, eqn.out, b, scope, [own])
     flags = [_flag(eqn.params[name]) for name in ("lower", "trans", "unit")]
     args = [*flags, *_sizes(b), own, out]
     _call(scope, eqn, "_tj_solve_triangular", args, [own, out], [out])
@@ -76,7 +87,7 @@ def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     _, factors, pivots, b = eqn.inputs
     reads = [read_whole(low, factors, scope), read_whole(low, pivots, scope)]
-    out = _filled(low, eqn.out, b, scope)
+    out = _filled(low, eqn.out, b, scope, reads)
     args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
     _call(scope, eqn, "_tj_lu_solve", args, [*reads, out], [out])
 
@@ -107,7 +118,8 @@ def cholesky(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 
 def cholesky_pull(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     factor, bar = eqn.inputs
-    own, out = read_whole(low, factor, scope), _filled(low, eqn.out, bar, scope)
+    own = read_whole(low, factor, scope)
+    out = _filled(low, eqn.out, bar, scope, [own])
     batch, n, _ = _sizes(factor)
     args = [batch, n, own, out]
     if not low.blas:
