@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 
 from tracejit.backend.numba_numbers import Number
-from tracejit.backend.numba_polynomials import exponential, normal_split
+from tracejit.backend.numba_polynomials import (
+    exponential,
+    normal_split,
+    within_exponents,
+)
 from tracejit.backend.numba_tables import LOGARITHMS, RECIPROCALS
 
 #: log 2 to so few bits that its multiples are exact, and what is left.
@@ -61,7 +65,7 @@ def pow(x: Number, y: Number) -> Number:
 
     def other() -> Number:
         """Of the rest: negative numbers, zeros, infinities, NaN, huge results."""
-        bounded = exponent.at_least(-800.0).at_most(800.0)
+        bounded = within_exponents(exponent)
         k, small = exponential(bounded, lost.where(abs(exponent) < 1000.0, 0.0))
         out = (small + 1.0).scaled(k)
         down = y < 0.0
