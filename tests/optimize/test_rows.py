@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracejit import check_grads, grad, make_ir
+from tests.optimize.kernels import text_of
+from tracejit import check_grads, grad, jit, make_ir
 from tracejit.backend.numba_source import write
 from tracejit.optimize.lower import lower
 
@@ -69,3 +70,33 @@ def test_rows_that_come_backwards_are_hidden():
 def test_gradients(f):
     np.testing.assert_allclose(grad(f)(X), grad(f, backend="numpy")(X), rtol=1e-12)
     check_grads(f, (X,), order=1)
+
+
+def down(A):
+    """Each column's sum, by a loop that steps from row to row."""
+    out = np.zeros(A.shape[1])
+    for j in range(A.shape[1]):
+        for i in range(A.shape[0]):
+            out[j] += np.tanh(A[i, j])
+    return out
+
+
+def across(A):
+    out = np.zeros(A.shape[0])
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            out[i] += np.tanh(A[i, j])
+    return out
+
+
+@pytest.mark.parametrize(
+    ("f", "columns", "stepping"),
+    [(down, 9, True), (down, 8, False), (across, 9, False)],
+)
+def test_extents_that_the_innermost_loop_steps_by(f, columns, stepping):
+    """Only those that the text takes as arguments, which are never small."""
+    A = np.random.default_rng(1).uniform(size=(40, columns))
+    text = text_of(f, A)
+    assert ("_tj_stride(n" in text) == stepping
+    np.testing.assert_allclose(jit(f)(A), f(A), rtol=1e-13)
+    np.testing.assert_allclose(jit(f)(A[:12]), f(A[:12]), rtol=1e-13)

@@ -63,6 +63,12 @@ def _tj_hidden(x: int) -> int:
     return x
 
 
+def _tj_stride(n: int) -> int:
+    """The same extent, by which LLVM steps as it is: it would make vectors for an
+    extent of 1 alone."""
+    return n
+
+
 def _tj_integer_pow(x: Any, n: int) -> Any:
     """A power of a complex number by repeated squaring."""
     if n == 0:
@@ -164,7 +170,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
         for f in (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
             *(_tj_select, _tj_unless_zero, _tj_foreseen, _tj_if_finite),
-            *(_tj_fma, _tj_hidden),
+            *(_tj_fma, _tj_hidden, _tj_stride),
             *(_tj_max, _tj_min, _tj_trips),
             *(
                 _tj_local,

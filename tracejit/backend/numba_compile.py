@@ -33,6 +33,7 @@ from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.object_code import RUN
 from tracejit.backend.vector_math import Library
 from tracejit.ops import scalars
+from tracejit.optimize.nest import SMALL
 
 
 def _combining(by: Callable[..., Any]) -> Any:
@@ -201,6 +202,19 @@ def _hidden(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
+def _stride(typingctx: Any, n: Any) -> Any:
+    """The greater one of n and a number that n is no less than: extents that the text
+    takes as arguments are not `SMALL`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        least = args[0].type(SMALL.stop)
+        larger = builder.icmp_signed(">", args[0], least)
+        return builder.select(larger, args[0], least)
+
+    return n(n), codegen
+
+
+@intrinsic
 def _null(typingctx: Any, zero: Any) -> Any:
     """A tape without rows."""
     pointer = types.CPointer(zero)
@@ -320,6 +334,7 @@ _INTRINSICS = {
     "_tj_if_finite": _if_finite,
     "_tj_fma": _fma,
     "_tj_hidden": _hidden,
+    "_tj_stride": _stride,
     "_tj_add": _combining(_arithmetic("add")),
     "_tj_mul": _combining(_arithmetic("mul")),
     "_tj_max": _combining(_extremum("maximum", ">")),

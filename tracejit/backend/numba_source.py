@@ -112,6 +112,8 @@ class Writer:
         self.parts: dict[str, str] = {}
         self.common = common_buffers(kernel.body)
         self.loc: SrcLoc | None = None
+        #: The index of the innermost loop.
+        self.along: Var | None = None
 
     def source(self) -> Source:
         kernel = self.kernel
@@ -240,10 +242,15 @@ class Writer:
         if not index:
             return "0"
         text = self.affine(index[0])
+        strided = self.along in index[0].terms
         for extent, i in zip(shape[1:], index[1:], strict=True):
             simple = text.isidentifier() or text.isdigit()
             row = text if simple else f"({text})"
-            text = f"{row} * {self.affine(Affine.of(extent))}"
+            factor = self.affine(Affine.of(extent))
+            if strided and Affine.of(extent).constant is None:
+                factor = f"_tj_stride({factor})"
+            strided = strided or self.along in i.terms
+            text = f"{row} * {factor}"
             text = self.affine(i) if row == "0" else f"{text} + {self.affine(i)}"
             text = text.replace("+ -", "- ").removesuffix(" + 0")
         return text
@@ -321,7 +328,9 @@ class Writer:
         else:
             text = f"range({', '.join(bounds)})"
         self.line(f"for {self.name(node.index)} in {text}:")
+        around, self.along = self.along, node.index
         self.indented(node.body)
+        self.along = around
 
     def write_parallel(self, node: Parallel) -> None:
         """A function for one round, and a call that has threads run all."""
