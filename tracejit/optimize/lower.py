@@ -26,6 +26,7 @@ from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
 from tracejit.optimize.fission import fission
 from tracejit.optimize.foresee import foresee
+from tracejit.optimize.handed import hand_on
 from tracejit.optimize.held import hold_small
 from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
@@ -77,7 +78,8 @@ def lower(
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
             body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
-            body = split_columns(kernel, unroll(body))
+            body = drop_dead_stores(hand_on(unroll(body)), kernel.outputs)
+            body = split_columns(kernel, drop_unread(body))
             body = select_rounds(hold_small(body))
             body = split_at_cells(split(body))
             if threads > 1:
