@@ -141,8 +141,8 @@ class Call:
     the same; inputs in `written` are written to, those in `exclusive` share no memory
     with others; `fail(status)` is the error that a status other than 0 stands for;
     `recycled` are the results whose memory serves again; `temporaries` are (slot,
-    offset) in `block`; `run` is the address of the kernel, which `owner` keeps; one
-    that is `brief` keeps the GIL.
+    offset) in a block of `room` bytes; `run` is the address of the kernel, which
+    `owner` keeps; one that is `brief` keeps the GIL.
     """
 
     run: int
@@ -155,6 +155,6 @@ class Call:
     exclusive: Sequence[int] = ()
     recycled: Sequence[int] = ()
     temporaries: Sequence[tuple[int, int]] = ()
-    block: np.ndarray | None = None
+    room: int = 0
     owner: Any = None
     brief: bool = False

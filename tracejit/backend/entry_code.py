@@ -151,37 +151,67 @@ class _Entry(Reader):
             self.call("PyList_SetItem", self.head(Head.KEPT), k, array)
 
     def run(self) -> None:
-        """Run the kernel in a block of memory: the plan's own, or one for this call."""
-        builder, size = self.builder, self.head(Head.BLOCK_BYTES)
-        wanted = builder.not_(self.zero(size))
-        block = self.room(self.word(2))  # its address; whether it is the plan's
+        """Run the kernel in memory for its temporaries, if it has any."""
+        builder = self.builder
+        # Where it begins; what is to be freed; a block shared by all functions.
+        room = self.room(self.word(3))
+        for offset in (0, 8, 16):
+            self.store(self.word(0), room, offset)
+        wanted = builder.not_(self.zero(self.head(Head.BLOCK_BYTES)))
+        shared = builder.not_(self.zero(self.head(Head.TAKE)))
         with builder.if_then(wanted):
-            own = self.head(Head.BLOCK)
-            self.store(own, block)
-            self.store(own, block, 8)
-            self.store(self.word(0), self.plan, 8 * Head.BLOCK)
-            with builder.if_then(self.zero(own)):
-                fresh = self.call("PyMem_RawMalloc", size)
-                with builder.if_then(self.zero(fresh)):
-                    self.call("PyErr_NoMemory")
-                    builder.branch(self.failed)
-                    builder.position_at_end(self.function.append_basic_block())
-                self.store(fresh, block)
-            start = builder.add(self.load(block), self.word(63))
+            with builder.if_else(shared) as (large, small):
+                with large:
+                    self.take_shared(room)
+                with small:
+                    self.take_own(room)
+            start = builder.add(self.load(room), self.word(63))
             start = builder.and_(start, self.word(-64))
             with self.loop(self.head(Head.TEMPORARY_COUNT)) as k:
                 record = self.at(self.head(Head.TEMPORARIES), k, TEMPORARY_WORDS)
                 self.put(builder.add(start, self.load(record, 8)), record)
-        status = self.run_kernel()
-        with builder.if_then(wanted):
-            own = self.load(block, 8)
-            with builder.if_else(self.zero(own)) as (fresh, ours):
-                with fresh:
-                    self.call("PyMem_RawFree", self.load(block))
-                with ours:
-                    self.store(own, self.plan, 8 * Head.BLOCK)
-        self.status = status
-        self.leave_if(builder.not_(self.zero(status)), self.undo)
+        self.status = self.run_kernel()
+        with builder.if_then(wanted), builder.if_else(shared) as (large, small):
+            with large:
+                self.give_shared(self.load(room, 16))
+            with small:
+                self.give_own(room)
+        self.leave_if(builder.not_(self.zero(self.status)), self.undo)
+
+    def take_shared(self, room: Any) -> None:
+        ask, size = self.head(Head.TAKE), self.head(Head.ROOM)
+        block = self.call("PyObject_CallOneArg", ask, size)
+        self.leave_if(self.zero(block), self.failed)
+        self.store(block, room, 16)
+        self.store(self.load(block, DATA), room)
+
+    def give_shared(self, block: Any) -> None:
+        done = self.call("PyObject_CallOneArg", self.head(Head.GIVE), block)
+        self.call("Py_DecRef", block)
+        self.leave_if(self.zero(done), self.failed)  # as by an interrupt
+        self.call("Py_DecRef", done)
+
+    def take_own(self, room: Any) -> None:
+        """The plan's, unless another call has it."""
+        own = self.head(Head.BLOCK)
+        self.store(own, room)
+        self.store(self.word(0), self.plan, 8 * Head.BLOCK)
+        with self.builder.if_then(self.zero(own)):
+            fresh = self.call("PyMem_RawMalloc", self.head(Head.BLOCK_BYTES))
+            with self.builder.if_then(self.zero(fresh)):
+                self.call("PyErr_NoMemory")
+                self.builder.branch(self.failed)
+                self.builder.position_at_end(self.function.append_basic_block())
+            self.store(fresh, room)
+            self.store(fresh, room, 8)
+
+    def give_own(self, room: Any) -> None:
+        fresh = self.load(room, 8)
+        with self.builder.if_else(self.zero(fresh)) as (own, other):
+            with own:
+                self.store(self.load(room), self.plan, 8 * Head.BLOCK)
+            with other:
+                self.call("PyMem_RawFree", fresh)
 
     def run_kernel(self) -> Any:
         """Its status. A brief one ends sooner than the GIL is handed over."""

@@ -26,10 +26,13 @@ from tracejit.backend.call_plan import Call, Given, Leaf, Reading
 from tracejit.backend.entry_code import module_text
 from tracejit.backend.entry_words import Head
 from tracejit.backend.object_cache import ObjectCode
+from tracejit.backend.workspace import give, take
 from tracejit.base.pytree import by_items, one_level, unflatten
 
 #: What the entry returns where it does not serve.
 MISS = NotImplemented
+#: From this size on, in bytes, temporaries lie in memory that all functions share.
+LARGE = 1 << 20
 #: Slots are copied at every call, to the stack, as objects are.
 MOST_SLOTS = 1000
 
@@ -114,13 +117,17 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     plan[Head.POSITIONAL], plan[Head.GIVEN] = reading.positional, reading.given
     plan[Head.READ] = first - offset - reading.given
     plan[Head.RUN], plan[Head.BRIEF] = call.run, call.brief
-    if call.block is not None:
-        plan[Head.BLOCK] = call.block.ctypes.data
-        plan[Head.BLOCK_BYTES] = call.block.nbytes
+    block = np.empty(call.room if call.room < LARGE else 0, np.uint8)
+    if call.room:
+        held.append(call.room)
+        plan[Head.BLOCK], plan[Head.BLOCK_BYTES] = block.ctypes.data, call.room
+    if call.room >= LARGE:
+        plan[Head.ROOM] = id(held[-1])
+        plan[Head.TAKE], plan[Head.GIVE] = id(take), id(give)
     plan[Head.KEPT], plan[Head.FAIL] = id(kept), id(call.fail)
     for head, thing in _KNOWN_OBJECTS.items():
         plan[head] = id(thing)
-    return _builtin(engine, (plan, kept, call.block, engine, *held))
+    return _builtin(engine, (plan, kept, block, engine, *held))
 
 
 def _donated(call: Call, recipe: _Recipe, outs: Collection[int]) -> dict[int, int]:

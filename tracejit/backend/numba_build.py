@@ -19,6 +19,7 @@ from tracejit.backend.helpers import plain_globals
 from tracejit.backend.numba_source import Source, write
 from tracejit.backend.object_cache import ObjectCode
 from tracejit.backend.vector_math import Library
+from tracejit.backend.workspace import claim, give, take
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
@@ -187,7 +188,10 @@ class Compiled:
         self._last_results: dict[Buffer, np.ndarray] = {}
         self._brief = _is_brief(program)
         self._offsets, self.workspace_bytes = workspace(source)
-        self._free_blocks: list[np.ndarray] = []
+        #: Bytes of a block of memory that has room for it, wherever that begins.
+        self._room = self.workspace_bytes + _ALIGN if self._offsets else 0
+        if self._room:
+            claim(self, self._room)
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Fresh results: arrays, or NumPy scalars where the shape is ().
@@ -201,11 +205,11 @@ class Compiled:
             values[k] = address_of(result)
         block = None
         if self._offsets:
-            block = self._block()
+            block = take(self._room)
             self._place_temporaries(values, address_of(block))
         number = self.entry(values)
         if block is not None:
-            self._free_blocks.append(block)
+            give(block)
         if number:
             self.fail(number)
         for k in self.written:
@@ -266,7 +270,7 @@ class Compiled:
             exclusive=exclusive,
             recycled=[k for k, b in enumerate(self._made) if _is_recycled(b)],
             temporaries=self._offsets,
-            block=self._block() if self._offsets else None,
+            room=self._room,
             owner=self.entry,
             brief=self._brief,
         )
@@ -310,14 +314,6 @@ class Compiled:
         for k, number in self._numbers:
             values[k] = number(args[k])
         return kept
-
-    def _block(self) -> np.ndarray:
-        """Memory for the temporaries of a call: of one that has ended, or new."""
-        try:
-            # A list's pop and append are atomic: threads never share a block.
-            return self._free_blocks.pop()
-        except IndexError:
-            return np.empty(self.workspace_bytes + _ALIGN, np.uint8)
 
     def _place_temporaries(self, values: list[Any], address: int) -> None:
         address += -address % _ALIGN
