@@ -9,7 +9,8 @@ A rule prints itself, counts its firings, and is tested numerically. Its scope:
                that a derivative transform made, whose rounding is not the user's
     fast       equal on paper only: fires under `fastmath`
 
-A rule fires where it leaves no more equations than it makes dead.
+A rule fires where what it leaves costs no more than what it makes dead. `python -m
+tests.corpus.rules` counts the firings, and what is left that a rule could be about.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Rule:
     params: list[Var] = field(init=False)
     pattern: Program = field(init=False, repr=False)
     defs: dict[Var, Eqn] = field(init=False, repr=False)
-    size: int = field(init=False)
+    cost: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.params = [
@@ -57,7 +58,7 @@ class Rule:
         ]
         self.pattern = self._trace(self.before)
         self.defs = {e.out: e for e in self.pattern.eqns}
-        self.size = len(self._trace(self.after).eqns)
+        self.cost = sum(eqn.prim.cost for eqn in self._trace(self.after).eqns)
 
     def _trace(self, side: Side) -> Program:
         with building() as builder, builder.open() as eqns:
@@ -92,10 +93,10 @@ class Rule:
         if self.scope == "derived" and eqn.origin is None:
             return None
         root = self.pattern.eqns[-1]
-        for bindings, dying in _match(root, eqn, self.defs, view, {}, 1):
+        for bindings, dying in _match(root, eqn, self.defs, view, {}, eqn.prim.cost):
             direct = set(eqn.inputs)
             held = (a for a in bindings.values() if a not in direct)
-            if self.size <= dying and all(map(view.movable, held)):
+            if self.cost <= dying and all(map(view.movable, held)):
                 self.fired += 1
                 return self.after(*(bindings[p] for p in self.params))
         return None
@@ -111,9 +112,10 @@ def _match(
     defs: dict[Var, Eqn],
     view: View,
     bindings: Bindings,
-    dying: int,
-) -> Iterator[tuple[Bindings, int]]:
-    """Ways in which an equation fits, with how many equations would be dead then."""
+    dying: float,
+) -> Iterator[tuple[Bindings, float]]:
+    """Ways in which an equation fits, with what the equations cost that would be dead
+    then."""
     if eqn.prim is not pattern.prim or eqn.params != pattern.params:
         return
     orders = [eqn.inputs]
@@ -136,8 +138,8 @@ def _match_atom(
     defs: dict[Var, Eqn],
     view: View,
     bindings: Bindings,
-    dying: int,
-) -> Iterator[tuple[Bindings, int]]:
+    dying: float,
+) -> Iterator[tuple[Bindings, float]]:
     if isinstance(want, Literal):
         literal = view.literal(atom)
         # Neither 0.0 for -0.0 nor a number that will be another at another size.
@@ -148,8 +150,9 @@ def _match_atom(
     elif want in defs:
         inner = view.defs.get(atom) if isinstance(atom, Var) else None
         if inner is not None:
-            dies = view.uses.get(inner.out, 0) == 1 if inner.prim.single else False
-            yield from _match(defs[want], inner, defs, view, bindings, dying + dies)
+            dies = inner.prim.single and view.uses.get(inner.out, 0) == 1
+            dead = dying + (inner.prim.cost if dies else 0)
+            yield from _match(defs[want], inner, defs, view, bindings, dead)
     elif want not in bindings:
         yield bindings | {want: atom}, dying
     elif view.same(bindings[want], atom):
@@ -205,6 +208,10 @@ _EXACT: list[tuple[Side, Side]] = [
         lambda p, x, y: ew.select(p, y, x),
     ),
     (lambda p: ew.logical_not(ew.logical_not(p)), lambda p: p),
+    (lambda p: ew.logical_and(p, False), lambda p: Literal(False, bool)),
+    (lambda p: ew.logical_and(p, True), lambda p: p),
+    (lambda p: ew.logical_or(p, True), lambda p: Literal(True, bool)),
+    (lambda p: ew.logical_or(p, False), lambda p: p),
 ]
 
 _EXACT_FOR_INTEGERS: list[tuple[Side, Side]] = [
@@ -217,10 +224,28 @@ _DERIVED: list[tuple[Side, Side]] = [
     (lambda x: x + 0, lambda x: x),
     (lambda x: 0 - x, lambda x: -x),
     (lambda x, y: (-x) - y, lambda x, y: -(x + y)),
+    # Signs go outwards, to where a sum takes them in.
+    (lambda x, y: ew.unless_zero(x, -y), lambda x, y: -ew.unless_zero(x, y)),
+    (lambda p, x: ew.select(p, -x, 0), lambda p, x: -ew.select(p, x, 0)),
+    (lambda p, x: ew.select(p, 0, -x), lambda p, x: -ew.select(p, 0, x)),
+    # Slopes of squares come twice; those of powers are powers.
+    (lambda x, y: x + y + y, lambda x, y: x + y * 2),
+    (lambda x: ew.pow_(x, 0.5), lambda x: ew.sqrt(x)),
+    (lambda x: ew.pow_(x, 1.5), lambda x: x * ew.sqrt(x)),
+    (lambda x: ew.pow_(x, -0.5), lambda x: 1 / ew.sqrt(x)),
+    (lambda x: ew.pow_(x, -1.5), lambda x: 1 / (x * ew.sqrt(x))),
     # Cotangents of one choice, side by side.
     (
         lambda p, x, y: ew.select(p, 0, x) + ew.select(p, y, 0),
         lambda p, x, y: ew.select(p, y, x),
+    ),
+    (
+        lambda p, x, y: ew.select(p, 0, x) - ew.select(p, y, 0),
+        lambda p, x, y: ew.select(p, -y, x),
+    ),
+    (
+        lambda p, x, y: ew.select(p, x, 0) - ew.select(p, 0, y),
+        lambda p, x, y: ew.select(p, x, -y),
     ),
     (
         lambda p, x, y, z: ew.select(p, x, y) + ew.select(p, z, 0),
