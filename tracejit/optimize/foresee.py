@@ -31,7 +31,7 @@ def foresee(nodes: Sequence[Node]) -> list[Node]:
         for name in BLOCKS:
             if hasattr(node, name):
                 setattr(node, name, foresee(getattr(node, name)))
-        if isinstance(node, Loop) and _is_chain(node.body):
+        if isinstance(node, Loop) and is_chain(node.body):
             node.body = [_foreseen(n) for n in node.body]
         out.append(node)
     return out
@@ -44,7 +44,7 @@ def _foreseen(node: Node) -> Node:
     return node
 
 
-def _is_chain(body: Sequence[Node]) -> bool:
+def is_chain(body: Sequence[Node]) -> bool:
     """Whether a round reads a number that the one before has left."""
     read: set[Var] = set()
     made: set[Var] = set()
@@ -56,4 +56,4 @@ def _is_chain(body: Sequence[Node]) -> bool:
     return False
 
 
-__all__ = ["foresee"]
+__all__ = ["foresee", "is_chain"]

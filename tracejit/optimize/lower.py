@@ -44,6 +44,7 @@ from tracejit.optimize.registers import (
 from tracejit.optimize.rows import hide_rows
 from tracejit.optimize.selects import select_rounds
 from tracejit.optimize.sink import sink_stores
+from tracejit.optimize.skips import skip_void
 from tracejit.optimize.turns import take_turns
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
@@ -87,7 +88,7 @@ def lower(
             body = jam(keep_apart(drop_unread(fission(body))))
             body = sink_stores(slide_all(use_registers(body)))
             body = shorten(hide_rows(body), fast)
-            kernel.body = guess_quotients(foresee(body))
+            kernel.body = skip_void(guess_quotients(foresee(body)))
             take_turns(kernel)
             return kernel
         stored |= wanted
