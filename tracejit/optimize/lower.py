@@ -41,6 +41,7 @@ from tracejit.optimize.registers import (
     drop_unread,
     use_registers,
 )
+from tracejit.optimize.room import make_room_early
 from tracejit.optimize.rows import hide_rows
 from tracejit.optimize.selects import select_rounds
 from tracejit.optimize.sink import sink_stores
@@ -78,7 +79,10 @@ def lower(
         kernel = lowering.run()
         wanted = lowering.wanted or lowering.computed_twice()
         if wanted <= stored:
-            body = drop_unread(drop_dead_stores(kernel.body, kernel.outputs))
+            body = kernel.body
+            if threads == 1:  # else it is seen which loops may move their tapes
+                body = make_room_early(body)
+            body = drop_unread(drop_dead_stores(body, kernel.outputs))
             body = drop_dead_stores(hand_on(unroll(body)), kernel.outputs)
             body = split_columns(kernel, drop_unread(body))
             body = select_rounds(hold_small(body))
