@@ -62,6 +62,21 @@ def carries_a_maximum(x, m):
     return s
 
 
+def excess(x, m):
+    s, most = 0.0, 0.0
+    for i in range(len(x)):
+        s = max(0.0, s * m[i] * x[i] + x[i] - 1.0)
+        most = most + s * s
+    return most
+
+
+def limited(x, m):
+    s = 0.3
+    for i in range(len(x)):
+        s = np.clip(s * 1.1, 0.1, 0.9) * m[i] * x[i]
+    return s
+
+
 PROGRAMS = [
     swept,
     damped,
@@ -70,6 +85,8 @@ PROGRAMS = [
     nonlinear,
     crossed,
     carries_a_maximum,
+    excess,
+    limited,
 ]
 X, M = np.random.default_rng(0).uniform(0.5, 1.5, (2, 12))
 
@@ -79,7 +96,7 @@ def text(f, fast=False, args=(X, M)):
     return write(lower(program, fast=fast)).text
 
 
-@pytest.mark.parametrize("f", [swept, damped, turned, filtered])
+@pytest.mark.parametrize("f", [swept, damped, turned, filtered, excess, limited])
 def test_they_are_shortened(f):
     assert "_tj_if_finite" in text(f)
 

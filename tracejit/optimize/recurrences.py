@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from tracejit.ir.primitive import Elementwise, Primitive
 from tracejit.ir.program import Atom, Eqn, Literal, Var
-from tracejit.ops.elementwise import add, div, mul, neg, sub, unless_zero
+from tracejit.ops.elementwise import add, div, mul, neg, select, sub, unless_zero
 from tracejit.optimize.nest import (
     BLOCKS,
     Accumulate,
@@ -36,7 +36,7 @@ from tracejit.optimize.walks import assigned, carried, operands, reads_of
 #: The nodes of a round that has the time to wait for a chain.
 LARGEST = 64
 #: Cycles that an operation takes.
-SUM, PRODUCT, QUOTIENT, MULTIPLY_ADD = 3, 4, 13, 4
+SUM, PRODUCT, QUOTIENT, CHOICE, MULTIPLY_ADD = 3, 4, 13, 1, 4
 #: The cycles to be gained in a round.
 LEAST = 3
 #: What may stand in such a loop.
@@ -163,8 +163,10 @@ class _Round:
 
     def of_eqn(self, prim: Primitive, forms: list[_Form | None]) -> _Form | None:
         a, b = forms[0], forms[-1]
-        if a is None or b is None or len(forms) > 2:
+        if a is None or b is None:
             return None
+        if prim is select:
+            return self.chosen(a, forms[1], b)
         if prim is neg:
             return self.negative(a)
         if prim in (add, sub):
@@ -224,6 +226,26 @@ class _Round:
         out.depth = max(a.depth - a.fuses, b.depth - b.fuses) + SUM
         out.fuses = 0
         return out
+
+    def chosen(self, pred: _Form, a: _Form | None, b: _Form) -> _Form | None:
+        """Of a selection that does not hang on the round before."""
+        start = b.start if a is None else a.start or b.start
+        if a is None or start is None or pred.start is not None or pred.rest is None:
+            return None
+        if not {a.start, b.start} <= {start, None}:
+            return None
+        one, zero = (Literal(x, start.aval.dtype) for x in (1.0, 0.0))
+        sides = [x.factor or one if x.start else zero for x in (a, b)]
+        out = _Form(start, self.choice(pred.rest, *sides))
+        if a.rest is not None or b.rest is not None:
+            out.rest = self.choice(pred.rest, a.rest or zero, b.rest or zero)
+        out.depth = max(a.depth, b.depth) + CHOICE
+        return out
+
+    def choice(self, pred: Atom, a: Atom, b: Atom) -> Var:
+        new = scalar_var(a.aval.dtype)
+        self.out.append(Eqn(select, [pred, a, b], [new]))
+        return new
 
     def combined(self, prim: Elementwise, a: Atom | None, b: Atom) -> Atom:
         """Of two operands; of one, that itself."""
