@@ -31,6 +31,7 @@ from tracejit.backend.numba_scopes import (
     parts,
     reads_in,
     variables,
+    waits,
 )
 from tracejit.backend.numba_threads import THREADS, run_parts
 from tracejit.backend.numba_values import UNARY, WORD, Arithmetic, Unit, Value
@@ -46,6 +47,18 @@ class Targets(NamedTuple):
 
     again: ir.Block
     after: ir.Block
+
+
+def two_at_once(module: ir.Module) -> ir.MDValue:
+    """What tells LLVM to run two vectors of rounds of a loop at once.
+
+    By the registers that it takes LLVM would run one, and wait for every result.
+    """
+    name, count = "llvm.loop.interleave.count", ir.Constant(ir.IntType(32), 2)
+    way = module.add_metadata([ir.MetaDataString(module, name), count])
+    made = ir.MDValue(module, (way,), name=str(len(module.metadata)))
+    made.operands = made, way  # loops are told apart by such references
+    return made
 
 
 class Lowering(Arithmetic):
@@ -267,7 +280,9 @@ class Lowering(Arithmetic):
         self.go_on(again)
         following = builder.add(index, step, flags=("nsw",))
         index.add_incoming(following, again)
-        builder.cbranch(runs(following), body, after)
+        last = builder.cbranch(runs(following), body, after)
+        if waits(node.body):
+            last.set_metadata("llvm.loop", two_at_once(builder.module))
         self.go_on(after)
 
     def range(self, args: Sequence[ast.expr]) -> Any:

@@ -13,6 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard
 
+from tracejit.backend.vector_math import ARITY
+
+#: What takes long, by its name in `math` or as a helper; how many make a loop wait: of
+#: fewer LLVM itself takes several rounds at once, more take too long to compile.
+FUNCTIONS = {*ARITY, "lgamma", "digamma", "ndtr", "erfcx"}
+MANY = (5, 16)
 #: A function with more loops is taken apart, into parts of no more than so many; what
 #: has fewer stays where it is.
 LARGE, MOST, LEAST = 80, 12, 4
@@ -39,6 +45,20 @@ class Part(NamedTuple):
     body: list[ast.stmt]
     inputs: set[str]
     outputs: list[str]
+
+
+def waits(body: Sequence[ast.stmt]) -> bool:
+    """Whether the rounds of a loop mostly wait for the results of exp, log and their
+    like: there are many, in a loop without another."""
+    names = [
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for statement in body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute | ast.Name)
+    ]
+    many = sum(name.removeprefix("_tj_") in FUNCTIONS for name in names)
+    return MANY[0] <= many <= MANY[1] and loops_in(body) == 0
 
 
 def is_large(tree: ast.FunctionDef) -> bool:
