@@ -91,7 +91,27 @@ def orthogonal(A, y):
     return loss(np.linalg.solve(r, q.T @ y))
 
 
+def spread_product(A, B):
+    return loss(np.sum(A[:, :, None] * B[None, :, :], axis=1))
+
+
+def spread_batches(A, B):
+    return loss(np.sum(A[:, None, :] * np.sin(B)[:, :, None] * 1.0, axis=0))
+
+
+def gram(A):
+    return loss(A.T @ A)
+
+
+def twice(A, B):
+    return loss(A @ B) + loss(A @ np.sin(B))
+
+
 CASES = [
+    (spread_product, (A, WIDE)),
+    (spread_batches, (A, WIDE)),
+    (gram, (WIDE,)),
+    (twice, (A, WIDE)),
     (chain, (A, B, V)),
     (row_chain, (V, A, B)),
     (outer, (U, V, WIDE)),
@@ -147,11 +167,18 @@ def flops(program):
         (scaled_rows, (V, WIDE), N**2 * (N + 3)),
         (trace, (A, B), 0),
         (quadratic, (K, V), 6 * N**2),
+        (gram, (A,), 2 * N**3),
+        (spread_product, (A, B), 3 * N**3),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )
 def test_derivatives_take_few_products(f, args, most):
     assert flops(adjoint(f, args)) <= most
+
+
+def test_a_sum_of_spread_products_is_a_product():
+    program = make_ir(jit(spread_product))(A, WIDE)
+    assert flops(program) == N**2 * (N + 3)
 
 
 def test_what_the_user_multiplies_is_rounded_as_it_stands():
@@ -200,3 +227,17 @@ def test_cotangents_of_a_factor_by_blocks(n):
 
     plain = grad(f, backend="numpy")(matrix)
     np.testing.assert_allclose(grad(f)(matrix), plain, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+@pytest.mark.parametrize("n", [40, 50])
+def test_grams_and_inverses(n, dtype):
+    tall = RNG.normal(size=(n, 45)).astype(dtype)
+    if dtype == "complex128":
+        tall = tall + 1j * RNG.normal(size=tall.shape)
+    tight = {"rtol": 2e-3, "atol": 2e-3} if dtype == "float32" else {"rtol": 1e-9}
+    for f in (lambda a: a @ a.T, lambda a: a.T @ a):
+        np.testing.assert_allclose(jit(f)(tall), f(tall), **tight)
+    square = (tall @ tall.T / 45 + 3 * np.eye(n)).astype(dtype)
+    found = jit(np.linalg.inv)(square)
+    np.testing.assert_allclose(found, np.linalg.inv(square), atol=1e-4, rtol=1e-4)

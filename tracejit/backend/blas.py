@@ -19,18 +19,19 @@ _SPELLINGS = [
     ("scipy_cblas_{}", 32),
     ("cblas_{}", 32),
 ]
-#: The routines kernels call, by dtype.
-GEMM = {
-    "float64": "dgemm",
-    "float32": "sgemm",
-    "complex128": "zgemm",
-    "complex64": "cgemm",
-}
+#: The letter that a routine's name starts with, by dtype; the routines kernels call.
+LETTERS = {"float64": "d", "float32": "s", "complex128": "z", "complex64": "c"}
+ROUTINES = ("gemm", "syrk")
 
 
 def symbol(routine: str, width: int) -> str:
     """The name by which object code calls a routine with integers of some width."""
     return f"tracejit_{routine}_{width}"
+
+
+def names() -> list[str]:
+    """Of every routine for every dtype."""
+    return [letter + name for name in ROUTINES for letter in LETTERS.values()]
 
 
 @cache
@@ -41,10 +42,10 @@ def addresses() -> dict[str, int]:
     except (OSError, AttributeError):
         return {}
     for spelling, width in _SPELLINGS:
-        if all(hasattr(library, spelling.format(name)) for name in GEMM.values()):
+        if all(hasattr(library, spelling.format(name)) for name in names()):
             return {
                 symbol(name, width): address_in(library, spelling.format(name))
-                for name in GEMM.values()
+                for name in names()
             }
     return {}
 

@@ -23,6 +23,7 @@ from tracejit.base.errors import UnsupportedError
 #: alone: r, an array of reals, and n, an integer. Those in `SILENT` have no status.
 ROUTINES = {
     "getrf": "iipiq",
+    "getri": "ipiqpi",
     "potrf": "cipi",
     "trsm": "cccciispipi",
     "geqrf": "iipippi",

@@ -19,6 +19,7 @@ from tracejit.backend import lapack
 # What `numba_compile` replaces --------------------------------------------------------
 
 _tj_getrf = partial(lapack.run, "getrf")
+_tj_getri = partial(lapack.run, "getri")
 _tj_potrf = partial(lapack.run, "potrf")
 _tj_trsm = partial(lapack.run, "trsm")
 _tj_geqrf = partial(lapack.run, "geqrf")
@@ -71,6 +72,31 @@ def _tj_gemms(
         _tj_gemm(ta, tb, m, n, k, 1.0, x, lda, y, ldb, 0.0, z, n)
 
 
+def _tj_syrk(
+    ta: bool, n: int, k: int, alpha: float, a: Any, lda: int, beta: float, c: Any
+) -> None:
+    """The lower triangle of c (n, n) = alpha op(a) @ op(a).T + beta c."""
+    left = _tj_rows(a, k, n, lda).T if ta else _tj_rows(a, n, k, lda)
+    out = _tj_rows(c, n, n, n)
+    new = alpha * (left @ left.T) + (beta * out if beta else 0)
+    out[...] = np.where(np.tri(n, dtype=bool), new, out)
+
+
+def _tj_gram(ta: bool, n: int, k: int, a: Any, c: Any) -> None:
+    """c (n, n) = op(a) (n, k) @ op(a).T: half of it is computed."""
+    _tj_syrk(ta, n, k, 1.0, a, n if ta else k, 0.0, c)
+    _tj_mirror(n, c)
+
+
+def _tj_mirror(n: int, a: Any) -> None:
+    """The upper triangle as the lower one is, block by block: columns lie apart."""
+    for first in range(0, n, 16):
+        last = min(first + 16, n)
+        for i in range(first, n):
+            for j in range(first, min(i, last)):
+                a[j * n + i] = a[i * n + j]
+
+
 def _tj_rows(x: Any, rows: int, columns: int, apart: int) -> Any:
     """A view of a flat array as a matrix."""
     strides = apart * x.itemsize, x.itemsize
@@ -85,6 +111,11 @@ def _tj_at(array: Any, start: int) -> Any:
 def _tj_integer(work: Any, k: int) -> int:
     """The k-th of the integers that LAPACK has written into `work`."""
     return work.view(lapack.integer_dtype())[k]
+
+
+def _tj_set_integer(work: Any, k: int, value: int) -> None:
+    """Make the k-th of the integers that LAPACK will read from `work` this one."""
+    work.view(lapack.integer_dtype())[k] = value
 
 
 # Pieces -------------------------------------------------------------------------------
@@ -223,6 +254,35 @@ def _tj_lu_solve(
                 _tj_swap_rows(i, pivots[first + i], m, b)
             _tj_solve_triangular(True, False, True, 1, n, m, f, b)
             _tj_solve_triangular(False, False, False, 1, n, m, f, b)
+
+
+def _tj_lu_inverse(
+    trans: bool,
+    batch: int,
+    n: int,
+    factors: Any,
+    pivots: Any,
+    x: Any,
+    integers: Any,
+    work: Any,
+    lwork: int,
+) -> None:
+    """x (n, n) = op(a)⁻¹, with the factors and pivots of a."""
+    for k in range(batch):
+        f, own, first = _tj_at(factors, k * n * n), _tj_at(x, k * n * n), k * n
+        if _tj_is_small(n):
+            for i in range(n):
+                for j in range(n):
+                    own[i * n + j] = 1 if i == j else 0
+            _tj_lu_solve(trans, 1, n, n, f, _tj_at(pivots, first), own)
+            continue
+        _tj_turn(n, n, f, own)
+        for i in range(n):
+            _tj_set_integer(integers, i, pivots[first + i] + 1)
+        if _tj_getri(n, own, n, integers, work, lwork) != 0:
+            _tj_fail(n * n, own)
+        if not trans:
+            _tj_turn_square(n, own)
 
 
 # Factorisations -----------------------------------------------------------------------

@@ -286,37 +286,14 @@ def _gemm(
     ldc: Any,
 ) -> Any:
     """A call of cblas_dgemm, or its like, on row-major matrices."""
-    width = blas.integer_width()
-    name = blas.symbol(blas.GEMM[a.dtype.name], width)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flag, integer = ir.IntType(32), ir.IntType(width)
-
-        def scalar(value: Any, kind: Any) -> Any:
-            """A factor; of complex numbers, where it is stored."""
-            made = context.cast(builder, value, kind, a.dtype)
-            if isinstance(a.dtype, types.Float):
-                return made
-            return cgutils.alloca_once_value(builder, made)
-
-        def narrow(x: Any) -> Any:
-            return builder.trunc(x, integer) if width < 64 else x
-
         left, right, m, n, k, one, x, ldx, y, ldy, other, z, ldz = args
-        m, n, k, ldx, ldy, ldz = map(narrow, (m, n, k, ldx, ldy, ldz))
-        # Row-major; no transpose is 111, transpose 112.
-        turned = [
-            builder.select(t, ir.Constant(flag, 112), ir.Constant(flag, 111))
-            for t in (left, right)
-        ]
-        values = [
-            *(ir.Constant(flag, 101), *turned, m, n, k, scalar(one, alpha)),
-            *(x, ldx, y, ldy, scalar(other, beta), z, ldz),
-        ]
-        kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-        f = cgutils.get_or_insert_function(builder.module, kind, name)
-        builder.call(f, values)
-        return context.get_dummy_value()
+        call = _Cblas(context, builder, "gemm", a.dtype)
+        m, n, k, ldx, ldy, ldz = map(call.integer, (m, n, k, ldx, ldy, ldz))
+        one, other = call.scalar(one, alpha), call.scalar(other, beta)
+        turned = map(call.turned, (left, right))
+        return call(*turned, m, n, k, one, x, ldx, y, ldy, other, z, ldz)
 
     flag, size = types.boolean, types.intp
     sizes = [size] * 3
@@ -325,8 +302,61 @@ def _gemm(
     ), codegen
 
 
+@intrinsic
+def _syrk(
+    ctx: Any, ta: Any, n: Any, k: Any, alpha: Any, a: Any, lda: Any, beta: Any, c: Any
+) -> Any:
+    """A call of cblas_dsyrk, or its like, on row-major matrices: the lower triangle."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        left, n, k, one, x, ldx, other, z = args
+        call = _Cblas(context, builder, "syrk", a.dtype)
+        n, k, ldx = map(call.integer, (n, k, ldx))
+        lower = ir.Constant(call.flag, 122)
+        one, other = call.scalar(one, alpha), call.scalar(other, beta)
+        return call(lower, call.turned(left), n, k, one, x, ldx, other, z, n)
+
+    flag, size = types.boolean, types.intp
+    return types.void(flag, size, size, alpha, a, size, beta, c), codegen
+
+
+class _Cblas:
+    """A call of one of BLAS's C routines in the code that a builder makes."""
+
+    flag = ir.IntType(32)
+
+    def __init__(self, context: Any, builder: Any, name: str, dtype: Any):
+        self.context, self.builder, self.dtype = context, builder, dtype
+        self.width = blas.integer_width()
+        self.name = blas.symbol(blas.LETTERS[dtype.name] + name, self.width)
+
+    def scalar(self, value: Any, kind: Any) -> Any:
+        """A factor; of complex numbers, where it is stored."""
+        made = self.context.cast(self.builder, value, kind, self.dtype)
+        if isinstance(self.dtype, types.Float):
+            return made
+        return cgutils.alloca_once_value(self.builder, made)
+
+    def integer(self, x: Any) -> Any:
+        short = ir.IntType(self.width)
+        return self.builder.trunc(x, short) if self.width < 64 else x
+
+    def turned(self, flag: Any) -> Any:
+        """No transpose is 111, transpose 112."""
+        yes, no = ir.Constant(self.flag, 112), ir.Constant(self.flag, 111)
+        return self.builder.select(flag, yes, no)
+
+    def __call__(self, *values: Any) -> Any:
+        values = (ir.Constant(self.flag, 101), *values)  # matrices lie row by row
+        kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+        f = cgutils.get_or_insert_function(self.builder.module, kind, self.name)
+        self.builder.call(f, values)
+        return self.context.get_dummy_value()
+
+
 _INTRINSICS = {
     "_tj_gemm": _gemm,
+    "_tj_syrk": _syrk,
     "_tj_threads": THREADS,
     "_tj_select": _select,
     "_tj_unless_zero": _unless_zero,

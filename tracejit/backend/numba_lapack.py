@@ -84,8 +84,24 @@ def _integer(typingctx: Any, work: Any, k: Any) -> Any:
     return types.int64(work, types.intp), codegen
 
 
+@intrinsic
+def _set_integer(typingctx: Any, work: Any, k: Any, value: Any) -> Any:
+    """Make the k-th of the integers that LAPACK will read from `work` this one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(lapack.integer_width())
+        start = builder.bitcast(args[0], integer.as_pointer())
+        value = args[2]
+        value = builder.trunc(value, integer) if integer.width < 64 else value
+        builder.store(value, builder.gep(start, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(work, types.intp, types.int64), codegen
+
+
 INTRINSICS = {
     "_tj_at": _at,
     "_tj_integer": _integer,
+    "_tj_set_integer": _set_integer,
     **{f"_tj_{name}": _routine(name) for name in lapack.ROUTINES},
 }

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.ir.program import Atom, Eqn, Literal
-from tracejit.ops.elementwise import mul, neg
+from tracejit.ops.elementwise import add, mul, neg
 from tracejit.ops.factor import lu_solve, solve_triangular
 from tracejit.ops.index import gather, getitem
 from tracejit.ops.linalg import dot
@@ -29,6 +29,9 @@ from tracejit.optimize.matrices import diagonal, is_identity, triangle, turning
 from tracejit.optimize.view import View
 
 Axes = tuple[int, ...]
+
+#: Sums of products are made a product of matrices with no side shorter than this.
+LEAST_SIDE = 9
 
 
 def is_free(eqn: Eqn, view: View) -> bool:
@@ -220,13 +223,25 @@ def work(a: Atom, b: Atom, contract: Axes) -> int:
 
 
 def summed(eqn: Eqn, view: View) -> Any:
-    """`sum` of a product: a product of sums, or with one operand more."""
+    """`sum` of a product: a product of sums, or with one operand more. A sign, and
+    what is added to itself, may wait."""
     (x,), axes = eqn.inputs, eqn.params["axes"]
+    factors = view.definition(x, "mul")
+    if factors is not None and view.once(factors.out):
+        found = _contracted(factors, axes, view)
+        if found is not None:
+            return found
     if not is_free(eqn, view):
         return None
-    weighted = view.definition(x, "mul")
-    if weighted is not None and view.once(weighted.out):
-        return _weighted(weighted, axes, view)
+    minus, twice = view.definition(x, "neg"), view.definition(x, "add")
+    if minus is not None and view.movable(minus.inputs[0]):
+        return neg(sum_(minus.inputs[0], axes=axes))
+    if twice is not None and twice.inputs[0] is twice.inputs[1]:
+        if view.movable(twice.inputs[0]):
+            total = sum_(twice.inputs[0], axes=axes)
+            return add(total, total)
+    if factors is not None and view.once(factors.out):
+        return _weighted(factors, axes, view)
     inner = view.definition(x, "dot")
     if inner is None or not view.once(inner.out):
         return None
@@ -246,6 +261,66 @@ def summed(eqn: Eqn, view: View) -> Any:
     sides = [_without(x, c, gone) for x, c, gone in pairs]
     (a, ca), (b, cb) = sides
     return dot(a, b, contract=(ca, cb), batch=0)
+
+
+def _contracted(eqn: Eqn, axes: Axes, view: View) -> Any:
+    """A product of matrices that is written as a sum of products, both spread."""
+    if not eqn.out.aval.inexact:
+        return None
+    (x, own), (y, other) = (_spread_from(a, view) for a in eqn.inputs)
+    kept = [k for k in range(eqn.out.aval.ndim) if k not in axes]
+    left, right = (
+        [k for k in kept if k in a and k not in b]
+        for a, b in ((own, other), (other, own))
+    )
+    batch = [k for k in kept if k in own and k in other]
+    inside = all(k in own and k in other for k in axes)
+    shape = eqn.out.aval.shape
+    sizes = [math.prod(int(shape[k]) for k in part) for part in (axes, left, right)]
+    if not inside or len(batch + left + right) < len(kept) or min(sizes) < LEAST_SIDE:
+        return None
+    if not (view.movable(x) and view.movable(y)):
+        return None
+    first, second = ([*batch, *axes, *rest] for rest in (left, right))
+    x = permuted(x, [own.index(k) for k in first])
+    y = permuted(y, [other.index(k) for k in second])
+    places = tuple(range(len(batch), len(batch) + len(axes)))
+    out = dot(x, y, contract=(places, places), batch=len(batch))
+    order = [*batch, *left, *right]
+    return permuted(out, [order.index(k) for k in kept])
+
+
+def _spread_from(atom: Atom, view: View) -> tuple[Atom, list[int]]:
+    """What an array is spread from, and along which of its axes that goes."""
+    fill = view.definition(atom, "broadcast")
+    if fill is None:
+        return atom, list(range(atom.aval.ndim))
+    return fill.inputs[0], list(fill.params["axes"])
+
+
+def added(eqn: Eqn, view: View) -> Any:
+    """`add` of two products with one matrix: the product with a sum."""
+    products = [view.definition(a, "dot") for a in eqn.inputs]
+    if not is_free(eqn, view) or None in products:
+        return None
+    first, second = products
+    assert first is not None and second is not None
+    if first is second or first.params["batch"] or second.params["batch"]:
+        return None
+    if not all(p.out.aval.ndim and view.once(p.out) for p in (first, second)):
+        return None
+    for swap in (False, True):
+        p, q = _Product(first, swap), _Product(second, swap)
+        same = p.a is q.a and p.ca == q.ca and p.ca
+        if not same or not (p.rest_a or p.b.aval.ndim > 1):
+            continue
+        if not all(map(view.movable, (p.a, p.b, q.b))):
+            continue
+        turn = [*p.cb, *p.rest_b], [*q.cb, *q.rest_b]
+        total = add(permuted(p.b, turn[0]), permuted(q.b, turn[1]))
+        inside = tuple(range(len(p.cb)))
+        return p.placed(dot(p.a, total, contract=(p.ca, inside), batch=0))
+    return None
 
 
 def _weighted(eqn: Eqn, axes: Axes, view: View) -> Any:
@@ -378,6 +453,7 @@ CHAINED = (dot, lu_solve, solve_triangular)
 
 RULES: dict[str, Callable[[Eqn, View], Any]] = {
     "dot": multiplied,
+    "add": added,
     "sum": summed,
     "getitem": on_diagonal,
     "lu_solve": solved,

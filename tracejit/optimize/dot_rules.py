@@ -19,6 +19,8 @@ from tracejit.optimize.statements import DotStmt, OuterStmt, Product
 
 #: One of many products of matrices is left to BLAS from so many products of numbers on.
 LEAST_PRODUCTS = 4096
+#: A matrix times its own transpose is computed by halves from so many rows on.
+LEAST_GRAM = 32
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,10 @@ def _gemm(low: Lowering, eqn: Eqn, scope: Scope, axes: Axes) -> bool:
         count = math.prod(a.aval.shape[: axes.batch])
         args = [*flags, Affine.of(count), *sizes, *reads, out.buffer]
         scope.items.append(Call("_tj_gemms", args, reads, [out.buffer], eqn.loc))
+        return True
+    if a is b and axes.contract_a == axes.contract_b and rows >= LEAST_GRAM:
+        args = [flags[0], sizes[0], sizes[2], reads[0], out.buffer]
+        scope.items.append(Call("_tj_gram", args, reads, [out.buffer], eqn.loc))
         return True
     args = [
         *(*flags, *sizes, Literal(1.0, np.float64)),

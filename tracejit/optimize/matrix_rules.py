@@ -16,7 +16,9 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.lowering import Lowering, Rule
+from tracejit.optimize.matrices import is_identity
 from tracejit.optimize.nest import INT64, Affine, Buffer, Call
+from tracejit.optimize.view import View
 
 #: The widest blocks of columns that LAPACK works in.
 _BLOCK = 64
@@ -87,9 +89,23 @@ def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     _, factors, pivots, b = eqn.inputs
     reads = [read_whole(low, factors, scope), read_whole(low, pivots, scope)]
+    if is_identity(b, View(low.defs)):
+        _lu_inverse(low, eqn, reads, scope)
+        return
     out = _filled(low, eqn.out, b, scope, reads)
     args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
     _call(scope, eqn, "_tj_lu_solve", args, [*reads, out], [out])
+
+
+def _lu_inverse(low: Lowering, eqn: Eqn, reads: list[Buffer], scope: Scope) -> None:
+    out, dtype = low.home_for(eqn.out).buffer, eqn.out.aval.dtype
+    n = eqn.out.aval.shape[-1]
+    lwork = n * _BLOCK
+    rooms = [_room(low, n, INT64), _room(low, lwork, dtype)]
+    batch, size, _ = _sizes(eqn.out)
+    args = [_flag(eqn.params["trans"]), batch, size, *reads, out, *rooms]
+    args.append(Affine.of(lwork))
+    _call(scope, eqn, "_tj_lu_inverse", args, reads, [out, *rooms])
 
 
 def lu(low: Lowering, eqn: Eqn, scope: Scope) -> None:
