@@ -52,6 +52,11 @@ LARGE = {
         "rand((40 * k, 40 * k)), rand((40 * k, 40 * k))",
         40,
     ),
+    "layers": (
+        "value_and_grad(layers)",
+        "[rand((160, 160)) for _ in range(8)], rand((25 * k, 160))",
+        200,
+    ),
     "solve": (
         "value_and_grad(lambda A, b: np.sum(np.linalg.solve(A, b) ** 2), (0, 1))",
         "dominant(40 * k), rand(40 * k)",
@@ -70,6 +75,11 @@ def dominant(n):
     A = rand((n, n))  # and no other array of its size, which would count
     A.flat[:: n + 1] += n
     return A
+
+def layers(weights, X):
+    for W in weights:
+        X = np.tanh(X @ W)
+    return np.sum(X**2)
 
 def taped(x, rounds=200):
     for _ in range(rounds):
