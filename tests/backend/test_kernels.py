@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from tests.transform.programs import (
     total,
     while_loop,
 )
-from tracejit import vjp
+from tracejit import jit, make_ir, vjp
 from tracejit.backend import numba_build
-from tracejit.backend.numba_build import compile_program
+from tracejit.backend.numba_build import compile_program, workspace
 from tracejit.backend.numba_source import write
 from tracejit.ir.aval import Aval, Extent
 from tracejit.ir.builder import building
@@ -420,3 +421,19 @@ def test_lines_of_a_buffer_seen_in_two_shapes():
     value, pull = vjp(f, A)
     np.testing.assert_array_equal(value, 2 * A)
     np.testing.assert_array_equal(pull(A)[0], 2 * A)
+
+
+@pytest.mark.parametrize("n", [512, 1024, 520, 1000])
+def test_large_temporaries_do_not_begin_at_one_place_of_their_pages(n):
+    """Else what is stored in one is taken for what is loaded from the next."""
+
+    def f(x, y):
+        a = np.cumsum(x)
+        b = np.cumsum(y)
+        return np.sum(np.cumsum(a[::-1] * b) * a * b)
+
+    program = make_ir(jit(f))(np.ones(n), np.ones(n))
+    offsets, size = workspace(write(lower(program)))
+    places = [offset % 4096 for _, offset in offsets]
+    assert len(places) == 3 and size < 3 * (8 * n + 400)
+    assert all(320 <= (b - a) % 4096 for a, b in pairwise(places))

@@ -37,6 +37,9 @@ _loaded: dict[tuple[str, bool, bool], Any] = {}
 _compiled = 0
 #: Temporaries start at multiples of this many bytes: a cache line.
 _ALIGN = 64
+#: And not so near the same place in another page of memory: a processor takes a load
+#: there for one of what it has just stored, and waits.
+_PAGE, _APART = 4096, 5 * _ALIGN
 #: Results between these sizes, in bytes, are recycled.
 LARGE, HUGE = 1 << 16, 1 << 27
 #: Operations that are done sooner than the GIL is given away and taken back.
@@ -384,4 +387,6 @@ def _is_as_made(array: np.ndarray, aval: Aval) -> bool:
 
 def _padded(nbytes: int) -> int:
     nbytes = int(nbytes)  # it may be a NumPy integer
-    return nbytes + -nbytes % _ALIGN
+    nbytes += -nbytes % _ALIGN
+    beyond = nbytes % _PAGE
+    return nbytes + (_APART - beyond if nbytes >= _PAGE and beyond < _APART else 0)
