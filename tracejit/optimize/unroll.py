@@ -14,10 +14,11 @@ known that a[i] and a[j] are apart. With `j > i` it is the second of them alone.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tracejit.ir.program import Eqn, Literal, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.ir.ranges import Ranges
 from tracejit.optimize.cells import enter
 from tracejit.optimize.clones import Renamed, clone
@@ -118,7 +119,27 @@ def unrolled(loop: Loop) -> list[Node]:
     out: list[Node] = []
     for k in reversed(trips) if loop.reverse else trips:
         renamed: Renamed = {loop.index: Literal(k, INT64)}
-        out += clone(loop.body, renamed)
+        out += decided(clone(loop.body, renamed))
+    return out
+
+
+def decided(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes with one side in place of each branch that compares two constants.
+
+    The other may read where the array has nothing.
+    """
+    known: dict[Atom, bool] = {}
+    out: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Eqn) and node.prim.name in MIRRORED:
+            left, right = node.inputs
+            if isinstance(left, Literal) and isinstance(right, Literal):
+                compare = getattr(operator, node.prim.name)
+                known[node.out] = bool(compare(left.value, right.value))
+        if isinstance(node, If) and node.pred in known:
+            out += decided(node.then if known[node.pred] else node.otherwise)
+        else:
+            out.append(node)
     return out
 
 
