@@ -81,6 +81,15 @@ def down(A):
     return out
 
 
+def added_down(A):
+    """Numbers that lie apart are no better added up in vectors."""
+    out = np.zeros(A.shape[1])
+    for j in range(A.shape[1]):
+        for i in range(A.shape[0]):
+            out[j] += A[i, j]
+    return out
+
+
 def across(A):
     out = np.zeros(A.shape[0])
     for i in range(A.shape[0]):

@@ -47,6 +47,8 @@ from tracejit.optimize.nest import (
 )
 from tracejit.optimize.walks import assigned, buffers_of, common_buffers, everything
 
+#: From this cost on an operation is worth vectors, wherever its operands lie.
+DEAR = 5
 INDENT = "    "
 #: Register reductions whose order is free, by helpers that tell LLVM so.
 REASSOCIABLE = {
@@ -112,7 +114,7 @@ class Writer:
         self.parts: dict[str, str] = {}
         self.common = common_buffers(kernel.body)
         self.loc: SrcLoc | None = None
-        #: The index of the innermost loop.
+        #: The index of the innermost loop, if it is better in vectors.
         self.along: Var | None = None
 
     def source(self) -> Source:
@@ -328,7 +330,8 @@ class Writer:
         else:
             text = f"range({', '.join(bounds)})"
         self.line(f"for {self.name(node.index)} in {text}:")
-        around, self.along = self.along, node.index
+        around = self.along
+        self.along = node.index if _is_for_vectors(node) else None
         self.indented(node.body)
         self.along = around
 
@@ -487,6 +490,15 @@ class Writer:
         if isinstance(arg, Affine):
             return self.affine(arg)
         return self.name(arg) if isinstance(arg, Buffer) else self.atom(arg)
+
+
+def _is_for_vectors(loop: Loop) -> bool:
+    """Whether vectors pay though some data lie apart: others lie side by side, or
+    there are roots or functions."""
+    accesses = (n for n in loop.body if isinstance(n, Load | Store) and n.index)
+    return any(loop.index in n.index[-1].terms for n in accesses) or any(
+        isinstance(n, Eqn) and n.prim.cost >= DEAR for n in loop.body
+    )
 
 
 def digest(*parts: str) -> str:
