@@ -177,6 +177,13 @@ def test_gathers():
     np.testing.assert_allclose(found, gathered(W, X), rtol=1e-12)
 
 
+def test_the_gradient_of_pairs_is_products_too():
+    program = make_ir(grad(square(pairs)))(X)
+    assert not [e for e in program.walk() if e.prim.name == "for"]
+    found = [e for e in program.walk() if e.prim.name == "dot"]
+    assert all(e.out.aval.ndim == 2 for e in found) and len(found) >= 2
+
+
 def carried(W, X):
     """Each round needs the one before it."""
     out = np.zeros((X.shape[0], W.shape[0]))

@@ -78,7 +78,7 @@ def _region(region: Region) -> Region:
 
 def _tried(eqn: Eqn) -> list[Atom] | None:
     """Emit what stands for a loop, if it gains by that."""
-    if not is_long(eqn) or not any(e.prim is dot for e in walk(eqn.regions[0])):
+    if not is_long(eqn) or not any(map(_of_product, walk(eqn.regions[0]))):
         return None
     try:
         with current().open() as emitted:
@@ -90,6 +90,11 @@ def _tried(eqn: Eqn) -> list[Atom] | None:
         return None
     current().stack[-1].extend(emitted)
     return results
+
+
+def _of_product(eqn: Eqn) -> bool:
+    """Whether this is a product of arrays, or of what is left of one's derivative."""
+    return eqn.prim is dot or (eqn.origin is not None and eqn.origin.prim is dot)
 
 
 class _Rounds:
@@ -214,10 +219,25 @@ class _Rounds:
             )
             update: Any = at.prim
             return update(total, part, *starts, **params)
+        self.gains |= self.is_outer(value)
         change = sum_(self.spread(value), axes=(0,))
         if at is None:
             return add(total, change)
         return acc_slice(total, change, *starts_of(at), **at.params)
+
+    def is_outer(self, value: Atom) -> bool:
+        """Whether it is the outer product of two others: the sum of all is a product
+        of matrices."""
+        made = self.loop.defs.get(value)
+        if made is None or made.prim is not mul or min(value.aval.shape, default=0) < 1:
+            return False
+        sides = [self.loop.defs.get(a) for a in made.inputs]
+        if any(side is None or side.prim is not broadcast for side in sides):
+            return False
+        first, second = (set(side.params["axes"]) for side in sides if side)
+        sizes = [size_of(value, tuple(axes)) for axes in (first, second)]
+        apart = not first & second and len(first | second) == value.aval.ndim
+        return apart and min(*sizes, int(self.count)) >= LEAST_SIDE
 
     # Equations ------------------------------------------------------------------------
 
