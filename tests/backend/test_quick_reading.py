@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 X = np.linspace(0.5, 1.5, 6)
 Y = np.linspace(-1.0, 2.0, 6)
+M = np.arange(12.0).reshape(4, 3)
 RATE, WEIGHTS, FLAGS = 0.5, np.ones(6), {"twice": True}
 Pair = namedtuple("Pair", "a b")
 
@@ -103,6 +104,9 @@ CASES = {
     "empty": (jit(lambda x, t: ([], {}, x + 1)), (X, ()), {}),
     "outside": (value_and_grad(outside), (X,), {}),
     "model": (value_and_grad(Model(Y, 0.5).loss), (X,), {}),
+    "transposed": (value_and_grad(total), (M.T, np.ones((3, 4))), {}),
+    "columns": (grad(of_list), ([M[:, 0], M[:, ::2], M[::-1]],), {}),
+    "returned": (jit(lambda x: (x, np.sum(x))), (M.T,), {}),
     "integers": (jit(lambda a: (int(a.sum()), a * 2)), (np.arange(4),), {}),
     "flags": (jit(lambda a: bool(a.any())), (np.array([True, False]),), {}),
     **{
@@ -123,6 +127,7 @@ CASES = {
 
 def quick(f, args, kwargs):
     """The result by Python; the next one is by C."""
+    f.slow_down()  # other entries might be asked first
     expected = f(*args, **kwargs)
     assert f.fast is not None
     return expected
@@ -169,6 +174,8 @@ CHANGES = {
     "other text": ("dataclass", lambda s, x: (Layer(s.w, "first"), x)),
     "other steps": ("dataclass", lambda s, x: (Layer(s.w, s.name, 3), x)),
     "registered, longer": ("registered", lambda o: (Own(*o.parts, Y),)),
+    "other strides": ("transposed", lambda a, b: (np.asarray(a, order="C"), b)),
+    "other steps of it": ("columns", lambda xs: ([xs[0], M[:, 1:], xs[2]],)),
     "of NumPy": ("tuple", lambda p: ((p[0], np.float64(p[1])),)),
 }
 
@@ -194,6 +201,28 @@ def test_equal_keys_and_texts_need_not_be_the_same():
     g, (layer, x), _ = CASES["dataclass"]
     quick(g, (layer, x), {})
     assert g.fast(Layer(X, "".join(["su", "m"])), x) is not NotImplemented
+
+
+def test_an_argument_that_is_returned_is_the_very_one():
+    f, (x,), _ = CASES["returned"]
+    quick(f, (x,), {})
+    assert f.fast(x)[0] is x and f(x)[0] is x
+
+
+def test_strided_arrays_are_written_to():
+    def double(x, y):
+        x *= y
+        return x.sum()
+
+    f = jit(double)
+    for _ in range(4):
+        x, y = np.ones((3, 4)), np.full((3, 4), 2.0)
+        f(x.T, y.T)
+        np.testing.assert_array_equal(x, y)
+        x = np.ones((3, 4))
+        f(x, y)
+        f(x[:, ::2], y[:, ::2])
+        np.testing.assert_array_equal(x[0], [4, 2, 4, 2])
 
 
 @pytest.mark.filterwarnings("ignore::tracejit.runtime.dispatch.RetraceWarning")

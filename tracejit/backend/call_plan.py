@@ -50,7 +50,8 @@ class Reading:
 
     Objects have numbers: first what the caller gives, positional arguments and then
     those by the keywords `names`, then what the steps read, in their order. `inputs`
-    are those that the kernel gets, with their types; `same` those that must be what
+    are those that the kernel gets, with their types (`origins` has the arguments that
+    these are copies of, by number); `same` those that must be what
     they were; `donated` are inputs, `outs` arrays for results: (object, result).
     """
 
@@ -59,6 +60,7 @@ class Reading:
     steps: list[Step] = field(default_factory=list)
     inputs: list[tuple[int, type]] = field(default_factory=list)
     same: list[tuple[int, Any]] = field(default_factory=list)
+    origins: dict[int, int] = field(default_factory=dict)
     donated: Sequence[int] = ()
     outs: list[tuple[int, int]] = field(default_factory=list)
 
@@ -72,6 +74,15 @@ class Reading:
         step = Step(kind, source, *args, **kwargs)
         self.steps.append(step)
         return range(first, first + step.count)
+
+    def add_input(self, number: int, value: Any) -> None:
+        """Let the kernel get an object that is like `value`."""
+        if type(value) is np.ndarray and not value.flags.c_contiguous:
+            pack = _Packer(value.strides)
+            (packed,) = self.read("OPENED", number, None, 1, pack)
+            self.origins[packed] = number
+            number = packed
+        self.inputs.append((number, type(value)))
 
     def open(self, number: int, tree: TreeDef) -> list[int]:
         """Take an object apart; the numbers of its leaves."""
@@ -117,6 +128,18 @@ def placed(tree: Any, out: Any, number: int, reading: Reading) -> Any:
     numbers = reading.open(number, one[1])
     parts = zip(one[0], other[0], numbers, strict=True)
     return unflatten(one[1], [placed(t, o, n, reading) for t, o, n in parts])
+
+
+@dataclass(frozen=True)
+class _Packer:
+    """Makes arrays with these strides contiguous, as kernels need them."""
+
+    strides: tuple[int, ...]
+
+    def __call__(self, array: Any) -> tuple[np.ndarray] | None:
+        if type(array) is not np.ndarray or array.strides != self.strides:
+            return None
+        return (np.ascontiguousarray(array),)
 
 
 @dataclass(frozen=True)

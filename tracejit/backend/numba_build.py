@@ -254,6 +254,9 @@ class Compiled:
         """
         fast = importlib.import_module("tracejit.backend.fast_entry")
         kinds = self._text.signature
+        copied = [reading.inputs[k][0] in reading.origins for k in self.written]
+        if any(copied) or (exclusive and reading.origins):
+            return None  # what is written to is not what the kernel gets
         if "complex128" in kinds or self.stored:  # a number of two words
             return None
         slots = [
@@ -279,7 +282,7 @@ class Compiled:
         )
         self._last_results.clear()
         order = self._order or range(len(self._made))
-        given = [Given(number) for number, _ in reading.inputs]
+        given = [Given(reading.origins.get(n, n)) for n, _ in reading.inputs]
         tree = arrange(list(order), given, Leaf)
         if out is not None:
             number, arrays = out

@@ -44,7 +44,7 @@ def quick_entry(
     trace = staged.trace
     for captured in trace.captured.values():
         (number,) = reading.read("FETCHED", extra=captured.fetch)
-        reading.inputs.append((number, type(captured.value)))
+        reading.add_input(number, captured.fetch())
     for guard in trace.guards.values():
         plain = guard.fetch is not None
         (number,) = reading.read("FETCHED", extra=guard.fetch if plain else guard.holds)
@@ -92,7 +92,7 @@ def _reading(form: Form, bind: Bind, arguments: Arguments, with_out: bool) -> Re
         for leaf in reading.open(number, tree):
             value = next(leaves)
             if is_traced(value):
-                reading.inputs.append((leaf, type(value)))
+                reading.add_input(leaf, value)
             else:
                 reading.same.append((leaf, value))
     return reading
