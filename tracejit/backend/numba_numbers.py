@@ -401,6 +401,8 @@ class Number:
 
     def power_of_two(self) -> Number:
         """2 ** self, of an integer between the least and greatest normal exponents."""
+        if self.avx512:
+            return self.of(1.0).scaled(self)
         shifted = self + (1.5 * 2.0**self.fraction + self.bias)
         return (shifted.bits() << self.fraction).number()
 

@@ -20,14 +20,6 @@ _LN2 = (
     (0.6931471805599453, 2.3190468138462996e-17),
     (0.6931471228599548, 5.769998878690785e-08),
 )
-_INVERSE_LN2 = (
-    (1.4426950408889634, 2.0355273740931033e-17),
-    (1.4426950216293335, 1.925963033500011e-08),
-)
-_INVERSE_LN10 = (
-    (0.4342944819032518, 1.098319650216765e-17),
-    (0.4342944920063019, -1.0103049952192578e-08),
-)
 _LOG10_2 = (
     (0.30102999566398114, 5.270742310347266e-17),
     (0.3010299801826477, 1.5481333548450493e-08),
@@ -204,17 +196,12 @@ def _logarithm(e: Number, f: Number, low: Number | None = None) -> Number:
     return e.fma(_LN2[f.single][0], f + _terms(e, f, low))
 
 
-def _other_logarithm(x: Number, inverse: Parts, unit: Parts) -> Number:
+def _other_logarithm(x: Number, factor: float, unit: Parts) -> Number:
     """The logarithm that is a multiple of log x, and `unit` for 2."""
     e, f = normal_split(x)
-    rest = _terms(x.of(0.0), f)
-    high = f + rest
-    low = rest - (high - f)
-    rest = low * inverse[0] + e * unit[1] if unit[1] else low * inverse[0]
-    sums = high.fma(inverse[1], rest)
-    first = high * inverse[0]
-    lost = high.fma(inverse[0], -first) + sums
-    return _on_the_line(e.fma(unit[0], first + lost), x)
+    rest = _terms(x.of(0.0), f) * factor
+    rest = e.fma(unit[1], rest) if unit[1] else rest
+    return _on_the_line(e.fma(unit[0], f.fma(factor, rest)), x)
 
 
 def _on_the_line(y: Number, x: Number) -> Number:
@@ -241,25 +228,25 @@ def log(x: Number) -> Number:
 
 
 def log2(x: Number) -> Number:
-    return _other_logarithm(x, _INVERSE_LN2[x.single], (1.0, 0.0))
+    return _other_logarithm(x, math.log2(math.e), (1.0, 0.0))
 
 
 def log10(x: Number) -> Number:
-    return _other_logarithm(x, _INVERSE_LN10[x.single], _LOG10_2[x.single])
+    return _other_logarithm(x, math.log10(math.e), _LOG10_2[x.single])
 
 
 def log1p(x: Number) -> Number:
     u = x + 1.0
-    b = u - 1.0
-    lost = ((1.0 - (u - b)) + (x - b)).where(u < math.inf, 0.0)
+    # What u has lost of 1 + x, exactly, up to where it does not matter; 1, which it is
+    # at most, where it is infinity less infinity.
+    lost = x - (u - 1.0)
+    lost = lost.where(lost < 1.0, 1.0)
     e, f = _split(u)
-    # What u has lost of 1 + x, times a guess at the slope 1 / (1 + f).
-    lost = (
-        lost
-        * (-e).at_least(-float(x.bias)).power_of_two()
-        * f.polynomial((1.0, -1.0, 0.8))
-    )
-    y = _on_the_line(_logarithm(e, f, lost), u)
+    # The ends where the power would not be a number, or not be normal.
+    back = (-e).at_most(float(x.bias)) if x.avx512 else (-e).at_least(-float(x.bias))
+    lost = lost * back.power_of_two()
+    # Times a guess at the slope 1 / (1 + f).
+    y = _on_the_line(_logarithm(e, f, f.fma(-lost, lost)), u)
     return y.copysign(x)
 
 
