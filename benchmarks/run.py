@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module, metadata
 from math import inf
 from pathlib import Path
@@ -37,13 +38,13 @@ def measure(
     expected = work.hand(*args)
     work.primal(*args)
     calls: dict[str, Callable[[], Any]] = {
-        "hand": lambda: work.hand(*args),
-        "primal": lambda: work.primal(*args),
+        "hand": partial(work.hand, *args),
+        "primal": partial(work.primal, *args),
     }
     vector = work.hand_vector
     if vector is not None:
         vector(*args)
-        calls["hand_vector"] = lambda: vector(*args)
+        calls["hand_vector"] = partial(vector, *args)
     row: dict[str, Any] = {"name": work.name, "size": size, "errors": {}}
     for name, call in contestants(work, args):
         if name not in who:

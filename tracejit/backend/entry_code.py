@@ -30,6 +30,7 @@ from tracejit.backend.entry_words import (
     MAKE_DICT,
     MAKE_LIST,
     MAKE_TUPLE,
+    MOVE,
     OURS,
     PROBE,
     PUT,
@@ -262,6 +263,7 @@ class _Entry(Reader):
             number, extra = self.load(record, 8), self.load(record, 16)
             writers = {
                 PUT: lambda: self.put_object(number),
+                MOVE: lambda: self.move_result(number),
                 MAKE_TUPLE: lambda: self.push(self.sequence("Tuple", number)),
                 MAKE_LIST: lambda: self.push(self.sequence("List", number)),
                 MAKE_DICT: lambda: self.make_dict(number, extra),
@@ -275,6 +277,11 @@ class _Entry(Reader):
         item = self.load(self.at(self.objects, number))
         self.call("Py_IncRef", item)
         self.push(item)
+
+    def move_result(self, number: Any) -> None:
+        place = self.at(self.objects, number)
+        self.push(self.load(place))
+        self.store(self.word(0), place)
 
     def push(self, item: Any) -> None:
         top = self.load(self.height)
@@ -292,7 +299,10 @@ class _Entry(Reader):
         first = self.below(count)
         with self.loop(count) as n:
             item = self.load(self.at(self.stack, self.builder.add(first, n)))
-            self.call(f"Py{kind}_SetItem", made, n, item)
+            if kind == "Tuple":
+                self.store(item, self.at(made, n), FIRST_ITEM)
+            else:
+                self.call("PyList_SetItem", made, n, item)
         self.store(first, self.height)
         return made
 

@@ -93,17 +93,17 @@ FRESH, PYTHON, SCALAR, GIVEN = range(4)
 TEMPORARY_WORDS = 2
 #: A donated argument: which object, and the result that its memory may serve.
 DONATED_WORDS = 2
-#: How to put together what the call returns: an object; a tuple, a list, a dict of the
-#: last n; what a function of a tuple of these returns.
+#: How to put together what the call returns: an object; a result, for the last time; a
+#: tuple, a list, a dict of the last n; what a function of a tuple of these returns.
 RECIPE_WORDS = 3
-PUT, MAKE_TUPLE, MAKE_LIST, MAKE_DICT, MAKE = range(5)
+PUT, MOVE, MAKE_TUPLE, MAKE_LIST, MAKE_DICT, MAKE = range(6)
 #: Bytes for a number that a kernel stores.
 CELL = 16
 
 #: Functions called, with the number of their arguments; all take and return words.
 PYTHON_API = {
     **{"Py_IncRef": 1, "Py_DecRef": 1, "PyFloat_FromDouble": 1, "PyTuple_New": 1},
-    **{"PyList_GetItem": 2, "PyList_SetItem": 3, "PyTuple_SetItem": 3},
+    **{"PyList_GetItem": 2, "PyList_SetItem": 3},
     **{"PyList_New": 1, "PyDict_New": 0, "PyDict_SetItem": 3, "PyDict_Next": 4},
     **{"PyObject_GetAttr": 2, "PyObject_CallNoArgs": 1, "PyObject_RichCompareBool": 3},
     **{"PyEval_SaveThread": 0, "PyEval_RestoreThread": 1},
@@ -118,7 +118,7 @@ _WITHOUT_RESULT = {
     *("PyErr_SetObject", "PyErr_Clear"),
 }
 _INTEGERS = {
-    *("PyList_SetItem", "PyTuple_SetItem", "PyDict_SetItem", "PyDict_Next"),
+    *("PyList_SetItem", "PyDict_SetItem", "PyDict_Next"),
     *("PyObject_RichCompareBool", "PyErr_ExceptionMatches"),
 }
 #: NumPy's, with their places in its table of functions.

@@ -61,6 +61,7 @@ def _plan(call: Call, tree: Any, engine: Any) -> Callable[..., Any] | None:
     recipe = _Recipe(call)
     if not recipe.write(tree):
         return None
+    recipe.move()
     reading, offset = call.reading, len(call.results)
     held: list[Any] = [call.owner, call.fail, reading, recipe]
     kept = [None] * offset
@@ -206,6 +207,16 @@ class _Recipe:
             self.add(words.MAKE, 1, _item)
         kind = self.forms.setdefault(leaf.number, leaf.kind)
         return kind == leaf.kind and (kind == "array" or not shape)
+
+    def move(self) -> None:
+        """Let go of each result where it is put for the last time."""
+        last = {}
+        for k in range(0, len(self.codes), words.RECIPE_WORDS):
+            code, number = self.codes[k : k + 2]
+            if code == words.PUT and number < self.offset:
+                last[number] = k
+        for k in last.values():
+            self.codes[k] = words.MOVE
 
     def add(self, code: int, number: int, extra: Any = None) -> None:
         self.functions.append(extra)
