@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tracejit.backend import vector_math
-from tracejit.backend.numba_special import HELPERS, SUBSTITUTES
+from tracejit.backend.numba_special import HELPERS, LOOKED_UP, SUBSTITUTES
 from tracejit.backend.numba_vectors import OWN, call_own, declare_vectors
 from tracejit.backend.vector_math import ARITY, Library
 
@@ -88,7 +88,8 @@ def _call(builder: Any, name: str, args: list[Any], library: Library) -> Any:
     real = args[0].type
     scalar = name + ("f" if isinstance(real, ir.FloatType) else "")
     known = library.variants.get(scalar, {})
-    own = name in OWN or (name in SUBSTITUTES and (library.avx512 or not known))
+    better = LOOKED_UP if library.avx512 else ()
+    own = name in OWN or name in (better if known else SUBSTITUTES)
     if library.polynomials and own:
         return call_own(builder, name, args, library.avx512)
     kind = ir.FunctionType(real, [real] * len(args))

@@ -1,4 +1,5 @@
-"""Powers: a logarithm to more digits than a number has, times, and exp."""
+"""Powers and roots. A power is a logarithm, to more digits than a number has, times,
+and exp of that; a root is a guess and a step of Halley's iteration."""
 
 from __future__ import annotations
 
@@ -27,6 +28,19 @@ _CUBIC = (
     (
         *(0.33333325386047363, -0.24999992549419403, 0.2003013789653778),
         -0.1669303923845291,
+    ),
+)
+#: The cube root of 1 + f, roughly.
+_ROOT = (
+    (
+        *(0.9999992884069832, 0.3333171756762862, -0.11098806690227521),
+        *(0.06238806710197051, -0.044545466260479796, 0.026248773426691654),
+    ),
+    (
+        1.0000582245391076,
+        0.3337743479819844,
+        -0.11540356253166938,
+        0.056658027706103224,
     ),
 )
 #: Beyond, powers overflow or are not normal.
@@ -84,3 +98,31 @@ def pow(x: Number, y: Number) -> Number:
 
     out = (small + 1.0).scaled(k)
     return out.unless(~ordinary, other)
+
+
+def cbrt(x: Number) -> Number:
+    """The cube root."""
+    size = abs(x)
+    e, f = normal_split(size)
+    k, _ = e.rounded(1 / 3)
+    odd = k.fma(-3.0, e)  # -1, 0 or 1
+    up, down = 2 ** (1 / 3), 2 ** (-1 / 3)
+    # 2 ** (odd / 3) is a parabola through three points.
+    factor = odd.fma(odd.fma((up + down) / 2 - 1, (up - down) / 2), 1.0)
+    root = f.polynomial(_ROOT[x.single]) * factor
+    whole = (f + 1.0) * odd.power_of_two()
+    cube = root * root * root
+    root = root.fma((whole - cube) / (2.0 * cube + whole), root)
+    y = root.scaled(k).copysign(x)
+    return y.where((size > 0.0) & (size < math.inf), x)
+
+
+def hypot(x: Number, y: Number) -> Number:
+    """√(x² + y²), infinite where either is."""
+    a, b = abs(x), abs(y)
+    more = a > b
+    large, small = a.where(more, b), b.where(more, a)
+    ratio = (small / large).where(large > small, 1.0)
+    out = large * ratio.fma(ratio, 1.0).sqrt()
+    out = out.where(x.is_number() & y.is_number(), x + y)
+    return out.where(~(a.equals(math.inf) | b.equals(math.inf)), math.inf)

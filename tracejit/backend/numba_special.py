@@ -15,7 +15,7 @@ from tracejit.backend.numba_polynomials import (
     sine_and_cosine,
     within_exponents,
 )
-from tracejit.backend.numba_powers import pow
+from tracejit.backend.numba_powers import cbrt, hypot, pow
 from tracejit.backend.numba_tables import DIGAMMA, ERF, LGAMMA, TAIL, TAIL_POINTS
 
 #: (1 + 9y / 8) exp(y²) erfc(y), which hardly changes near 0, in powers of
@@ -181,8 +181,9 @@ SPECIAL: dict[str, Callable[..., Number]] = {"lgamma": lgamma}
 HELPERS: dict[str, Callable[..., Number]] = {
     f.__name__: f for f in (ndtr, digamma, erfcx)
 }
-#: What is better computed by the C library, where that has a vector function and the
-#: CPU cannot look up tables in registers.
-SUBSTITUTES: dict[str, Callable[..., Number]] = {
-    f.__name__: f for f in (erf, erfc, pow)
+#: What is better computed by the C library, where that has a vector function: unless
+#: the CPU has AVX-512; always.
+LOOKED_UP: dict[str, Callable[..., Number]] = {f.__name__: f for f in (erf, erfc, pow)}
+SUBSTITUTES: dict[str, Callable[..., Number]] = LOOKED_UP | {
+    f.__name__: f for f in (cbrt, hypot)
 }

@@ -20,8 +20,7 @@ from tracejit.backend.numba_numbers import PURE, Builder, Number, declare_vector
 from tracejit.backend.numba_polynomials import POLYNOMIALS
 from tracejit.backend.numba_special import HELPERS, SPECIAL, SUBSTITUTES
 
-#: What is computed by a polynomial wherever it can; `SUBSTITUTES` are what only is so
-#: with AVX-512, or where the C library has no vector function.
+#: What is computed by a polynomial wherever it can.
 OWN = POLYNOMIALS | SPECIAL | HELPERS
 
 #: These of one argument share most of their work, which LLVM sees where they stand in
@@ -30,7 +29,7 @@ _IN_PLACE = {"sin", "cos"}
 _PREFIX = "tracejit_own_"
 #: The end of names of functions for machines with AVX-512.
 _AVX512 = "z"
-_BINARY = {"atan2", "pow"}
+_BINARY = {"atan2", "pow", "hypot"}
 
 
 def call_own(builder: Any, name: str, args: list[Any], avx512: bool) -> Any:
