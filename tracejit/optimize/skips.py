@@ -11,17 +11,15 @@ in vain.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from tracejit.ir.program import Atom, Eqn, Literal, Var
-from tracejit.ops.elementwise import select
+from tracejit.ops.elementwise import add, neg, select, sub
 from tracejit.optimize.foresee import is_chain
 from tracejit.optimize.nest import (
     BLOCKS,
     Accumulate,
-    Buffer,
     Check,
     If,
     Let,
@@ -30,7 +28,7 @@ from tracejit.optimize.nest import (
     Node,
     Store,
 )
-from tracejit.optimize.walks import assigned, everything, operands, reads_of
+from tracejit.optimize.walks import assigned, everything, reads_of
 
 #: In flops: what costs less is computed rather than a branch taken.
 DEAR = 10.0
@@ -56,17 +54,26 @@ def _block(nodes: Sequence[Node], reads: Counter[Var]) -> list[Node]:
 
 
 def _skipped(body: list[Node], reads: Counter[Var]) -> list[Node]:
-    masked = (n for n in body if isinstance(n, Eqn) and _is_masked(n))
-    choices: dict[Atom, Eqn] = {n.out: n for n in masked if reads[n.out] == 1}
+    masks: dict[Atom, Var] = {}
     sums: dict[Var, list[Sum]] = {}
     for node in body:
-        if isinstance(node, Sum) and node.op == "add" and node.value in choices:
-            mask = choices[node.value].inputs[0]
-            assert isinstance(mask, Var)
-            sums.setdefault(mask, []).append(node)
+        if isinstance(node, Eqn):
+            mask = _mask_of(node, masks)
+            if mask is not None:
+                masks[node.out] = mask
+        elif isinstance(node, Sum) and node.op == "add" and node.value in masks:
+            sums.setdefault(masks[node.value], []).append(node)
     for mask, members in sums.items():
-        body = _Branch(body, mask, members, choices, reads).body()
+        body = _Branch(body, mask, members, reads).body()
     return body
+
+
+def _mask_of(eqn: Eqn, masks: Mapping[Atom, Var]) -> Var | None:
+    """Where alone a number is not 0, if that is known; also of others."""
+    if eqn.prim in (neg, add, sub):
+        (mask, *more) = {masks.get(a) for a in eqn.inputs}
+        return None if more else mask
+    return eqn.inputs[0] if _is_masked(eqn) else None  # type: ignore[return-value]
 
 
 def _is_masked(eqn: Eqn) -> bool:
@@ -81,17 +88,12 @@ class _Branch:
     """Sums of what one mask lets through, and all that is computed for them alone."""
 
     def __init__(
-        self,
-        body: list[Node],
-        mask: Var,
-        sums: list[Sum],
-        choices: dict[Atom, Eqn],
-        reads: Counter[Var],
+        self, body: list[Node], mask: Var, sums: list[Sum], reads: Counter[Var]
     ):
         self.whole, self.mask, self.sums = body, mask, sums
-        self.choices = choices
-        self.rebound = {n.target for n in body if isinstance(n, Let | Accumulate)}
-        self.inside: set[Node] = {*sums, *(choices[n.value] for n in sums)}
+        inside = everything(body)
+        self.rebound = {n.target for n in inside if isinstance(n, Let | Accumulate)}
+        self.inside: set[Node] = set(sums)
         left = Counter(reads)
         left[mask] += 1
         for node in reversed(body):
@@ -109,7 +111,7 @@ class _Branch:
     def body(self) -> list[Node]:
         if self.cost() < DEAR or not self.may_move():
             return self.whole
-        then = [self.let_through(n) for n in self.whole if self.is_kept(n)]
+        then = [self.let_through(n) for n in self.whole if n in self.inside]
         out: list[Node] = []
         for node in self.whole:
             if node not in self.inside:
@@ -121,38 +123,32 @@ class _Branch:
     def cost(self) -> float:
         return sum(n.prim.cost for n in self.inside if isinstance(n, Eqn))
 
-    def is_kept(self, node: Node) -> bool:
-        return node in self.inside and node not in self.choices.values()
-
     def let_through(self, node: Node) -> Node:
-        """A sum of what the mask is about."""
-        if isinstance(node, Sum) and node in self.sums:
-            return replace(node, value=self.choices[node.value].inputs[1])
+        """What is masked by what holds here is that itself."""
+        if isinstance(node, Eqn) and _is_masked(node):
+            mask, value, _ = node.inputs
+            if mask is self.mask:
+                return Let(node.out, value)
         return node
 
     def may_move(self) -> bool:
-        """Whether all may be done where the last sum is: what is between does not
-        touch the same memory, nor the sums, nor what they read."""
+        """Whether all may be done where the last sum is: what is between does nothing
+        but add to the same memory, or to the same sums."""
         first = next(k for k, n in enumerate(self.whole) if n in self.inside)
         last = self.whole.index(self.sums[-1])
-        between = [n for n in self.whole[first:last] if n not in self.inside]
+        outside = [n for n in self.whole[first:last] if n not in self.inside]
+        between = list(everything(outside))
+        others = [n for n in between if not isinstance(n, Sum) or n.op != "add"]
         stored = {n.buffer for n in self.sums if isinstance(n, Store)}
         loaded = {n.buffer for n in self.inside if isinstance(n, Load)}
-        touched = _buffers(between)
-        written = _buffers(n for n in between if isinstance(n, Store))
+        written = {n.buffer for n in between if isinstance(n, Store)}
+        touched = {n.buffer for n in others if isinstance(n, Load | Store)} | loaded
         totals = {n.target for n in self.sums if isinstance(n, Accumulate)}
-        known = {v for n in between for v in {*operands(n), *assigned(n)}}
+        known = {v for n in between for v in reads_of(n)}
+        known.update(v for n in others for v in assigned(n))
         fixed = all(self.rebound.isdisjoint(reads_of(n)) for n in self.inside)
-        return (
-            fixed
-            and stored.isdisjoint(touched | loaded)
-            and loaded.isdisjoint(written)
-            and totals.isdisjoint(known)
-        )
-
-
-def _buffers(nodes: Iterable[Node]) -> set[Buffer]:
-    return {n.buffer for n in nodes if isinstance(n, Load | Store)}
+        apart = stored.isdisjoint(touched) and loaded.isdisjoint(written)
+        return fixed and apart and totals.isdisjoint(known)
 
 
 __all__ = ["skip_void"]
