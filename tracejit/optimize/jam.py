@@ -11,7 +11,7 @@ So it is with rows that add to the same cells, `a[j] += x[i, j] * y[i]`: these a
 loaded and stored once for several rows.
 
 A row that needs cells further along the one before it runs as many cells behind, with
-the ends of both in loops of their own:
+the ends of both in loops of their own (and at least one, if cells take long):
 
     for i: for j: a[i, j] = f(a[i, j - 1], a[i - 1, j + 1])
 
@@ -193,7 +193,10 @@ class _Rows:
     def way(self, count: int) -> tuple[int, int] | None:
         """How many rows may run side by side, each so many cells behind the last."""
         if all(self.independent(d, 0) for d in range(1, count)):
-            return count, 0
+            # So much is done for a cell that the next round does not begin before this
+            # one ends: a row had better not wait for the other in the same round.
+            behind = count == 2 and not self.independent(1, -1)
+            return count, int(behind)
         lags = range(LAGS + 1) if count > 2 else range(1, LAGS + 1)
         lag = next((k for k in lags if self.independent(1, k)), None)
         return None if lag is None else (2, lag)
