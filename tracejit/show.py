@@ -51,7 +51,8 @@ class Cost:
     `bytes_moved`: what its loops load and store, whether caches serve it or not;
     `tape_bytes`: what is saved for the way back, by tapes and snapshots; `peak_bytes`:
     all the memory that the call needs beside its arguments: results, tapes, and room
-    for values on the way.
+    for values on the way (which, above 1 MB, is kept for further calls, of whichever
+    function, as long as there is one that needs as much).
     """
 
     flops: float

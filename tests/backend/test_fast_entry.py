@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,3 +411,13 @@ def test_elsewhere_the_way_through_python_serves(what, monkeypatch):
     monkeypatch.undo()
     fast_entry._works.cache_clear()
     hasten(value_and_grad(rosenbrock), X)
+
+
+def test_all_that_the_entry_is_written_by_is_in_its_key():
+    here = Path(fast_entry.__file__)
+    for name in fast_entry._WRITERS:
+        for line in here.with_name(name).read_text().splitlines():
+            if line.startswith("from tracejit."):
+                package, module = line.split()[1].rsplit(".", 1)
+                assert package == "tracejit.backend"
+                assert f"{module}.py" in fast_entry._WRITERS

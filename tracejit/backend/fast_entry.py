@@ -15,6 +15,7 @@ import struct
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -34,7 +35,7 @@ MISS = NotImplemented
 #: From this size on, in bytes, temporaries lie in memory that all functions share.
 LARGE = 1 << 20
 #: Slots are copied at every call, to the stack, as objects are.
-MOST_SLOTS = 1000
+MOST_SLOTS = 4000
 
 
 def fast_entry(call: Call, tree: Any) -> Callable[..., Any] | None:
@@ -317,6 +318,10 @@ def _builtin(engine: Any, owner: tuple[Any, ...]) -> Callable[..., Any]:
     return make(ctypes.addressof(_methods[address]), owner, None)
 
 
+#: The files that the text of the entry follows from.
+_WRITERS = ("entry_code.py", "entry_reading.py", "entry_words.py", "quick_call.py")
+
+
 @cache
 def _machine_code() -> Any:
     """The entry, loaded; it stays as long as the process."""
@@ -326,12 +331,14 @@ def _machine_code() -> Any:
     table = _numpy_api()
     for name, (_, place) in words.NUMPY_API.items():
         llvm.add_symbol(name, table[place])
-    text = module_text()
-    key = object_cache.content_key(text, *object_code.host())
+    here = Path(__file__)
+    sources = [here.with_name(name).read_text("utf-8") for name in _WRITERS]
+    # Not by its text, which takes longer to write than all the rest of a start.
+    key = object_cache.content_key(*sources, *object_code.host())
     made = object_cache.load(key)
     target = llvm.Target.from_default_triple()
     if made is None:
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(module_text())
         module.verify()
         machine = target.create_target_machine(opt=3, jit=True)
         made = ObjectCode(machine.emit_object(module), words.ENTRY, ())
