@@ -159,6 +159,19 @@ def test_loops_with_a_choice_and_a_sum_are_vectorised(modules):
     )
 
 
+def turned(x, y):
+    z = np.exp(x + 1j * y)
+    return np.sum(np.abs(z / (2.0 + z * z)))
+
+
+def test_complex_exponentials_and_quotients_are_vectorised(modules):
+    x = np.linspace(-2, 2, 1001)
+    value, _ = value_and_grad(turned)(x, x)
+    assert vectors(modules[0], np.float64) > 20
+    assert not re.search(r"> @llvm\.(exp|sin|cos)\.", modules[0])
+    assert value == pytest.approx(turned(x, x), rel=1e-13)
+
+
 def wave(x):
     return np.exp(x) * np.cbrt(x) + np.logaddexp(x, 0.5) ** x
 

@@ -87,6 +87,35 @@ def _tj_integer_pow(x: Any, n: int) -> Any:
     return np.true_divide(1, out) if n < 0 else out
 
 
+def _tj_complex_exp(x: Any) -> Any:
+    """exp(a + bi), all of it for vectors. As in C, exp(a) may be beyond the largest
+    number where the result is not, and what is infinite outweighs what is not known."""
+    a, b = float(x.real), float(x.imag)
+    large = a > 700.0
+    e = math.exp(_tj_select(large, a - 700.0, a))
+    scale = _tj_select(large, 1.0142320547350045e304, 1.0)  # exp(700)
+    real, imag = e * math.cos(b) * scale, e * math.sin(b) * scale
+    endless = b - b != 0.0
+    low, high = endless & (a == -math.inf), endless & (a == math.inf)
+    real = _tj_select(low, 0.0, _tj_select(high, a, real))
+    return complex(real, _tj_select(low, 0.0, _tj_select(b == 0.0, b, imag)))
+
+
+def _tj_complex_div(x: Any, y: Any) -> Any:
+    """x / y as NumPy does it, by the quotient of y's parts, without a branch."""
+    a, b, c, d = float(x.real), float(x.imag), float(y.real), float(y.imag)
+    first = abs(c) >= abs(d)
+    zero = (c == 0.0) & (d == 0.0)
+    large = _tj_select(zero, abs(c), _tj_select(first, c, d))
+    ratio = _tj_select(first, d, c) / _tj_select(zero, 1.0, large)
+    scale = 1.0 / _tj_select(zero, large, large + _tj_select(first, d, c) * ratio)
+    m, n = _tj_select(first, a, b), _tj_select(first, b, a)
+    real = m + _tj_select(zero, 0.0, n * ratio)
+    turned = _tj_select(zero, 0.0, m * ratio)
+    imag = _tj_select(first, n - turned, turned - n)
+    return complex(real * scale, imag * scale)
+
+
 def _tj_complex_pow(x: Any, y: Any) -> Any:
     """A power of complex numbers, exp(y log x): small integer ones by squaring."""
     a, b, c, d = float(x.real), float(x.imag), float(y.real), float(y.imag)
@@ -169,6 +198,7 @@ HELPERS: dict[str, Callable[..., Any]] = (
         f.__name__: f
         for f in (
             *(_tj_add, _tj_mul, _tj_pow, _tj_integer_pow, _tj_complex_pow),
+            *(_tj_complex_exp, _tj_complex_div),
             *(_tj_select, _tj_unless_zero, _tj_foreseen, _tj_if_finite),
             *(_tj_fma, _tj_hidden, _tj_stride),
             *(_tj_max, _tj_min, _tj_trips),

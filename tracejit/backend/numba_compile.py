@@ -393,7 +393,11 @@ _HELPERS = _helpers()
 def kernel_globals(library: Library, text: str) -> dict[str, Any]:
     """The globals of a kernel that Numba compiles."""
     functions = numba_math.namespace(library) | numba_ufuncs.namespace(text)
-    return helpers.plain_globals() | _HELPERS | functions
+    known = helpers.plain_globals() | _HELPERS | functions
+    # These call functions that there are vectors of.
+    for name in ("_tj_complex_exp", "_tj_complex_pow"):
+        known[name] = FunctionType(_HELPERS[name].__code__, known, name)
+    return known
 
 
 def _numba_type(name: str) -> Any:

@@ -265,7 +265,8 @@ class Writer:
         assert isinstance(prim, Elementwise)
         operands = [self.operand(a) for a in node.inputs]
         dtype = node.out.aval.dtype
-        text = prim.code(operands, dtype, node.params)
+        of_complex = any(a.aval.dtype.kind == "c" for a in node.inputs)
+        text = prim.code(operands, dtype, node.params, of_complex)
         # Numba widens these in arithmetic.
         if dtype.kind in "iu" and dtype != np.int64:
             text = f"{dtype.name}({text})"

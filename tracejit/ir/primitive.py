@@ -145,17 +145,21 @@ class Elementwise(Primitive):
         return drawn
 
     def code(
-        self, operands: Sequence[str], dtype: np.dtype[Any], params: dict[str, Any]
+        self,
+        operands: Sequence[str],
+        dtype: np.dtype[Any],
+        params: dict[str, Any],
+        of_complex: bool = False,
     ) -> str:
         """The scalar code on operands that are names or in parentheses.
 
         In `emit`, {0} {1} … are the operands, {dtype} is the name of the output's
         dtype, {bits} its width, and the rest are the static params. Where the output
-        is complex, `emit_complex` stands for it, or NumPy's function of the same name
-        for one of `math`.
+        is complex, or `of_complex` an operand, `emit_complex` stands for it; or NumPy's
+        function of the same name for one of `math` that gives complex numbers.
         """
         known = {"dtype": dtype.name, "bits": 8 * dtype.itemsize}
-        if dtype.kind == "c" and self.emit_complex:
+        if (of_complex or dtype.kind == "c") and self.emit_complex:
             return self.emit_complex.format(*operands, **params | known)
         if dtype.kind == "c" and self.emit.startswith("math."):
             return f"np.{self.name}({', '.join(operands)})"

@@ -2,7 +2,8 @@
 
 `emit` is scalar code for Numba with `math`, `np` and the kernels' helpers at hand;
 under plain Python its operands are NumPy scalars, so that a division by zero gives an
-infinity there too. What it calls of `math` is vectorised in loops.
+infinity there too. What it calls of `math` is vectorised in loops. This file has more
+than 600 lines because every such primitive is declared here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ div = elementwise(
     lambda y, a, b: 1 / b,
     lambda y, a, b: -(y / b),
     emit="{0} / {1}",
-    emit_complex="np.true_divide({0}, {1})",
+    emit_complex="{dtype}(_tj_complex_div({0}, {1}))",
     domain=((-2, 2), POSITIVE),
     dtypes=HOLOMORPHIC,
     cost=3,
@@ -198,7 +199,13 @@ hypot = elementwise(
 # Exponentials and logarithms --------------------------------------------------------
 
 exp: Elementwise = elementwise(
-    "exp", np.exp, lambda y, x: y, emit="math.exp({0})", dtypes=HOLOMORPHIC, cost=10
+    "exp",
+    np.exp,
+    lambda y, x: y,
+    emit="math.exp({0})",
+    emit_complex="{dtype}(_tj_complex_exp({0}))",
+    dtypes=HOLOMORPHIC,
+    cost=10,
 )
 exp2 = elementwise(
     "exp2",
@@ -409,6 +416,7 @@ abs_ = elementwise(
     np.abs,
     _abs_partial,
     emit="abs({0})",
+    emit_complex="{dtype}(math.hypot({0}.real, {0}.imag))",
     domain=(POSITIVE,),
     result=real_dtype,
     dtypes=ARITHMETIC,
