@@ -124,6 +124,7 @@ CASES = [
     (lower_trace, (A, WIDE)),
     (transposed_trace, (WIDE, WIDE.T.copy())),
     (quadratic, (K, V)),
+    (quadratic, (A + 9 * np.eye(N), V)),
     (gaussian, (K, V)),
     (by_factor, (K, V)),
     (back_again, (K, V)),
@@ -174,6 +175,27 @@ def flops(program):
 )
 def test_derivatives_take_few_products(f, args, most):
     assert flops(adjoint(f, args)) <= most
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (3,), (1, 0), (2, 3), (0, 2)])
+def test_products_of_more_axes_in_another_order(axes, behind):
+    x, y = RNG.normal(size=(5, 6, 4)), RNG.normal(size=(4, 7, 3))
+    extents = [(5, 6, 7, 3)[k] for k in axes]
+    b = RNG.normal(size=(*extents, 2))
+    own = list(range(len(axes)))
+
+    def f(x, y, b):
+        first = np.tensordot(x, y, 1)
+        if behind:
+            return np.tensordot(first, b, (axes, own))
+        return np.tensordot(b, first, (own, axes))
+
+    program = make_ir(jit(f, fastmath=True))(x, y, b)
+    plain = make_ir(jit(f))(x, y, b)
+    np.testing.assert_allclose(*evaluate(program, (x, y, b)), f(x, y, b), rtol=1e-9)
+    split = axes == (0, 2)  # between both: nothing to be gained
+    assert (flops(program) == flops(plain)) == split
 
 
 def test_a_sum_of_spread_products_is_a_product():
