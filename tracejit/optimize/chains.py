@@ -223,8 +223,7 @@ def work(a: Atom, b: Atom, contract: Axes) -> int:
 
 
 def summed(eqn: Eqn, view: View) -> Any:
-    """`sum` of a product: a product of sums, or with one operand more. A sign, and
-    what is added to itself, may wait."""
+    """`sum` of a product: a product of sums, or with one operand more."""
     (x,), axes = eqn.inputs, eqn.params["axes"]
     factors = view.definition(x, "mul")
     if factors is not None and view.once(factors.out):
@@ -233,13 +232,10 @@ def summed(eqn: Eqn, view: View) -> Any:
             return found
     if not is_free(eqn, view):
         return None
-    minus, twice = view.definition(x, "neg"), view.definition(x, "add")
-    if minus is not None and view.movable(minus.inputs[0]):
-        return neg(sum_(minus.inputs[0], axes=axes))
-    if twice is not None and twice.inputs[0] is twice.inputs[1]:
-        if view.movable(twice.inputs[0]):
-            total = sum_(twice.inputs[0], axes=axes)
-            return add(total, total)
+    if size_of(x, axes) >= LEAST_SIDE:
+        waiting = _waiting(x, axes, view)
+        if waiting is not None:
+            return waiting
     if factors is not None and view.once(factors.out):
         return _weighted(factors, axes, view)
     inner = view.definition(x, "dot")
@@ -261,6 +257,19 @@ def summed(eqn: Eqn, view: View) -> Any:
     sides = [_without(x, c, gone) for x, c, gone in pairs]
     (a, ca), (b, cb) = sides
     return dot(a, b, contract=(ca, cb), batch=0)
+
+
+def _waiting(x: Atom, axes: Axes, view: View) -> Any:
+    """The sum of what has a sign, or is added to itself, of many terms: without."""
+    minus, twice = view.definition(x, "neg"), view.definition(x, "add")
+    if minus is not None and view.movable(minus.inputs[0]):
+        return neg(sum_(minus.inputs[0], axes=axes))
+    if twice is None or twice.inputs[0] is not twice.inputs[1]:
+        return None
+    if not view.movable(twice.inputs[0]):
+        return None
+    total = sum_(twice.inputs[0], axes=axes)
+    return add(total, total)
 
 
 def _contracted(eqn: Eqn, axes: Axes, view: View) -> Any:
