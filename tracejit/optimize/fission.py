@@ -62,6 +62,8 @@ from tracejit.optimize.walks import assigned, everything, reads_of
 ROWS = 128
 #: From this cost on a function pays for a loop of its own.
 COSTLY = 10
+#: So many operations for each sum that goes where data say pay for a loop of theirs.
+MUCH = 6
 #: Shorter loops make poor vectors, or not so short ones with loops in them.
 SHORT, SHORT_WITH_LOOPS = 16, 33
 #: Loops of so many rounds are taken apart, into so many nodes.
@@ -69,7 +71,7 @@ TAKEN_APART, SMALL_BODY = 8, 96
 #: So many numbers of a row are put side by side.
 MOST_LIFTED = 16
 #: Longer bodies are left alone.
-LONGEST = 160
+LONGEST = 420
 
 PLAIN = (Eqn, Load, Store, Let, Accumulate)
 
@@ -167,7 +169,21 @@ class Rows:
 
     def may_gain(self) -> bool:
         """Whether there are costly nodes, or loops in loops, and not these alone."""
-        return any(_is_costly(n) or _may_turn(n) for n in self.inside)
+        self.scatters = self.is_held_up()
+        return self.scatters or any(_is_costly(n) or _may_turn(n) for n in self.inside)
+
+    def is_held_up(self) -> bool:
+        """Whether much arithmetic could be done in vectors, but for sums of rows that
+        go where data say, each after the other."""
+        made = {v for n in self.inside for v in assigned(n)}
+        plain = all(isinstance(n, PLAIN) for n in self.inside)
+        spots = sum(
+            isinstance(n, Store)
+            and n.op == "add"
+            and not made.isdisjoint(v for i in n.index for v in i.vars)
+            for n in self.inside
+        )
+        return plain and 0 < MUCH * spots <= sum(map(_is_arithmetic, self.inside))
 
     def lift_loads(self) -> None:
         """Take apart the loops in short ones, and out of these what each round loads
@@ -301,7 +317,8 @@ class Rows:
             if not isinstance(node, Loop):
                 if isinstance(node, Store) and self.is_scattered(node):
                     return CHAIN
-                return VECTOR if _is_costly(node) else CHEAP
+                held_up = self.scatters and _is_arithmetic(node)
+                return VECTOR if held_up or _is_costly(node) else CHEAP
             if _is_taken_apart(node):
                 return VECTOR if _has_costly([node]) else CHEAP
             return LONG
@@ -500,6 +517,12 @@ def _is_costly(node: Node) -> bool:
         and isinstance(node.prim, Elementwise)
         and node.prim.cost >= COSTLY
         and node.out.aval.dtype.kind == "f"
+    )
+
+
+def _is_arithmetic(node: Node) -> bool:
+    return (
+        isinstance(node, Eqn) and node.prim.single and node.out.aval.dtype.kind == "f"
     )
 
 

@@ -81,11 +81,11 @@ class Touched:
             read.update(a for a in node.inputs if isinstance(a, Var))
             written.update(node.outputs)
         elif isinstance(node, Load):
-            self.reads.append((node.buffer, None if anywhere else node.index))
+            self.reads.append((node.buffer, None if anywhere else _place(node)))
             read.update(v for a in node.index for v in a.vars)
             written.add(node.out)
         elif isinstance(node, Store):
-            self.writes.append((node.buffer, None if anywhere else node.index))
+            self.writes.append((node.buffer, None if anywhere else _place(node)))
             read.update(v for a in node.index for v in a.vars)
             read.update([node.value] if isinstance(node.value, Var) else [])
         elif isinstance(node, Let | Accumulate):
@@ -124,6 +124,11 @@ class Touched:
             self.scalars_read.update(vars_of([atom]))
         for inner in children(node):
             self.add(inner, anywhere=anywhere or not isinstance(node, If))
+
+
+def _place(node: Load | Store) -> Index:
+    """Where a buffer is touched, whatever axes of extent 1 it is seen with."""
+    return tuple(i for i, n in zip(node.index, node.shape, strict=True) if n != 1)
 
 
 def vars_of(items: Sequence[Any]) -> Iterator[Var]:

@@ -11,11 +11,13 @@ vectors of.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from tracejit.ir.primitive import REGISTRY
-from tracejit.ir.program import Atom, Eqn, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Var, substitute
 from tracejit.optimize.held import apart
 from tracejit.optimize.nest import (
     BLOCKS,
@@ -28,7 +30,7 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
-from tracejit.optimize.walks import assigned, buffers_of, everything
+from tracejit.optimize.walks import assigned, buffers_of, everything, reads_of
 
 #: By array: its shape, and what is known to be where.
 Known: TypeAlias = dict[Buffer, tuple[tuple[int, ...], dict[Index, Atom]]]
@@ -61,8 +63,16 @@ def hand_on(nodes: Sequence[Node], known: Known | None = None) -> list[Node]:
 
 
 def _there(access: Load | Store, known: Known) -> Atom | None:
+    place = _place(access)
     shape, places = known.get(access.buffer, ((), {}))
-    return places.get(access.index) if shape == access.shape else None
+    return places.get(place[1]) if shape == place[0] else None
+
+
+def _place(access: Load | Store) -> tuple[tuple[int, ...], Index]:
+    """How an array is seen and where, whatever axes of extent 1 it is seen with."""
+    axes = [k for k, n in enumerate(access.shape) if n != 1]
+    shape = tuple([access.shape[k] for k in axes])
+    return shape, tuple([access.index[k] for k in axes])
 
 
 def _stored(node: Store, known: Known) -> list[Node]:
@@ -73,12 +83,12 @@ def _stored(node: Store, known: Known) -> list[Node]:
         both = scalar_var(node.buffer.aval.dtype)
         before = [Eqn(REGISTRY[node.op], [old, node.value], [both], loc=node.loc)]
         node = Store(node.buffer, node.shape, node.index, both, loc=node.loc)
-    shape, places = known.get(node.buffer, (node.shape, {}))
-    same = shape == node.shape
-    kept = {i: v for i, v in places.items() if same and apart(i, node.index, {})}
+    shape, index = _place(node)
+    seen, places = known.get(node.buffer, (shape, {}))
+    kept = {i: v for i, v in places.items() if seen == shape and apart(i, index, {})}
     if node.op is None and node.value.aval.dtype == node.buffer.aval.dtype:
-        kept[node.index] = node.value
-    known[node.buffer] = node.shape, kept
+        kept[index] = node.value
+    known[node.buffer] = shape, kept
     return [*before, node]
 
 
@@ -104,4 +114,79 @@ def _rebind(known: Known, bound: set[Var]) -> None:
         known[buffer] = shape, kept
 
 
-__all__ = ["hand_on"]
+# Sums that are short ------------------------------------------------------------------
+
+
+def name_sums(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes of a kernel with a name for each step of a sum that one block forms.
+
+    Such a sum, of a small loop taken apart, is arithmetic like any other then.
+    """
+    count = Counter(v for n in everything(nodes) for v in (*assigned(n), *reads_of(n)))
+    return _steps_named(nodes, count)
+
+
+def _steps_named(nodes: Sequence[Node], count: Counter[Var]) -> list[Node]:
+    for node in nodes:
+        for name in BLOCKS:
+            if hasattr(node, name):
+                setattr(node, name, _steps_named(getattr(node, name), count))
+    return _named_apart(nodes, count)
+
+
+def _named_apart(nodes: Sequence[Node], count: Counter[Var]) -> list[Node]:
+    """A block in which what is added up step by step has a name after each step.
+
+    `count`: how often each scalar is named in all. It must be set to a number first,
+    and named nowhere else.
+    """
+    names: dict[Var, Atom] = {}
+    seen: set[Var] = set()
+    sums = _own_sums(nodes, count)
+    out: list[Node] = []
+    for node in nodes:
+        target = getattr(node, "target", None)
+        if target in sums and isinstance(node, Let) and target not in seen:
+            names[target] = node.value  # type: ignore[assignment]
+        elif target in names and isinstance(node, Accumulate):
+            total = scalar_var(target.aval.dtype, target.hint)
+            inputs = substitute([target, node.value], names)
+            out.append(Eqn(REGISTRY[node.op], inputs, [total]))
+            names[target] = total
+        else:
+            out.append(_reading(node, names))
+        seen.update(reads_of(node), assigned(node))
+    return out
+
+
+def _own_sums(nodes: Sequence[Node], count: Counter[Var]) -> set[Var]:
+    """Sums that are set to a number once, and named in this block alone."""
+    here = Counter(v for n in nodes for v in (*assigned(n), *reads_of(n)))
+    set_by = Counter(n.target for n in nodes if isinstance(n, Let))
+    first: dict[Var, Node] = {}
+    for node in nodes:
+        for v in (*assigned(node), *reads_of(node)):
+            first.setdefault(v, node)
+    return {
+        n.target
+        for n in nodes
+        if isinstance(n, Accumulate)
+        and n.target.aval.dtype.kind == "f"
+        and here[n.target] == count[n.target]
+        and set_by[n.target] == 1
+        and isinstance(start := first[n.target], Let)
+        and start.target is n.target
+        and isinstance(start.value, Literal)
+    }
+
+
+def _reading(node: Node, names: dict[Var, Atom]) -> Node:
+    """A node that reads other scalars."""
+    if isinstance(node, Eqn):
+        return replace(node, inputs=substitute(node.inputs, names))
+    if isinstance(node, Store | Let | Accumulate) and isinstance(node.value, Var):
+        return replace(node, value=names.get(node.value, node.value))
+    return node
+
+
+__all__ = ["hand_on", "name_sums"]

@@ -26,7 +26,7 @@ from tracejit.optimize.columns import split_columns
 from tracejit.optimize.expand import expand
 from tracejit.optimize.fission import fission
 from tracejit.optimize.foresee import foresee
-from tracejit.optimize.handed import hand_on
+from tracejit.optimize.handed import hand_on, name_sums
 from tracejit.optimize.held import hold_small
 from tracejit.optimize.jam import jam
 from tracejit.optimize.late import fill_late
@@ -83,8 +83,9 @@ def lower(
             if threads == 1:  # else it is seen which loops may move their tapes
                 body = make_room_early(body)
             body = drop_unread(drop_dead_stores(body, kernel.outputs))
-            body = drop_dead_stores(hand_on(unroll(body)), kernel.outputs)
-            body = split_columns(kernel, drop_unread(body))
+            body = hand_on(name_sums(unroll(body)))
+            body = drop_unread(drop_dead_stores(body, kernel.outputs))
+            body = split_columns(kernel, body)
             body = select_rounds(hold_small(body))
             body = split_at_cells(split(body))
             if threads > 1:

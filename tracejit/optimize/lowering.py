@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from tracejit.base.source import SrcLoc
-from tracejit.ir.program import Atom, Eqn, Program, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope
 from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Affine, Buffer, Kernel, Node, Reset, Rotate, Store
@@ -249,10 +249,19 @@ class Lowering:
         shape = value.aval.shape or buffer.aval.shape
         out = value if isinstance(value, Var) and settle else None
         home = Home(buffer, shape)
-        scope.items.append(StoreStmt(shape, value, loc_in(scope), home=home, out=out))
+        stmt = StoreStmt(shape, self.number(value), loc_in(scope), home=home, out=out)
+        scope.items.append(stmt)
         if settle:
             assert isinstance(value, Var)
             self.buffers.settle(value, buffer)
+
+    def number(self, value: Atom) -> Atom:
+        """The number that a lazy value is everywhere, or the value."""
+        eqn = self.defs.get(value) if isinstance(value, Var) else None
+        if eqn is None or eqn.prim.name != "broadcast" or value in self.buffers.homes:
+            return value
+        (x,) = eqn.inputs
+        return x if isinstance(x, Literal) else value
 
     def copy(self, buffer: Buffer, value: Atom, scope: Scope) -> None:
         """Fill `buffer` with a value that has a buffer already."""

@@ -21,6 +21,7 @@ from tracejit.optimize.maps import batch_maps
 from tracejit.optimize.merge import merge_loops
 from tracejit.optimize.products import gather_products
 from tracejit.optimize.reciprocals import share_reciprocals
+from tracejit.optimize.row_work import work_on_rows
 
 Pass = Callable[[Program], Program]
 
@@ -29,6 +30,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
+    ("rows", work_on_rows),
     ("reciprocals", share_reciprocals),
     ("distribute", distribute),
     ("merge", merge_loops),
@@ -40,6 +42,7 @@ LAST_PASSES: list[tuple[str, Pass]] = [
     ("dead code", eliminate_dead),
     ("simplify", simplify),
     ("hoist", hoist),
+    ("rows", work_on_rows),
     ("reciprocals", share_reciprocals),
     ("factors", take_out_factors),
     ("distribute", distribute),
