@@ -118,6 +118,21 @@ def summed(A, w):  # the way back adds every row to the same cells
     return np.sum(np.exp(w * (A @ A[0])))
 
 
+def filtered(x, w):  # the way back adds each row a cell further on
+    out = np.zeros(len(x) - len(w) + 1)
+    for k in range(len(w)):
+        out += w[k] * x[k : k + len(out)]
+    return np.sum(out**3)
+
+
+def spread(x, w):  # two cells further on, and already on the way there
+    out = np.zeros(len(x) + 2 * len(w))
+    for k in range(len(w)):
+        for i in range(len(x)):
+            out[2 * k + i] += w[k] * x[i]
+    return np.sum(out**3)
+
+
 def text(f, *args):
     return write(lower(make_ir(f)(*args))).text
 
@@ -191,7 +206,26 @@ def test_any_number_of_rows(f, n, m):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("f", [filtered, spread])
+@pytest.mark.parametrize(("n", "m"), [(9, 9), (10, 9), (12, 10), (11, 9), (30, 13)])
+def test_rows_that_slide_along_are_added_up_in_one_place(f, n, m):
+    x, w = cells(1, n)[0], cells(2, m)[1]
+    both = make_ir(value_and_grad(f, (0, 1)))(x, w)
+    value, grads = value_and_grad(f, (0, 1), backend="numpy")(x, w)
+    np.testing.assert_allclose(value, f(x, w), rtol=1e-12)
+    for a, b in zip(run_as_python(both, (x, w)), (value, *grads), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    assert " // 4" in write(lower(both)).text or len(x) - len(w) < 9
+
+
 def test_compiled():
+    x, w = cells(1, 60)[0], cells(2, 11)[1]
+    for mine, other in zip(
+        grad(filtered, (0, 1))(x, w),
+        grad(filtered, (0, 1), backend="numpy")(x, w),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, other, rtol=1e-10)
     A = cells(8, 7)
     np.testing.assert_allclose(
         grad(distance)(A, 0.3), grad(distance, backend="numpy")(A, 0.3), rtol=1e-10

@@ -70,8 +70,8 @@ SHORT, SHORT_WITH_LOOPS = 16, 33
 TAKEN_APART, SMALL_BODY = 8, 96
 #: So many numbers of a row are put side by side.
 MOST_LIFTED = 16
-#: Longer bodies are left alone.
-LONGEST = 420
+#: Longer bodies are left alone, but for those that sums of rows hold up.
+LONGEST, LONGEST_HELD_UP = 160, 420
 
 PLAIN = (Eqn, Load, Store, Let, Accumulate)
 
@@ -156,7 +156,9 @@ class Rows:
         few = expected(loop) if loop.carried is None else rounds(loop)
         if loop.step.constant != 1 or (few is not None and few < ROWS // 2):
             return None
-        if len(self.inside) > LONGEST or not self.may_gain():
+        if not self.may_gain():
+            return None
+        if len(self.inside) > (LONGEST_HELD_UP if self.scatters else LONGEST):
             return None
         if not all(isinstance(n, (*PLAIN, Loop, If)) for n in self.inside):
             return None

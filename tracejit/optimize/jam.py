@@ -96,12 +96,13 @@ class _Jam:
         inside = Counter(v for n in everything([loop]) for v in reads_of(n))
         rows.find_sums()
         gains = rows.add_in_place() or waits(rows.inner)
-        own = rows.own(self.reads - inside) if gains else None
-        found = rows.way(count) if own is not None else None
+        slide = 0 if gains else rows.slide()
+        own = rows.own(self.reads - inside) if gains or slide else None
+        found = rows.way(count, slide) if own is not None else None
         if own is None or found is None:
             return [loop]
         count, lag = found
-        more = size * (count if lag == 0 else 2 * count)
+        more = size * (count if lag == 0 else 3 * count)
         span = (loop.hi - loop.lo).constant
         if more > self.left or (span is not None and span < count):
             return [loop]
@@ -178,20 +179,45 @@ class _Rows:
     # Cells ----------------------------------------------------------------------------
 
     def add_in_place(self) -> bool:
-        """Whether much of what rows do is to add to the same cells: those are loaded
-        and stored once for several of them."""
+        """Whether much of what rows do is to add to the same cells, or to change them:
+        those are loaded and stored once for several of them."""
         own = {v for node in self.before for v in assigned(node)} | {self.loop.index}
+        read = {(n.buffer, n.index) for n in self.inner.body if isinstance(n, Load)}
         cells = sum(
             isinstance(node, Store)
-            and _adds(node)
+            and (_adds(node) or (node.buffer, node.index) in read)
             and any(self.inner.index in i.terms for i in node.index)
             and own.isdisjoint(v for i in node.index for v in i.vars)
             for node in self.inner.body
         )
         return 0 < len(self.inner.body) <= MUCH * cells
 
-    def way(self, count: int) -> tuple[int, int] | None:
+    def slide(self) -> int:
+        """How many cells further along each row adds to what the last one added to: as
+        many behind, it adds to the same cell. 0, if rows are not of this kind."""
+        row, index = self.inner.index, self.loop.index
+        own = {v for node in self.before for v in assigned(node)}
+        found: list[int] = []
+        for node in self.inner.body:
+            if isinstance(node, Store) and _adds(node):
+                along = [i for i in node.index if row in i.terms]
+                across = [i for i in node.index if index in i.terms]
+                moved = any(v in own for i in node.index for v in i.vars)
+                if moved or along != across or len(along) != 1:
+                    return 0
+                if along[0].terms[row] != 1:
+                    return 0
+                found.append(along[0].terms[index])
+        few = len(self.inner.body) <= MUCH * len(found)
+        one_way = not (self.inner.reverse or self.loop.reverse)
+        alike = len(set(found)) == 1 and 1 <= found[0] <= LAGS
+        return found[0] if few and one_way and alike else 0
+
+    def way(self, count: int, slide: int = 0) -> tuple[int, int] | None:
         """How many rows may run side by side, each so many cells behind the last."""
+        if slide:
+            free = all(self.independent(d, d * slide) for d in range(1, count))
+            return (count, slide) if free else None
         if all(self.independent(d, 0) for d in range(1, count)):
             # So much is done for a cell that the next round does not begin before this
             # one ends: a row had better not wait for the other in the same round.
@@ -254,7 +280,7 @@ class _Rows:
     def side_by_side(self, count: int, lag: int, own: set[Var]) -> list[Node]:
         """Groups of rows, and those that are left, which come last."""
         loop = self.loop
-        start, groups = self.groups(count, lag)
+        start, groups = self.groups(count, (count - 1) * lag)
         group, done = scalar_var(INT64), Affine({groups: count})
         first = Affine({group: count})
         at = loop.hi - 1 - first if loop.reverse else loop.lo + first
@@ -295,17 +321,17 @@ class _Rows:
         lo, hi, reverse = self.inner.lo, self.inner.hi, self.inner.reverse
         if not lag:
             return [self.part(lo, hi, [(row, 0) for row in rows])]
-        one, two = rows
-        parts = [
-            self.part(lo, lo + lag, [(two if reverse else one, 0)]),
-            self.part(hi - lag, hi, [(one if reverse else two, 0)]),
-        ]
+        way, last = -1 if reverse else 1, (len(rows) - 1) * lag
+        first, behind, ends = [], [], []
+        for k, row in enumerate(rows):
+            ahead = (len(rows) - 1 - k) * lag
+            here, there = (last - ahead, ahead) if reverse else (ahead, last - ahead)
+            first += [self.part(lo, lo + here, [(row, 0)])] if here else []
+            behind.append((row, -way * k * lag))
+            ends += [self.part(hi - there, hi, [(row, 0)])] if there else []
         if reverse:
-            both = self.part(lo, hi - lag, [(one, 0), (two, lag)])
-            parts.reverse()
-        else:
-            both = self.part(lo + lag, hi, [(one, 0), (two, -lag)])
-        return [parts[0], both, parts[1]]
+            return [*ends, self.part(lo, hi - last, behind), *first]
+        return [*first, self.part(lo + last, hi, behind), *ends]
 
     def part(self, lo: Affine, hi: Affine, rows: list[tuple[Loop, int]]) -> Loop:
         """Rounds of rows, each with its distance to the loop's index."""

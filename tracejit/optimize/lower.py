@@ -46,6 +46,7 @@ from tracejit.optimize.rows import hide_rows
 from tracejit.optimize.selects import select_rounds
 from tracejit.optimize.sink import sink_stores
 from tracejit.optimize.skips import skip_void
+from tracejit.optimize.taps import write_out
 from tracejit.optimize.turns import take_turns
 from tracejit.optimize.unroll import split, unroll
 from tracejit.optimize.windows import slide_all
@@ -65,7 +66,7 @@ def lower(
         threads: how many may share a loop that has enough to do.
         fast: whether what holds on paper only is allowed.
     """
-    program = expand(program)
+    program = write_out(expand(program))
     if threads == 1:  # else they share the loops over whole arrays
         program = in_blocks(program)
     program = fill_late(program)
