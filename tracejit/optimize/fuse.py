@@ -271,7 +271,7 @@ class Fuser:
             touched.add(item, anywhere=False)
             return touched
         body, first = Body(self.homes, self.defs, self.integers), scalar_var(bool).id
-        body.depth_of = dict.fromkeys(LANES, 0)
+        body.depth_of, body.surveys = dict.fromkeys(LANES, 0), True
         index = tuple(Affine.of(v) for v in LANES[: len(item.extents)])
         kept = index[: item.reduced] if item.reduced is not None else index
         item.before(body, kept)

@@ -87,8 +87,10 @@ class Body:
         self.assumed: set[Range] = set()
         self.floor = 0
         self.again = False
-        #: Whether the code is for few of the elements.
+        #: Whether the code is for few of the elements; and for none at all, but to see
+        #: what loops should be split for.
         self.rare = False
+        self.surveys = False
 
     # Loops ------------------------------------------------------------------------
 
@@ -464,6 +466,8 @@ def _concatenate(body: Body, eqn: Eqn, index: Index) -> Atom:
         return body.at(*sources[0])
     if test is FALSE:
         del parts[0], sources[0]
+    elif body.surveys:
+        body.at(*sources[0])
     tests = [body.between(i, lo, lo + x.aval.shape[axis], end) for x, lo in parts]
     return one_of(body, tests, sources, eqn.out.aval.dtype)
 
