@@ -21,7 +21,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from heapq import heappop, heappush
+from typing import Any, TypeAlias
 
 from tracejit.ir.aval import expr_of
 from tracejit.optimize.nest import (
@@ -42,6 +43,8 @@ from tracejit.optimize.walks import assigned, buffers_of, everything
 
 Access: TypeAlias = Load | Store
 Around: TypeAlias = tuple[Node, ...]
+#: Of the rooms that are free, so many are looked at, those left last.
+LATEST = 16
 
 
 @dataclass(eq=False)
@@ -55,14 +58,19 @@ class Life:
     buffer: Buffer
     begin: int
     end: int
-    extents: list[str]
+    extents: tuple[str, ...]
     copies: bool
 
     @property
-    def small(self) -> int:
-        """The other extents, multiplied."""
-        shape = self.buffer.aval.shape
-        return math.prod(int(n) for n in shape if not _is_named(n))
+    def kind(self) -> Any:
+        """Alike in arrays that may take turns."""
+        return self.buffer.aval.dtype, len(self.extents), self.copies
+
+    @property
+    def size(self) -> Any:
+        """Alike in arrays that are equally large whatever their extents are."""
+        small = (int(n) for n in self.buffer.aval.shape if not _is_named(n))
+        return self.kind, self.extents, math.prod(small)
 
 
 @dataclass(eq=False)
@@ -72,13 +80,14 @@ class Room:
     lives: list[Life] = field(default_factory=list)
     result: Life | None = None
 
-    def likeness(self, life: Life) -> tuple[bool, int, int]:
+    def likeness(self, life: Life) -> tuple[bool, int, bool, int]:
         """How well an array fits in: whether exactly, what extents it has in common
         with the last one, how lately that was touched."""
         last = self.lives[-1] if self.lives else self.result
         assert last is not None
         common = Counter(last.extents) & Counter(life.extents)
-        return _same_size(last, life), common.total(), last.end
+        fits = last.size == life.size
+        return fits, common.total(), bool(self.lives), last.end
 
 
 def take_turns(kernel: Kernel) -> None:
@@ -87,16 +96,53 @@ def take_turns(kernel: Kernel) -> None:
     lives = _Lives(kernel.body)
     found = [lives.of(b) for b in lives.touches if _is_movable(b) or b in results]
     found.sort(key=lambda life: life.begin)
-    rooms = [Room([], life) for life in found if life.buffer in results]
-    for life in [life for life in found if life.buffer not in results]:
-        free = [room for room in rooms if lives.is_free(room, life)]
-        if not free:
-            rooms.append(room := Room())
-        else:
-            room = max(free, key=lambda room: (*room.likeness(life), bool(room.lives)))
-        room.lives.append(life)
-    for room in rooms:
+    rooms = _Rooms(lives, [life for life in found if life.buffer in results])
+    for life in found:
+        if life.buffer not in results:
+            rooms.enter(life)
+    for room in rooms.all:
         _move_in(room)
+
+
+class _Rooms:
+    """Rooms, to which arrays come in the order in which they begin to live."""
+
+    def __init__(self, lives: _Lives, results: Sequence[Life]):
+        self.lives = lives
+        self.all = [Room([], life) for life in results]
+        #: Those of results that nobody has been in, by size.
+        self.lent: dict[Any, list[Room]] = {}
+        for room, life in zip(self.all, results, strict=True):
+            self.lent.setdefault(life.size, []).append(room)
+        #: Those that nobody is in now, by kind, the one left last at the end.
+        self.free: dict[Any, list[Room]] = {}
+        #: The others, by the end of who is in.
+        self.taken: dict[int, list[Room]] = {}
+        self.ends: list[int] = []
+
+    def enter(self, life: Life) -> None:
+        """Find a room for an array."""
+        while self.ends and self.ends[0] < life.begin:
+            for room in self.taken.pop(heappop(self.ends), []):
+                self.free.setdefault(room.lives[-1].kind, []).append(room)
+        around = self.lives.end_of(life.begin)
+        lists = [self.free.get(life.kind, []), self.taken.get(around, [])]
+        lists.append(self.lent.get(life.size, []))
+        fitting = [
+            (room, rooms)
+            for rooms in lists
+            for room in rooms[-LATEST:]
+            if self.lives.is_free(room, life)
+        ]
+        if fitting:
+            room, rooms = max(fitting, key=lambda pair: pair[0].likeness(life))
+            rooms.remove(room)
+        else:
+            self.all.append(room := Room())
+        room.lives.append(life)
+        if life.end not in self.taken:
+            heappush(self.ends, life.end)
+        self.taken.setdefault(life.end, []).append(room)
 
 
 def _move_in(room: Room) -> None:
@@ -125,10 +171,6 @@ def _is_movable(buffer: Buffer) -> bool:
 
 def _is_named(extent: int) -> bool:
     return Affine.of(extent).constant is None
-
-
-def _same_size(a: Life, b: Life) -> bool:
-    return a.extents == b.extents and a.small == b.small
 
 
 class _Lives:
@@ -162,7 +204,7 @@ class _Lives:
         common = [n for n in touches[0][1] if isinstance(n, Parallel)]
         copies = any(self.is_within(buffer, part) for part in common)
         names = sorted(expr_of(n) for n in buffer.aval.shape if _is_named(n))
-        return Life(buffer, begin, end, names, copies)
+        return Life(buffer, begin, end, tuple(names), copies)
 
     def kept_in(self, buffer: Buffer, around: Around) -> Node | None:
         """The outermost loop around a touch that hands the array from round to round,
@@ -184,23 +226,22 @@ class _Lives:
         touches, (first, last) = self.touches[buffer], self.spans[node]
         return first <= touches[0][0] and touches[-1][0] <= last
 
+    def end_of(self, number: int) -> int:
+        """The last node in the node of a number."""
+        return self.spans[self.starts[number]][1]
+
     def is_free(self, room: Room, life: Life) -> bool:
         """Whether an array can live in a room."""
         last = room.lives[-1] if room.lives else None
-        for other in (last, room.result):
-            if other is None:
-                continue
-            if other.buffer.aval.dtype != life.buffer.aval.dtype:
+        if last is not None:
+            if last.kind != life.kind or (life.copies and last.size != life.size):
                 return False
-            exactly = life.copies or other.copies or other is room.result
-            if exactly and not _same_size(other, life):
+            if not self.precedes(last, life):
                 return False
-            if len(other.extents) != len(life.extents):
-                return False
-            if other.copies != life.copies:
-                return False
-        before = last is None or self.precedes(last, life)
-        return before and (room.result is None or self.precedes(life, room.result))
+        result = room.result
+        return result is None or (
+            result.size == life.size and self.precedes(life, result)
+        )
 
     def precedes(self, old: Life, new: Life) -> bool:
         """Whether one array has had its time when another one begins."""
