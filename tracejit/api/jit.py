@@ -81,6 +81,9 @@ def jit(
     >>> x = np.array([1.0, 2.0])
     >>> float(f(x)), x
     (6.0, array([2., 4.]))
+    >>> out = np.empty(2)
+    >>> jit(lambda x: x + 1, backend="numpy")(x, out=out) is out
+    True
     """
     options = options_of(
         backend,
