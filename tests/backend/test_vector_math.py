@@ -15,8 +15,14 @@ from scipy import special
 
 from benchmarks import accuracy
 from tracejit import grad, hessian, jacfwd, jit, value_and_grad, vmap
-from tracejit.backend import numba_build, object_cache, object_code, vector_math
-from tracejit.base.config import override
+from tracejit.backend import (
+    numba_build,
+    numba_scopes,
+    object_cache,
+    object_code,
+    vector_math,
+)
+from tracejit.base.config import config, override
 from tracejit.ir.primitive import REGISTRY
 
 needs_libmvec = pytest.mark.skipif(
@@ -287,6 +293,34 @@ def test_a_warm_start_calls_vector_functions_without_numba(fresh):
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
     assert run.stdout.strip() == expected.tobytes().hex()
+
+
+def test_numba_may_compile_for_another_cpu(tmp_path):
+    program = (
+        "import numpy as np; from tracejit import jit; x = np.linspace(1, 2, 50);"
+        "print(abs(jit(np.log)(x) - np.log(x)).max() < 1e-15)"
+    )
+    env = {**os.environ, "TRACEJIT_CACHE_DIR": str(tmp_path)}
+    env |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
+    assert run.stdout.strip() == "True"
+
+
+def waves(a, b):
+    return np.sum(np.sin(a) * np.exp(b) + np.log(a) * np.tanh(b) * np.cosh(a - b))
+
+
+@needs_libmvec
+def test_loops_that_wait_for_functions_run_two_vectors_at_once(modules, monkeypatch):
+    x = np.linspace(0.1, 3, 1001)
+    got = grad(waves)(x, x)
+    monkeypatch.setattr(numba_scopes, "MANY", (99, 99))
+    monkeypatch.setattr(numba_build, "_loaded", {})
+    with override(cache_dir=config().cache_dir / "other"):
+        np.testing.assert_array_equal(grad(waves)(x, x), got)
+    two, one = (vectors(text, np.float64) for text in modules)
+    assert two > 1.3 * one
 
 
 def density(x):

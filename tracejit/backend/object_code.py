@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,15 +50,21 @@ def _is_provided(symbol: str) -> bool:
     return found is not None
 
 
+#: By what Numba is told to compile for another CPU than this.
+_OTHER_CPU = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX"}
+
+
 def host() -> tuple[str, str]:
     """The CPU's name and features: object code serves no other."""
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 def vector_library() -> vector_math.Library:
-    """What code for this CPU may compute functions by."""
-    features = llvm.get_host_cpu_features().items()
-    return vector_math.library({name for name, present in features if present})
+    """What code for this CPU may compute functions by; for another, where Numba is told
+    to compile for that."""
+    told = _OTHER_CPU & os.environ.keys()
+    features = {} if told else llvm.get_host_cpu_features()
+    return vector_math.library({name for name, present in features.items() if present})
 
 
 #: The symbol of a kernel that takes its arguments from a table of words.
