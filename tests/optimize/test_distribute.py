@@ -117,7 +117,20 @@ def changing(x, a, b):
     return np.sum(x**2)
 
 
+def checked_each_round(x, a, b):
+    """A check of what varies, beside a number that is the same in every round."""
+    for _ in range(3):
+        w = 0.0
+        for i in range(x.shape[0]):
+            if x[i] > 1e9:
+                raise ValueError("too large")
+            w = 0.5 * w + np.exp(a[i])
+        x = x * w
+    return np.sum(x * b)
+
+
 PROGRAMS = [
+    checked_each_round,
     sweeps,
     by_rows,
     triangle,

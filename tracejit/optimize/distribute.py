@@ -38,7 +38,7 @@ from tracejit.ir.program import (
 )
 from tracejit.ir.ranges import Ranges
 from tracejit.ops.control import cond, for_, known_range, row_of, rows_of, while_
-from tracejit.ops.dead import loop_without
+from tracejit.ops.dead import has_effect, loop_without
 from tracejit.ops.index import getitem, setitem
 from tracejit.ops.shape import empty
 from tracejit.optimize.hoist import is_inside, is_safe, runs
@@ -201,7 +201,8 @@ class _Around:
         for eqn in eqns:
             first: list[Eqn] = []
             rest: Eqn | None = eqn
-            if eqn.outputs and self.is_fixed(eqn.outputs):
+            whole = bool(eqn.outputs) and not has_effect(eqn)  # a check reads the rest
+            if whole and self.is_fixed(eqn.outputs):
                 first, rest = [eqn], None
             elif eqn.prim is for_ and self.is_fixed(eqn.inputs[:3]):
                 first, rest = self.split(eqn)
