@@ -184,3 +184,19 @@ def sorted_and_reversed(c, x, m):
     ys.insert(3, c)
     del ys[2]
     return np.array(ys), ys
+
+
+@unrolled
+def put_in_order(c, x, m):
+    ys = [np.sin(v) * c for v in x]
+    up, down = sorted(ys), sorted(ys, reverse=True)
+    pairs = sorted((abs(v), v) for v in x)
+    return up[0] * 2 + up[1] * down[0] + down[2] + sum(a * b for a, b in pairs[:3])
+
+
+@unrolled
+def all_of_a_list(c, x, m):
+    ys = [np.sin(v) * c for v in x]
+    a, b, *rest = ys
+    d = dict(enumerate(ys))
+    return a * b + sum(rest) + tuple(ys)[2] * [*ys, *ys][-1] + d[3]

@@ -6,6 +6,8 @@ for arguments.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 STAGED: list = []
@@ -492,3 +494,55 @@ def mapped_once(c, x, m):
     first = next(squares)
     rest = map(np.sin, x)
     return first + sum(rest) + sum(rest) + sum(map(np.cos, x))
+
+
+# Stacks: data decides what is taken out -----------------------------------------------
+
+
+@staged
+def pooled(c, x, m):
+    values, weights = [], []
+    for v in x:
+        values.append(v * c)
+        weights.append(1.0)
+        while len(values) > 1 and values[-2] > values[-1]:
+            v2, w2 = values.pop(), weights.pop()
+            v1, w1 = values.pop(), weights.pop()
+            values.append((v1 * w1 + v2 * w2) / (w1 + w2))
+            weights.append(w1 + w2)
+    return sum(v * v * w for v, w in zip(values, weights, strict=True))
+
+
+@staged
+def lower_hull(c, x, m):
+    t, hull = np.linspace(0.0, 1.0, len(x)), []
+    for i in range(len(x)):
+        while len(hull) >= 2:
+            a, b = hull[-2], hull[-1]
+            if (t[b] - t[a]) * (x[i] - x[a]) > (x[b] - x[a]) * (t[i] - t[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    s = 0.0
+    for a, b in itertools.pairwise(hull):
+        s += (t[b] - t[a]) * (x[a] + c * x[b])
+    return s
+
+
+@staged
+def next_greater(c, x, m):
+    waiting, out = [], np.zeros(len(x))
+    for i in range(len(x)):
+        while waiting and x[waiting[-1]] < x[i]:
+            out[waiting.pop()] = x[i] * c
+        waiting.append(i)
+    return np.sum(out * x) + len(waiting)
+
+
+@staged
+def copied_by_list(c, x, m):
+    ys = [v * c for v in x]
+    zs = list(ys)
+    zs.append(c)
+    zs[0] = 5.0 * x[1]
+    return sum(ys) + 2.0 * sum(zs) + len(ys) + len(zs)

@@ -33,7 +33,7 @@ from tracejit.frontend.lens import Part
 from tracejit.frontend.outside import is_outside
 from tracejit.frontend.places import Contents, Place, assign
 from tracejit.frontend.ragged import difference, index_atom
-from tracejit.frontend.session import session
+from tracejit.frontend.session import MISSING, session
 from tracejit.frontend.trips import Trips, interval
 from tracejit.frontend.undecided import narrowed
 from tracejit.ir.aval import Aval
@@ -121,6 +121,10 @@ def _put(error: Growing, source: Any, rounds: int | None, few: bool) -> bool:
     kept = [leaf for leaf in error.form.leaves if isinstance(leaf, Carried)]
     if room is None or not kept or (old is None and not few and room <= FEW):
         return False
+    if old is None and id(items) in session().plain_lists:
+        picks = {session().plain_lists[id(items)][1]} - {None}
+        if picks - session().advice.picked:
+            raise session().restage(picked=picks)
     form = error.form
     form.grown_in |= {source} - {None}
     form = session().forms_of_lists.setdefault(form.key, form)
@@ -183,7 +187,7 @@ def need_of(
         plain = any(grown is None for grown in new)
         grows = not same and (old is None or not plain)
     else:
-        grows = len(set(lengths[1:])) > 1 and max(lengths) > lengths[0]
+        grows = len(set(lengths[1:])) > 1
     parts = [x for value in (before, *values) for x in value]
     form = _common(parts) if grows else None
     if form is None:
@@ -276,17 +280,20 @@ class Lengths:
     def widen(self, place: Length, before: Any, after: Any) -> bool:
         """Take in what a round made of a length; whether that was nothing new."""
         key = place.key
-        began = self.began.get(key, before)
+        began = self.began.pop(key, before)
         change = difference(after, began) if self.regular else None
         if change is not None and key not in self.changes:
             new = Step(place, before, change)
             old, self.steps[key] = self.steps.get(key), new
             return old is not None and old.change == change
         self.steps.pop(key, None)
-        spans = [self.spans.get(key) or bounds(before), bounds(after)]
+        spans = [self.spans.get(key) or bounds(began), bounds(after)]
         known = self.rounds is not None and max(map(abs, (*spans[0], *spans[1]))) < FAR
         span = tuple(b - a for a, b in zip(*spans, strict=True))
-        settled = self.changes.get(key, 0) == (found := span if known else None)
+        found: tuple[int, int] | None = span if known else None
+        if self.rounds is None and span[1] <= 0 and spans[0][1] < FAR:
+            found = 0, 0  # it never gets longer, however many rounds there are
+        settled = self.changes.get(key, MISSING) == found
         self.changes[key] = found
         return settled
 
@@ -319,6 +326,8 @@ class Lengths:
             return
         if grown.limited:
             self.spans[key] = param.interval = 0, grown.capacity
+        elif change is not None and self.rounds is None:
+            self.spans[key] = param.interval = 0, bounds(before)[1]
         elif change is not None and self.rounds is not None:
             least, most = bounds(before)
             times = int(self.rounds) if after else max(int(self.rounds) - 1, 0)

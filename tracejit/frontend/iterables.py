@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +116,8 @@ def _lister(cls: type) -> Callable[..., Any]:
     def make(*args: Any, **kwargs: Any) -> Any:
         if cls is list and args and isinstance(args[0], Generator | Cursor):
             return _gathered(own_iterator(args[0]))
+        if cls is list and args and (grown := grown_in(args[0])) is not None:
+            return session().make(grown.part(slice(None)))
         args = tuple([elements(a) for a in args])
         return session().make(cls(*args, **kwargs))
 
@@ -140,7 +143,7 @@ def _listed(values: Cursor) -> list[Any]:
 def elements(values: Any) -> Any:
     """What to iterate over, all of it."""
     values = own_iterator(values)
-    return iter_(_gathered(values))
+    return iter_(values if isinstance(values, Cursor) else _gathered(values))
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
@@ -272,6 +275,15 @@ def _iter(values: Any, *stop: Any) -> Any:
     return iter(iter_(values), *stop) if cursor is None else cursor
 
 
+def _pairwise(values: Any) -> Any:
+    values = own_iterator(values)
+    ends = [cursor_of(values) for _ in range(0 if isinstance(values, Iterator) else 2)]
+    if not ends or ends[1] is None:
+        return itertools.pairwise(iter_(values))
+    ends[1].sources[0].position = 1
+    return zip_(*ends)
+
+
 def _next(iterator: Any, *default: Any) -> Any:
     if isinstance(iterator, Expression) and iterator.resumes and iterator.picks:
         return _first(iterator, *default)
@@ -337,6 +349,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     map: _map,
     filter: _filter,
     functools.reduce: _reduce,
+    itertools.pairwise: _pairwise,
     list: _lister(list),
     dict: _lister(dict),
     set: _lister(set),

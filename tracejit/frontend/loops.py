@@ -326,7 +326,7 @@ def while_(
                 _stage_while, frame, condition, body, meta, not traced(now), firm
             )
             try:
-                growing(source_of(body), None, stage, endless=traced(now))
+                growing(source_of(body), None, stage, traced(now), traced(now))
                 return
             except NothingTraced as error:
                 tries, cause = 0, error

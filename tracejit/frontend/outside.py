@@ -482,7 +482,9 @@ def iter_(values: Any) -> Iterable[Any]:
     if isinstance(values, np.ndarray):
         values = loose(values)
     values = own_iterator(settled(values))
-    if type(values) is list and grown_in(values) is None and not is_outside(values):
+    if grown_in(values) is not None:
+        return imported(values)
+    if type(values) is list and not is_outside(values):
         return Items(values)
     if isinstance(values, list | tuple) and not is_outside(values):
         arrays = any(isinstance(v, np.ndarray) for v in values)

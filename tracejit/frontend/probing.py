@@ -216,7 +216,7 @@ class Loop:
             seen = self._seen(before, after)
             error = need_of(place, before, seen, self.lengths.known(before))
             if error is not None:
-                raise error if self._is_of_data(probe, after) else _of_numbers(place)
+                raise error if self._is_of_data(probe, after) else self._plain(place)
             if isinstance(place, Length):
                 settled &= self.lengths.widen(place, before, after)
                 if self.lengths.is_step(key):
@@ -259,10 +259,20 @@ class Loop:
     def _is_of_data(self, probe: Branch, grown: list[Any]) -> bool:
         """Whether more than the counter decides on what a list holds.
 
-        Where it does not, Python's own numbers in it are worth more than a loop.
+        Where it does not, Python's own numbers in it are worth more than a loop, unless
+        data decides which of them stay.
         """
         rounds = self.lengths.rounds
-        return rounds is None or rounds > MANY or of_data(probe.eqns, grown)
+        picked = self.source in session().advice.picked
+        return picked or rounds is None or rounds > MANY or of_data(probe.eqns, grown)
+
+    def _plain(self, place: Place) -> StagingError:
+        """The error for a list that had better hold plain numbers."""
+        trace = session()
+        trace.plain_lists[id(place.owner)] = place.owner, self.source
+        return StagingError(
+            f"{place} gets plain numbers of Python's", trace.builder.loc
+        )
 
     def _seen(self, before: Any, after: Any) -> list[Any]:
         return [after] if before is NO_PAST else [before, after]
@@ -319,9 +329,3 @@ class Loop:
         for place, value in self.stale.values():
             place.set(value)
         self.lengths.finish(None if counter is None else box_of(counter, "python"))
-
-
-def _of_numbers(place: Place) -> StagingError:
-    return StagingError(
-        f"{place} gets plain numbers of Python's", session().builder.loc
-    )

@@ -45,9 +45,11 @@ class Advice:
     outside, by key, that the call changes as well as reads; `pinned`: captured arrays,
     such numbers and arguments, by key, whose values Python decides on; `refer`: loops
     and branches whose references to arrays are values of the program; `packed`: places
-    in the source where what a mask picks is an array of its own; `listed`: loops and
-    branches in which lists are not kept in arrays (see `grown`), and why; `room`: for
-    how many elements there is room in lists of which nobody knows how long they get.
+    in the source where what a mask picks is an array of its own; `picked`: loops that
+    put numbers of Python's into lists, of which data takes some out; `listed`: loops
+    and branches in which lists are not kept in arrays (see `grown`), and why; `room`:
+    for how many elements there is room in lists of which nobody knows how long they
+    get.
     """
 
     unroll: set[Any] = field(default_factory=set)
@@ -55,6 +57,7 @@ class Advice:
     pinned: set[Any] = field(default_factory=set)
     refer: set[Any] = field(default_factory=set)
     packed: set[SrcLoc] = field(default_factory=set)
+    picked: set[Any] = field(default_factory=set)
     listed: dict[Any, TracejitError] = field(default_factory=dict)
     room: int = ROOM
 
@@ -202,6 +205,8 @@ class Session(Trace):
     #: surroundings do, as those of transforms, and of those that are lanes of a `vmap`.
     once: list[int] = field(default_factory=list)
     lanes: list[int] = field(default_factory=list)
+    #: Lists that had better hold plain numbers, by id, and the loops that found that.
+    plain_lists: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     #: Those of lists that are kept in arrays (see `grown`), by what they say.
     forms_of_lists: dict[Any, Any] = field(default_factory=dict)
     #: What the branches being staged go by, and whether it is true in them.
@@ -303,6 +308,7 @@ class Session(Trace):
         inputs: Iterable[Any] = (),
         refer: Iterable[Any] = (),
         packed: Iterable[SrcLoc] = (),
+        picked: Iterable[Any] = (),
         listed: Mapping[Any, TracejitError] = NOTHING,
     ) -> Exception:
         """What to raise so that staging begins again with this advice."""
@@ -312,6 +318,7 @@ class Session(Trace):
         self.advice.inputs |= set(inputs)
         self.advice.refer |= set(refer)
         self.advice.packed |= set(packed)
+        self.advice.picked |= set(picked)
         self.advice.listed = {**listed, **self.advice.listed}
         return Restage()
 

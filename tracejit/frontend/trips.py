@@ -23,6 +23,7 @@ from tracejit.frontend.ragged import Ragged
 from tracejit.frontend.session import session
 from tracejit.ir.aval import Extent
 from tracejit.ir.program import Var
+from tracejit.ops.control import Failure, check
 from tracejit.ops.promote import interval_of
 
 
@@ -189,11 +190,17 @@ class Resumable(Iterator[Any]):
 class Cursor(Resumable):
     """An iterator: a round takes an element from each source, in order.
 
-    `join` makes what it gives of them; one source may be there several times.
+    `join` makes what it gives of them; one source may be there several times. All of
+    them end together if it is `strict`.
     """
 
-    def __init__(self, sources: Sequence[Source], join: Callable[[list[Any]], Any]):
-        self.sources, self.join = sources, join
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        join: Callable[[list[Any]], Any],
+        strict: bool = False,
+    ):
+        self.sources, self.join, self.strict = sources, join, strict
         self.sure = False  # that there is another round, for the one to be taken now
 
     @property
@@ -221,9 +228,21 @@ class Cursor(Resumable):
 
     def end(self, ended: Any = True) -> None:
         """Where it has `ended`: take on, until one of the sources has no more."""
+        if self.strict:
+            self._require_ends(ended)
         for source, end in self.ends if len(self.sources) > 1 else []:
             ended = call(np.logical_and, ended, source.position < end)
             source.move(_plus(source.position, call(int, ended)))
+
+    def _require_ends(self, ended: Any) -> None:
+        """Where it has `ended`, all sources have."""
+        for source, end in self.ends:
+            last = call(np.equal, source.position, end)
+            fine = call(np.logical_or, call(np.logical_not, ended), last)
+            if isinstance(fine, Box):
+                text = "the arguments of zip(…, strict=True) differ in length"
+                failure = Failure(ValueError, (text,), session().builder.loc)
+                check(fine.read(), error=failure)
 
     def __next__(self) -> Any:
         sure, self.sure = self.sure, False
@@ -331,7 +350,7 @@ def cursor_of(values: Any) -> Cursor | None:
     return Cursor([session().make(Source(values, trips))], operator.itemgetter(0))
 
 
-def _joined(cursors: Sequence[Cursor]) -> Cursor:
+def _joined(cursors: Sequence[Cursor], strict: bool = False) -> Cursor:
     """One that gives a tuple of what each of them gives."""
     sources = [s for cursor in cursors for s in cursor.sources]
 
@@ -340,7 +359,7 @@ def _joined(cursors: Sequence[Cursor]) -> Cursor:
         parts = [[next(rest) for _ in c.sources] for c in cursors]
         return tuple([c.join(p) for c, p in zip(cursors, parts, strict=True)])
 
-    return Cursor(sources, join)
+    return Cursor(sources, join, strict)
 
 
 def enumerate_(values: Any, start: Any = 0) -> Any:
@@ -350,7 +369,9 @@ def enumerate_(values: Any, start: Any = 0) -> Any:
         return enumerate(values, start)
     count = session().make(Counting(start))
     return Cursor(
-        [*cursor.sources, count], lambda parts: (parts[-1], cursor.join(parts[:-1]))
+        [*cursor.sources, count],
+        lambda parts: (parts[-1], cursor.join(parts[:-1])),
+        cursor.strict,
     )
 
 
@@ -358,12 +379,14 @@ def zip_(*values: Any, strict: bool = False) -> Any:
     """`zip`; staged where all of them can be indexed by one counter."""
     cursors = [cursor_of(v) for v in values]
     found = [c for c in cursors if c is not None]
-    if not values or len(found) < len(values):
+    if not values or len(found) < len(values) or any(c.strict for c in found):
         return zip(*map(opened, values), strict=strict)
     rests = [c.rest() for c in found] if strict else []
-    if any(not r.counted for r in rests) or len({int(r.hi) for r in rests}) > 1:
-        return zip(*found, strict=True)
-    return _joined(found)
+    if all(r.counted for r in rests):
+        if len({int(r.hi) for r in rests}) > 1:
+            return zip(*found, strict=True)
+        strict = False
+    return _joined(found, strict)
 
 
 def reversed_(values: Any) -> Any:
