@@ -6,6 +6,7 @@ for arguments.
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -546,3 +547,17 @@ def copied_by_list(c, x, m):
     zs.append(c)
     zs[0] = 5.0 * x[1]
     return sum(ys) + 2.0 * sum(zs) + len(ys) + len(zs)
+
+
+@staged
+def picked_and_put_in_order(c, x, m):
+    ys = [v * c for v in x if v > 0]
+    up, down = sorted(ys), sorted(ys, reverse=True)
+    s = functools.reduce(lambda a, b: 0.5 * a + b * b, ys)
+    s += functools.reduce(lambda a, b: a - b * c, x, 1.0)
+    return (
+        s
+        + up[0]
+        + 2.0 * up[-1] * down[1]
+        + sum(a * b for a, b in zip(up, down, strict=True))
+    )

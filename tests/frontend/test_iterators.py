@@ -131,3 +131,23 @@ def read_on_with_two_loops(x):
 def test_what_generators_do_not_keep(fn):
     with pytest.raises(StagingError, match="a generator is read on"):
         grad(fn, backend="numpy")(X)
+
+
+def test_closed_early():
+    def f(x):
+        g, m = squares(x), (v * v for v in x)
+        s = next(g) + next(m)
+        g.close()
+        m.close()
+        return s + sum(g) + sum(m)
+
+    np.testing.assert_allclose(jit(f, backend="numpy")(X), 2 * X[0] ** 2)
+
+    def pulled(x):
+        def outer():
+            for v in x:
+                yield from (v * k for k in range(1, 3))
+
+        return sum(v for _, v in zip(range(3), outer()))
+
+    np.testing.assert_allclose(jit(pulled, backend="numpy")(X), 3 * X[0] + X[1])

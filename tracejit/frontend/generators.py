@@ -62,8 +62,11 @@ class Generator(Resumable):
         return self._started().throw(*error)
 
     def close(self) -> None:
-        """As Python's."""
-        self._started().close()
+        """As Python's: nothing is left. Python calls it, too, long after staging."""
+        running = self.running
+        self.running, self.resumes = iter(()), False
+        if hasattr(running, "close"):
+            running.close()
 
     @property
     def can_push(self) -> bool:

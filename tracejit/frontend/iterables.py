@@ -109,7 +109,18 @@ def _enumerate(values: Any, start: Any = 0) -> Any:
 
 
 def _reduce(fn: Any, values: Any, *initial: Any) -> Any:
-    return functools.reduce(lambda a, b: call(fn, a, b), iter_(values), *initial)
+    cursor = cursor_of(own_iterator(values))
+    if cursor is None or cursor.is_short(FEW):
+        fold = functools.reduce
+        return fold(lambda a, b: call(fn, a, b), iter_(values), *initial)
+    frame = new_frame()
+    frame.total = initial[0] if initial else _next(cursor)
+
+    def join(value: Any) -> None:
+        frame.total = call(fn, frame.total, value)
+
+    for_(frame, cursor, join, SUMMING)
+    return frame.total
 
 
 def _lister(cls: type) -> Callable[..., Any]:
@@ -265,6 +276,17 @@ def _given(value: Any) -> Any:
 
 
 def sorted_(values: Any, *, key: Any = None, reverse: Any = False) -> Any:
+    values = _gathered(own_iterator(values))
+    grown = grown_in(values)
+    if grown is not None and grown.of_numbers and key is None:
+        out: list[Any] = session().make([])
+
+        def put(value: Any) -> None:
+            append(out, _as_element(grown, value))
+
+        order = call(np.sort, grown.stacked())
+        for_(new_frame(), order[::-1] if reverse else order, put, NO_META)
+        return out
     values = list(elements(values))
     keys = values if key is None else [call(key, v) for v in values]
     return session().make(in_order(values, keys, bool(reverse)))
