@@ -151,6 +151,55 @@ def _turned(product: Eqn, view: View) -> Any:
     return dot(b, a, contract=(cb, ca), batch=0)
 
 
+def along_memory(eqn: Eqn, view: View) -> Any:
+    """A reduction of a transpose: of the array as it lies."""
+    (x,), axes = eqn.inputs, eqn.params["axes"]
+    inner = view.definition(x, "transpose")
+    if inner is None or not axes or not view.movable(inner.inputs[0]):
+        return None
+    perm = inner.params["perm"]
+    kept = [perm[k] for k in range(len(perm)) if k not in axes]
+    through = tuple(sorted(perm[k] for k in axes))
+    out = eqn.prim(inner.inputs[0], **eqn.params | {"axes": through})
+    order = sorted(kept)
+    turned = tuple(order.index(k) for k in kept)
+    return out if kept == order else transpose(out, perm=turned)
+
+
+def elements_of_transposes(eqn: Eqn, view: View) -> Any:
+    """A function of transposes: the transpose of what it gives for the arrays as they
+    lie. What reads that may have no need of the transpose."""
+    perms = {d.params["perm"] for a in eqn.inputs if (d := _transpose_at(a, view))}
+    if len(perms) != 1:
+        return None
+    (perm,) = perms
+    operands = [_as_it_lies(a, perm, view) for a in eqn.inputs]
+    if None in operands:
+        return None
+    return transpose(eqn.prim(*operands, **eqn.params), perm=perm)
+
+
+def _transpose_at(atom: Atom, view: View) -> Eqn | None:
+    return view.definition(atom, "transpose")
+
+
+def _as_it_lies(atom: Atom, perm: tuple[int, ...], view: View) -> Atom | None:
+    """What an operand is a transpose of; a number, or a row that is spread, is one."""
+    if not atom.aval.shape:
+        return atom
+    inner = view.definition(atom, "transpose")
+    if inner is not None:
+        return inner.inputs[0] if view.movable(inner.inputs[0]) else None
+    spread = view.definition(atom, "broadcast")
+    if spread is None or not view.movable(spread.inputs[0]):
+        return None
+    axes = tuple(perm[k] for k in spread.params["axes"])
+    shape = tuple(atom.aval.shape[perm.index(k)] for k in range(len(perm)))
+    if axes != tuple(sorted(axes)):
+        return None
+    return broadcast(spread.inputs[0], shape=shape, axes=axes)
+
+
 def multiplied(eqn: Eqn, view: View) -> Any:
     """`dot` of a transpose that leaves the order of the axes that stay."""
     batch, contract = eqn.params["batch"], list(eqn.params["contract"])
@@ -388,7 +437,8 @@ STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
     "flip": flipped,
     "concatenate": single,
     "pad": padded,
-    "sum": summed,
+    "sum": lambda eqn, view: summed(eqn, view) or along_memory(eqn, view),
+    **dict.fromkeys(("prod", "max", "min", "any", "all"), along_memory),
     "getitem": read,
     "setitem": write,
     "acc_slice": accumulated,
@@ -398,7 +448,14 @@ STRUCTURE: dict[str, Callable[[Eqn, View], Any]] = {
 def may_forward(eqn: Eqn, view: View) -> bool:
     """Whether anything of the above is about such an equation."""
     name = eqn.prim.name
-    return name in STRUCTURE or name in chains.RULES or _foldable(eqn, view)
+    if name in STRUCTURE or name in chains.RULES or _foldable(eqn, view):
+        return True
+    return _is_of_transposes(eqn, view)
+
+
+def _is_of_transposes(eqn: Eqn, view: View) -> bool:
+    elementwise = eqn.prim.kind == "elementwise"
+    return elementwise and any(_transpose_at(a, view) for a in eqn.inputs)
 
 
 def forward(eqn: Eqn, view: View) -> Any:
@@ -411,6 +468,8 @@ def forward(eqn: Eqn, view: View) -> Any:
         found = None if rule is None else rule(eqn, view)
         if found is not None:
             return found
+    if _is_of_transposes(eqn, view):
+        return elements_of_transposes(eqn, view)
     return None
 
 
