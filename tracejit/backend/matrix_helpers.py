@@ -257,7 +257,6 @@ def _tj_lu_solve(
 
 
 def _tj_lu_inverse(
-    trans: bool,
     batch: int,
     n: int,
     factors: Any,
@@ -267,22 +266,21 @@ def _tj_lu_inverse(
     work: Any,
     lwork: int,
 ) -> None:
-    """x (n, n) = op(a)⁻¹, with the factors and pivots of a."""
+    """x (n, n) = a⁻¹, with the factors and pivots of a."""
     for k in range(batch):
         f, own, first = _tj_at(factors, k * n * n), _tj_at(x, k * n * n), k * n
         if _tj_is_small(n):
             for i in range(n):
                 for j in range(n):
                     own[i * n + j] = 1 if i == j else 0
-            _tj_lu_solve(trans, 1, n, n, f, _tj_at(pivots, first), own)
+            _tj_lu_solve(False, 1, n, n, f, _tj_at(pivots, first), own)
             continue
         _tj_turn(n, n, f, own)
         for i in range(n):
             _tj_set_integer(integers, i, pivots[first + i] + 1)
         if _tj_getri(n, own, n, integers, work, lwork) != 0:
             _tj_fail(n * n, own)
-        if not trans:
-            _tj_turn_square(n, own)
+        _tj_turn_square(n, own)
 
 
 # Factorisations -----------------------------------------------------------------------

@@ -306,6 +306,24 @@ lu_solve: Nonlinear = Nonlinear(
     complex=True,
 )
 
+# lu_inverse(a, *lu(a)): the inverse, which is a factor of its own derivative.
+
+
+def _lu_inverse_tangent(x: Any, inputs: Any, tangents: Any) -> Any:
+    """X' = -X A' X."""
+    return -product(x, product(tangents[0], x))
+
+
+lu_inverse: Nonlinear = Nonlinear(
+    "lu_inverse",
+    failing(lambda a, f, pivots: a)(lambda a, f, pivots: np.linalg.inv(a)),
+    lambda a, f, pivots: a,
+    tangent=_lu_inverse_tangent,
+    samples=lambda rng: [((a, *_lu(a)), {}) for a in _square_samples(rng)],
+    cost=COSTLY,
+    complex=True,
+)
+
 # log_det(a, *lu(a)): log |det a| of real matrices; of complex ones a logarithm of the
 # determinant, but for its sign, which depends on the pivots.
 
@@ -332,9 +350,8 @@ def _log_det_program(a: Any, factors: Any, pivots: Any) -> Any:
 
 def _log_det_tangent(y: Any, inputs: Any, tangents: Any) -> Any:
     """y' = trace(A⁻¹ A')."""
-    a, t = inputs[0], tangents[0]
-    unit = identity(a.aval.shape, a.aval.dtype)
-    inverse = lu_solve(*inputs, unit, trans=True)
+    t = tangents[0]
+    inverse = turned(lu_inverse(*inputs))
     return sum_(mul(inverse, t), axes=(t.aval.ndim - 2, t.aval.ndim - 1))
 
 

@@ -183,8 +183,7 @@ def solve(a: Any, b: Any) -> Atom:
 def inv(a: Any) -> Atom:
     """`np.linalg.inv`."""
     a = square(a)
-    unit = matrices.identity(a.aval.shape, a.aval.dtype)
-    return factor.lu_solve(*factors_of(a), unit, trans=False)
+    return factor.lu_inverse(*factors_of(a))
 
 
 @implements(np.linalg.tensorsolve)

@@ -20,7 +20,7 @@ from typing import Any
 
 from tracejit.ir.program import Atom, Eqn, Literal
 from tracejit.ops.elementwise import add, mul, neg
-from tracejit.ops.factor import lu_solve, solve_triangular
+from tracejit.ops.factor import lu_inverse, lu_solve, solve_triangular
 from tracejit.ops.index import gather, getitem
 from tracejit.ops.linalg import dot
 from tracejit.ops.reduce import sum_
@@ -398,15 +398,15 @@ def _rows(x: Atom, contracted: int, first: int, count: int) -> Any:
 
 
 def solved(eqn: Eqn, view: View) -> Any:
-    """`lu_solve` of a triangle; of an identity, transposed; of a thin product."""
+    """`lu_solve` of a triangle; of an identity; of a thin product."""
     a, factors, pivots, b = eqn.inputs
     trans = eqn.params["trans"]
     lower = triangle(a, view)
     if lower is not None and view.movable(a):
         return solve_triangular(a, b, lower=lower, trans=trans, unit=False)
-    if trans and is_identity(b, view):
-        out = lu_solve(a, factors, pivots, b, trans=False)
-        return transpose(out, perm=turning(b.aval.ndim))
+    if is_identity(b, view):
+        out = lu_inverse(a, factors, pivots)
+        return transpose(out, perm=turning(b.aval.ndim)) if trans else out
     return _thinner(eqn, view)
 
 

@@ -16,9 +16,7 @@ from tracejit.ir.aval import Aval
 from tracejit.ir.program import Atom, Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.lowering import Lowering, Rule
-from tracejit.optimize.matrices import is_identity
 from tracejit.optimize.nest import INT64, Affine, Buffer, Call
-from tracejit.optimize.view import View
 
 #: The widest blocks of columns that LAPACK works in.
 _BLOCK = 64
@@ -89,21 +87,19 @@ def solve_triangular(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 def lu_solve(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     _, factors, pivots, b = eqn.inputs
     reads = [read_whole(low, factors, scope), read_whole(low, pivots, scope)]
-    if is_identity(b, View(low.defs)):
-        _lu_inverse(low, eqn, reads, scope)
-        return
     out = _filled(low, eqn.out, b, scope, reads)
     args = [_flag(eqn.params["trans"]), *_sizes(b), *reads, out]
     _call(scope, eqn, "_tj_lu_solve", args, [*reads, out], [out])
 
 
-def _lu_inverse(low: Lowering, eqn: Eqn, reads: list[Buffer], scope: Scope) -> None:
+def lu_inverse(low: Lowering, eqn: Eqn, scope: Scope) -> None:
+    reads = [read_whole(low, x, scope) for x in eqn.inputs[1:]]
     out, dtype = low.home_for(eqn.out).buffer, eqn.out.aval.dtype
     n = eqn.out.aval.shape[-1]
     lwork = n * _BLOCK
     rooms = [_room(low, n, INT64), _room(low, lwork, dtype)]
     batch, size, _ = _sizes(eqn.out)
-    args = [_flag(eqn.params["trans"]), batch, size, *reads, out, *rooms]
+    args = [batch, size, *reads, out, *rooms]
     args.append(Affine.of(lwork))
     _call(scope, eqn, "_tj_lu_inverse", args, reads, [out, *rooms])
 
@@ -207,7 +203,16 @@ def svd(low: Lowering, eqn: Eqn, scope: Scope) -> None:
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        *(solve_triangular, lu_solve, lu, order_of, cholesky, cholesky_pull, qr),
+        *(
+            solve_triangular,
+            lu_solve,
+            lu_inverse,
+            lu,
+            order_of,
+            cholesky,
+            cholesky_pull,
+            qr,
+        ),
         *(eigh, eig, svd),
     )
 }
