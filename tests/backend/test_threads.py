@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import math
 import os
@@ -203,3 +204,33 @@ def test_parallel_is_a_number_of_threads(monkeypatch):
     monkeypatch.setattr(os, "name", "nt")
     with pytest.warns(UserWarning, match="serial"):
         assert grad(waves, parallel=2).options.threads == 1
+
+
+def blas_threads():
+    """How many threads NumPy's BLAS is set to use; None where it does not say."""
+    library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    for name in ("scipy_openblas_get_num_threads64_", "openblas_get_num_threads"):
+        if hasattr(library, name):
+            return getattr(library, name)()
+    return None
+
+
+def test_products_between_shared_loops_leave_blas_as_the_user_has_set_it():
+    def loss(W, V, X):
+        return np.sum(np.tanh(np.tanh(X @ W) @ V) ** 2)
+
+    rng = np.random.default_rng(0)
+    args = *rng.normal(size=(2, 30, 30)), rng.normal(size=(2_000, 30))
+    before = blas_threads()
+    shared = value_and_grad(loss, (0, 1, 2), parallel=2)
+    (value, slopes), (again, others) = shared(*args), shared(*args)
+    assert blas_threads() == before
+    assert value == again and all(map(np.array_equal, slopes, others))
+    alone, expected = value_and_grad(loss, (0, 1, 2))(*args)
+    np.testing.assert_allclose(value, alone, rtol=1e-12)
+    for mine, theirs in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-10)
+    text = tj.show(shared, *args)
+    assert "on 2 threads" in text and "_tj_gemm" in tj.show(
+        shared, *args, stage="source"
+    )
