@@ -159,14 +159,15 @@ def test_an_entry_lives_as_long_as_it_runs():
     quick(long, 0.1, 10.0)
     plan = weakref.ref(long.fast.__self__[0])
     results = []
-    thread = threading.Thread(target=lambda: results.append(long(0.1, 1e7)))
+    thread = threading.Thread(target=lambda: results.append(long(0.1, 3e7)))
     thread.start()
     time.sleep(0.02)
     long.slow_down()
     long.entries.clear()
     long.last = None
     gc.collect()
-    assert thread.is_alive() and plan() is not None
+    kept = plan() is not None
+    assert kept or not thread.is_alive()
     thread.join()
     gc.collect()
     assert plan() is None and len(results) == 1
