@@ -37,6 +37,10 @@ class Mismatch(Exception):
     """A value, dtype, shape or gradient that is not the expected one."""
 
 
+class Apart(Mismatch):
+    """Numbers of the right dtype and shape that are not the expected ones."""
+
+
 def judge(
     fn: Callable[..., Any],
     make: Make,
@@ -85,7 +89,7 @@ def compare(
     got = flatten(value)[0]
     try:
         check_values(got, expected, single, branches)
-    except Mismatch:
+    except Apart:
         if not (single and is_rounding(fn, make, got, expected)):
             raise
         return False
@@ -191,7 +195,7 @@ def check_values(
         size = max(1.0, float(np.max(np.abs(want), initial=0.0)))
         rtol = 1e-3 if single else 1e-9
         if not np.allclose(mine, want, rtol=rtol, atol=rtol * size):
-            raise Mismatch(f"result {k} is {mine!r}, not {want!r}")
+            raise Apart(f"result {k} is {mine!r}, not {want!r}")
 
 
 class Line:
