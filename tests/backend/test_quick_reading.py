@@ -388,7 +388,7 @@ def test_every_allocation_may_fail(name):
     assert served
     assert failed or name in ("registered",)
     assert max(abs(a - b) for a, b in zip(after[0], before[0], strict=True)) < 5
-    assert abs(after[1] - before[1]) < 100
+    assert abs(after[1] - before[1]) < 500
 
 
 def _with_failing_memory(testcapi, call, expected):
