@@ -385,9 +385,9 @@ def test_pickling():
 
 def test_another_number_of_lanes_compiles_nothing(rng):
     mapped = compiled_vmap(lambda x: np.sum(np.sin(x)))
-    mapped(rng.normal(size=(11, 9)))
+    mapped(rng.normal(size=(20, 21)))
     before = compilations()
-    xs = rng.normal(size=(23, 17))
+    xs = rng.normal(size=(43, 37))
     assert_allclose(mapped(xs), np.sum(np.sin(xs), axis=1), rtol=1e-12)
     assert compilations() == before
 

@@ -73,7 +73,7 @@ def _map(fn: Any, *values: Any) -> Any:
 
     rows = zip_(*values)
     if not isinstance(rows, Cursor):
-        rows = zip(*map(iter_, values), strict=False)
+        rows = session().make(zip(*map(iter_, values), strict=False))
     return Expression(rows, lazy, run, whole)
 
 
