@@ -113,8 +113,8 @@ class _Chain:
         self.assigned: set[Atom] = set(times)
         eqns = (n for n in body if isinstance(n, Eqn) and n.prim.single)
         self.made = {n.out: n for n in eqns if times[n.out] == 1}
-        found = carried(body)
-        pairs = [(operands(node), _bound(node)) for node in inside]
+        found = set(carried(body))
+        pairs = [(set(operands(node)), _bound(node)) for node in inside]
         self.late = _closure(found, pairs)
         self.needed = _closure(found, [(after, before) for before, after in pairs])
 

@@ -88,21 +88,22 @@ def assigned(node: Node) -> Iterator[Var]:
         yield from node.outputs
 
 
-def carried(body: Sequence[Node]) -> set[Var]:
+def carried(body: Sequence[Node]) -> list[Var]:
     """The real numbers that a round of a loop reads as the one before has left them."""
-    read: set[Var] = set()
+    read: list[Var] = []
     made: set[Var] = set()
     for node in body:
-        read.update(v for n in everything([node]) for v in operands(n) if v not in made)
+        read += [v for n in everything([node]) for v in operands(n) if v not in made]
         if not isinstance(node, If):
             made.update(assigned(node))
     bound = {v for node in everything(body) for v in assigned(node)}
-    return {v for v in read & bound if v.aval.dtype.kind == "f"}
+    real = (v for v in read if v in bound and v.aval.dtype.kind == "f")
+    return list(dict.fromkeys(real))  # in an order that is always the same
 
 
-def operands(node: Node) -> set[Var]:
+def operands(node: Node) -> list[Var]:
     """The scalars that what a node binds hangs on."""
-    return {*reads_of(node), *([node.target] if isinstance(node, Accumulate) else [])}
+    return [*reads_of(node), *([node.target] if isinstance(node, Accumulate) else [])]
 
 
 def if_it_ran(loop: Loop, nodes: list[Node]) -> list[Node]:
