@@ -377,19 +377,33 @@ def same_shape(a: Aval, *rest: Aval) -> Aval:
     return a
 
 
-def along(program: Callable[..., Any]) -> Callable[..., Any]:
-    """The tangent of a primitive as that of a program of others."""
+def linear_in_second(of: Callable[[], Nonlinear], program: Callable[..., Any]) -> Any:
+    """The tangent of a primitive that is linear in its second operand.
 
-    def tangent(y: Any, inputs: Any, tangents: Any, **params: Any) -> Any:
+    By the first one, it is the tangent of a program of other primitives.
+    """
+
+    def by_first(inputs: Any, change: Any) -> Any:
         with current().open() as eqns:
-            out = program(*inputs, **params)
-        known = dict(zip(inputs, tangents, strict=True))
+            out = program(*inputs)
+        known = {inputs[0]: change}
         for eqn in eqns:
             current().append(eqn)
             given = [known.get(a) for a in eqn.inputs]
             found = eqn.prim.jvp(eqn.inputs, given, eqn.outputs, eqn.params)
             known.update(zip(eqn.outputs, found, strict=True))
         return known[out]
+
+    def tangent(y: Any, inputs: Any, tangents: Any) -> Any:
+        first, second = tangents
+        if inputs[0] is inputs[1]:
+            return by_first(inputs, first)  # goes through both
+        if second is not None:
+            second = of()(inputs[0], second)
+        if first is None:
+            return second
+        first = by_first(inputs, first)
+        return first if second is None else first + second
 
     return tangent
 
@@ -450,7 +464,7 @@ cholesky_push: Nonlinear = Nonlinear(
     _cholesky_push,
     same_shape,
     {1: lambda ct, factor, t: cholesky_pull(factor, ct)},
-    tangent=along(_pushed),
+    tangent=linear_in_second(lambda: cholesky_push, _pushed),
     program=_pushed,
     active=(0, 1),
     samples=_factor_samples,
@@ -461,7 +475,7 @@ cholesky_pull: Nonlinear = Nonlinear(
     failing(same_shape)(_cholesky_pull),
     same_shape,
     {1: lambda ct, factor, bar: cholesky_push(factor, ct)},
-    tangent=along(_pulled),
+    tangent=linear_in_second(lambda: cholesky_pull, _pulled),
     active=(0, 1),
     samples=_factor_samples,
     cost=COSTLY,

@@ -51,6 +51,7 @@ from tracejit.optimize.nest import (
     scalar_var,
 )
 from tracejit.optimize.registers import drop_unread, plain_sums
+from tracejit.optimize.traffic import trips
 from tracejit.optimize.walks import assigned, everything, reads_of
 
 #: How many rows run side by side, where their loop has at most so many nodes; of those
@@ -293,10 +294,10 @@ class _Rows:
             *(node for rows in copies for node in rows.after),
         ]
         ends = (loop.lo, loop.hi - done) if loop.reverse else (loop.lo + done, loop.hi)
-        together = Loop(
-            group, Affine.of(0), Affine.of(groups), Affine.of(1), body, loc=loop.loc
-        )
-        return [*start, together, replace(loop, lo=ends[0], hi=ends[1])]
+        bounds = Affine.of(0), Affine.of(groups), Affine.of(1)
+        together = Loop(group, *bounds, body, loc=loop.loc, rounds=trips(loop) / count)
+        left = replace(loop, lo=ends[0], hi=ends[1], rounds=(count - 1) / 2)
+        return [*start, together, left]
 
     def groups(self, count: int, lag: int) -> tuple[list[Node], Var]:
         """How many groups of rows there are: none, if rows are shorter than the lag."""

@@ -153,8 +153,8 @@ class _Rows:
         elif eqn.prim is broadcast and 0 not in eqn.params["axes"]:
             if eqn.out.aval.shape and eqn.out.aval.shape[0] == self.index.aval.shape[0]:
                 self.shared[eqn.out] = eqn
-        elif all(map(self.fits, eqn.inputs)) and _same_rows(eqn):
-            if any(a in self.own for a in eqn.inputs):
+        elif any(a in self.own for a in eqn.inputs):
+            if all(map(self.fits, eqn.inputs)) and _same_rows(eqn):
                 self.own[eqn.out] = eqn
 
     def fits(self, atom: Atom) -> bool:
