@@ -71,7 +71,7 @@ def measure(
 HEADER = (
     f"{'workload':<14}{'n':>9}{'hand (µs)':>12}{'/ primal':>10}"
     f"{'tracejit':>10}{'/ primal':>10}"
-    + "".join(f"{name:>{len(name) + 2}}" for name in FRAMEWORKS[1:])
+    + "".join(f"{name:>{max(len(name) + 2, 9)}}" for name in FRAMEWORKS[1:])
     + f"{'first (s)':>11}{'compiled':>10}"
 )
 
@@ -92,7 +92,7 @@ def line(row: dict[str, Any]) -> str:
         f"{row['name']:<14}{row['size']:>9}{hand * 1e6:>12.4g}"
         f"{ratio('hand', 'primal'):>10}"
         f"{ratio('tracejit'):>10}{ratio('tracejit', 'primal'):>10}"
-        + "".join(f"{ratio(name):>{len(name) + 2}}" for name in FRAMEWORKS[1:])
+        + "".join(f"{ratio(n):>{max(len(n) + 2, 9)}}" for n in FRAMEWORKS[1:])
         + f"{first:>11}{row.get('compilations', '-'):>10}"
     )
 
