@@ -12,7 +12,7 @@ from tracejit.api.reverse import Grad
 from tracejit.backend.numba_build import compile_program, needs, remarks
 from tracejit.ir.cost import flops, tape_bytes
 from tracejit.ir.program import Program
-from tracejit.ir.text import residuals_text
+from tracejit.ir.text import notes_text
 from tracejit.runtime.dispatch import (
     Dispatcher,
     Options,
@@ -140,8 +140,10 @@ def show(
     float argument, cleaned), "source" (what Numba compiles), or "all". Below the
     adjoint stands how it comes by each value of the function that it reads: captured,
     recomputed, re-read from an array that still has it, handed down from one round to
-    the one before, taped, or put back by an undo log. Of functions made with `parallel`
-    it stands below which loops run on threads, and why the others do not.
+    the one before, taped, or put back by an undo log; and which arrays on the way are
+    stored (in registers, where the loop that computes one is all that reads it), or
+    computed in several places, and why. Of functions made with `parallel` it
+    stands below which loops run on threads, and why the others do not.
     """
     if stage == "all":
         return "\n".join(show(fn, *args, stage=s, **kwargs) for s in STAGES)
@@ -150,9 +152,10 @@ def show(
     found = _at_stage(fn, args, kwargs, stage)
     text = str(found)
     if stage == "adjoint":
-        text += residuals_text(found)
-        if (threads := _threads_of(fn)) > 1:
-            text += _threads_text(found, threads)
+        arrays, loops = remarks(found, threads := _threads_of(fn))
+        text += notes_text("what the way back reads", found.residuals())
+        text += notes_text("arrays on the way", arrays)
+        text += notes_text(f"loops on {threads} threads", loops)
     print(text)
     return text
 
@@ -161,16 +164,6 @@ def _threads_of(fn: Callable[..., Any]) -> int:
     """How many threads a function of ours may use."""
     options = getattr(fn, "options", None)
     return options.threads if isinstance(options, Options) else 1
-
-
-def _threads_text(program: Program, threads: int) -> str:
-    """What is said of each loop, by the user's lines."""
-    by_line: dict[str, list[str]] = {}
-    for loc, remark in remarks(program, threads):
-        line = f"line {loc.line}: {loc.text}" if loc.line else "arguments"
-        by_line.setdefault(line, []).append(f"#       {remark}")
-    lines = [text for line, said in by_line.items() for text in (f"#   {line}", *said)]
-    return "\n".join([f"# loops on {threads} threads", *lines, ""])
 
 
 def _at_stage(

@@ -23,10 +23,9 @@ from tracejit.backend.workspace import claim, give, take
 from tracejit.base.config import config
 from tracejit.base.errors import InternalError, OutOfRoomError
 from tracejit.base.garbage import uncollected
-from tracejit.base.source import SrcLoc
 from tracejit.ir.aval import Aval
 from tracejit.ir.cost import flops, growing_bytes
-from tracejit.ir.program import Literal, Program, Var
+from tracejit.ir.program import Literal, Note, Program, Var
 from tracejit.optimize.lower import lower
 from tracejit.optimize.nest import Buffer, Loop, Size
 from tracejit.optimize.traffic import bytes_moved
@@ -104,12 +103,13 @@ def needs(program: Program, threads: int = 1) -> Needs:
     )
 
 
-def remarks(program: Program, threads: int) -> list[tuple[SrcLoc, str]]:
-    """Which loops of the Program's kernel run on threads, and why others do not."""
-    nodes = everything(_written(program, threads).kernel.body)
-    loops = (n for n in nodes if isinstance(n, Loop) and n.remark)
-    told = {(n.loc.line, n.remark): (n.loc, n.remark) for n in loops}
-    return list(told.values())
+def remarks(program: Program, threads: int) -> tuple[list[Note], list[Note]]:
+    """Why arrays of the Program's kernel are stored, or computed several times; and
+    which of its loops run on threads, and why others do not."""
+    kernel = _written(program, threads).kernel
+    loops = (n for n in everything(kernel.body) if isinstance(n, Loop) and n.remark)
+    shared = {(n.loc.line, n.remark): Note("", n.remark, n.loc) for n in loops}
+    return kernel.notes, list(shared.values())
 
 
 def _written(program: Program, threads: int = 1, fast: bool = False) -> Source:

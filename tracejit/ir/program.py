@@ -174,8 +174,8 @@ class Eqn:
 
 
 @dataclass(frozen=True, slots=True)
-class Residual:
-    """What the way back reads of the way there: its name, and how it comes by it."""
+class Note:
+    """What there is to say of a value, or without a name, of a line: see `show`."""
 
     name: str
     how: str
@@ -196,7 +196,7 @@ class Program:
     checks: list[Any] = field(default_factory=list)
     writes: tuple[int, ...] = ()
     #: Of an adjoint: tells what was decided for each value that it reads; see `show`.
-    residuals: Callable[[], tuple[Residual, ...]] = tuple
+    residuals: Callable[[], tuple[Note, ...]] = tuple
     #: `ir.text` sets it: printing is a room that stands on this one.
     printer: ClassVar[Callable[[Program], str]] = repr
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.program import Atom, Eqn, Literal, Program, Region, Residual, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Note, Program, Region, Var
 
 #: Where the types stand, unless the code is longer, or all of it shorter.
 COLUMN = 56
@@ -47,18 +47,19 @@ def program_text(program: Program) -> str:
     return "\n".join([stage, _signature(program.name, params), *writer.aligned(), ""])
 
 
-def residuals_text(program: Program) -> str:
-    """How an adjoint comes by each value that it reads, by the user's lines."""
-    groups: dict[str, list[Residual]] = {}
-    for residual in program.residuals():
-        loc = residual.loc
+def notes_text(title: str, notes: Iterable[Note]) -> str:
+    """What is said under a title, by the user's lines."""
+    groups: dict[str, list[Note]] = {}
+    for note in notes:
+        loc = note.loc
         line = f"line {loc.line}: {loc.text}" if loc.line else "arguments"
-        groups.setdefault(line, []).append(residual)
-    lines = ["# what the way back reads"] if groups else []
-    for line, residuals in groups.items():
+        groups.setdefault(line, []).append(note)
+    lines = [f"# {title}"] if groups else []
+    for line, said in groups.items():
         lines.append(f"#   {line}")
-        width = max(len(r.name) for r in residuals)
-        lines += [f"#       {r.name:{width}}  {r.how}" for r in residuals]
+        width = max(len(note.name) for note in said)
+        names = (f"{note.name:{width}}  " if width else "" for note in said)
+        lines += [f"#       {n}{note.how}" for n, note in zip(names, said, strict=True)]
     return "\n".join([*lines, ""]) if lines else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tracejit.ir.program import Eqn, Literal, Var
 from tracejit.optimize.buffers import Scope
 from tracejit.optimize.dot_rules import dot
-from tracejit.optimize.lowering import Lowering, Rule
+from tracejit.optimize.lowering import OVERWRITTEN, Lowering, Rule
 from tracejit.optimize.nest import INT64, Buffer, Grow, Let
 from tracejit.optimize.pull import VIEWS, Home, near, operands_at, resolved
 from tracejit.optimize.statements import (
@@ -110,8 +110,8 @@ def update(low: Lowering, eqn: Eqn, scope: Scope) -> None:
     if buffer.aval.grows:
         scope.items.append(Grow(buffer, resolved(eqn.inputs[2], low.integers)))
     if isinstance(v, Var) and _clashes(low, eqn, buffer):
-        low.wanted.add(v)
-    low.wanted.update(a for a in operands if buffer in low.reads.get(a, ()))
+        low.want([v], OVERWRITTEN)
+    low.want((a for a in operands if buffer in low.reads.get(a, ())), OVERWRITTEN)
     scope.items.append(_storing(eqn, home))
 
 

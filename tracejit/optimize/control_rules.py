@@ -106,8 +106,8 @@ def _enter(
         if slot is not None:
             low.overwrite(slot, scope, inside)
             low.buffers.hand_over(slot, param)
-    # A costly lazy value is not computed anew in every trip.
-    low.wanted.update(v for v in inside if low.cost(v) > REPEATED and v.aval.shape)
+    again = "every round of a loop would compute it anew"
+    low.want((v for v in inside if low.cost(v) > REPEATED and v.aval.shape), again)
     return slots
 
 

@@ -199,7 +199,7 @@ def _matrix(
             break
         eqn = low.defs[source]
         if eqn.prim.name != "transpose":
-            low.wanted.add(source)
+            low.want([source], "a product of matrices reads it")
             return None
         perm = eqn.params["perm"]
         order = [order[perm.index(k)] for k in range(len(perm))]
@@ -210,5 +210,5 @@ def _matrix(
         if home is not None and order == [*lead, *first, *second]:
             return _Matrix(home, bool(turned))
     if home is not None and isinstance(x, Var) and x is not source:
-        low.wanted.add(x)  # in another order than it lies there
+        low.want([x], "a product of matrices reads its axes in another order")
     return None

@@ -70,8 +70,8 @@ def lower(
     if threads == 1:  # else they share the loops over whole arrays
         program = in_blocks(program)
     program = fill_late(program)
-    stored: set[Any] = {
-        eqn.inputs[0]
+    stored: dict[Any, str] = {
+        eqn.inputs[0]: "it is read in another shape"
         for eqn in program.walk()
         if eqn.prim.name == "reshape" and not only_unit_axes(eqn)
     }
@@ -79,7 +79,7 @@ def lower(
         lowering = Lowering(program, stored, RULES, blas)
         kernel = lowering.run()
         wanted = lowering.wanted or lowering.computed_twice()
-        if wanted <= stored:
+        if wanted.keys() <= stored.keys():
             body = kernel.body
             if threads == 1:  # else it is seen which loops may move their tapes
                 body = make_room_early(body)
@@ -96,5 +96,6 @@ def lower(
             body = shorten(hide_rows(body), fast)
             kernel.body = skip_void(guess_quotients(foresee(body)))
             take_turns(kernel)
+            kernel.notes = lowering.notes()
             return kernel
-        stored |= wanted
+        stored = wanted | stored

@@ -6,11 +6,11 @@ is what they have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from tracejit.base.source import SrcLoc
-from tracejit.ir.program import Atom, Eqn, Literal, Program, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Note, Program, Var
 from tracejit.optimize.buffers import Buffers, Scope
 from tracejit.optimize.fuse import Fuser
 from tracejit.optimize.nest import Affine, Buffer, Kernel, Node, Reset, Rotate, Store
@@ -28,21 +28,24 @@ REPEATED = 2.0
 DEEPEST = 24
 #: Cones are followed up to this size.
 LARGE = 64
+#: Why a value may be stored.
+OVERWRITTEN = "what it is computed from is overwritten before it is read"
 
 
 class Lowering:
-    """`stored` are values not to be lazy; `wanted` those found to need a buffer."""
+    """`stored` are values not to be lazy, `wanted` those found to need a buffer; and
+    why."""
 
     def __init__(
         self,
         program: Program,
-        stored: set[Var],
+        stored: Mapping[Var, str],
         rules: Mapping[str, Rule],
         blas: bool,
     ):
         self.program, self.stored, self.rules = program, stored, rules
         self.blas = blas
-        self.wanted: set[Var] = set()
+        self.wanted: dict[Var, str] = {}
         self.buffers = Buffers()
         self.defs: dict[Var, Eqn] = {}
         self.cones: dict[Var, dict[Var, float]] = {}
@@ -108,7 +111,7 @@ class Lowering:
         """A value in a buffer of its own, to be read once its operands are gone."""
         new = self.buffers.new(value.aval, value.hint)
         if self.buffers.buffer_of(value) is None:
-            self.wanted.add(value)
+            self.want([value], OVERWRITTEN)
         self.fill(new, value, scope)
         moved = Var(value.aval, value.hint)
         self.buffers.settle(moved, new)
@@ -129,7 +132,30 @@ class Lowering:
             out.append(buffer)
         return out
 
-    def computed_twice(self) -> set[Var]:
+    def want(self, values: Iterable[Var], why: str) -> None:
+        """Note values that need a buffer."""
+        for value in values:
+            self.wanted.setdefault(value, why)
+
+    def notes(self) -> list[Note]:
+        """Which arrays on the way are stored, which computed several times, and why."""
+        found = {v: f"stored: {why}" for v, why in self.stored.items()}
+        for var, (places, _) in self.fuser.computed.items():
+            if len(places) > 1 and var.aval.shape and self.cost(var) > 1:
+                times = f"computed {len(places)} times, where read"
+                found[var] = f"{times}, {self.price(var)}"
+        notes = {
+            Note(var.hint or eqn.prim.name, how, eqn.loc): None
+            for var, how in found.items()
+            if (eqn := self.defs.get(var))
+        }
+        return sorted(notes, key=lambda note: note.loc.line)
+
+    def price(self, var: Var) -> str:
+        """What computing a value takes, for people."""
+        return f"at {self.cost(var):.3g} loads an element"
+
+    def computed_twice(self) -> dict[Var, str]:
         """Costly lazy values that several loops compute, or one at several indices, or
         again and again."""
         computed = self.fuser.computed
@@ -142,7 +168,11 @@ class Lowering:
         # What is the same for many elements of another value is stored first: that
         # one may be cheap then.
         twice -= {v for v in twice if self.spreads(v, twice)}
-        return {v for v in twice if not computed[v][1] <= twice}
+        return {
+            v: f"computed several times otherwise, {self.price(v)}"
+            for v in twice
+            if not computed[v][1] <= twice
+        }
 
     def spreads(self, var: Var, others: set[Var]) -> bool:
         """Whether a value shows one of these, with fewer elements, again and again."""
@@ -281,7 +311,8 @@ class Lowering:
         """
         for outer in scope.chain():
             found = outer.lazy.get(buffer, [])
-            self.wanted.update(v for v in found if scope.alive(v) or v in inside)
+            alive = (v for v in found if scope.alive(v) or v in inside)
+            self.want(alive, OVERWRITTEN)
         # Those of this scope are dead now, or will have been stored.
         scope.lazy.pop(buffer, None)
 

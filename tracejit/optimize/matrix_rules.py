@@ -27,7 +27,7 @@ def read_whole(low: Lowering, x: Atom, scope: Scope) -> Buffer:
     buffer = low.buffers.buffer_of(x)
     if buffer is None:
         if isinstance(x, Var):
-            low.wanted.add(x)
+            low.want([x], "a routine reads it")
         buffer = low.buffers.new(x.aval)
         low.fill(buffer, x, scope)
     return buffer

@@ -23,7 +23,7 @@ from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.affine import Form
 from tracejit.ir.aval import Aval, expr_of
 from tracejit.ir.cost import ASSUMED_ROUNDS
-from tracejit.ir.program import Atom, Eqn, Literal, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Note, Var
 
 #: Integers in this range are emitted as they stand, others are kernel arguments.
 SMALL = range(-8, 9)
@@ -299,7 +299,8 @@ class Kernel:
     """A lowered Program.
 
     `params` are the scalar Vars and input Buffers in the Program's order; `results`
-    hold each result, a Buffer per result (scalars in one of shape ()).
+    hold each result, a Buffer per result (scalars in one of shape ()). `notes` say
+    why arrays on the way are stored, or computed several times.
     """
 
     name: str
@@ -308,6 +309,7 @@ class Kernel:
     body: list[Node]
     failures: list[Any]
     copies_in_loops: int = 0
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[Buffer]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tracejit.base.source import UNKNOWN, SrcLoc
 from tracejit.ir.aval import Aval
-from tracejit.ir.program import Atom, Eqn, Literal, Region, Residual, Var
+from tracejit.ir.program import Atom, Eqn, Literal, Note, Region, Var
 from tracejit.ir.text import expression
 from tracejit.ops import elementwise as ew
 from tracejit.ops.control import for_, while_
@@ -87,11 +87,11 @@ class Decisions:
             if var.aval.shape or var.aval.dtype.kind not in "iu":
                 self.note(var, "recomputed", partial(how, var))
 
-    def told(self) -> tuple[Residual, ...]:
+    def told(self) -> tuple[Note, ...]:
         """All notes in the order of the user's lines."""
         names = Names(self.region)
         found = dict.fromkeys(
-            Residual(
+            Note(
                 names.array(var) if kind == "undone" else names.of(var),
                 how(names),
                 names.loc(var),
