@@ -67,7 +67,7 @@ def reads_of(node: Node) -> Iterator[Var]:
         yield from _vars(getattr(node, name, None))
     for name in ("inputs", "index", "args"):
         part = getattr(node, name, ())
-        for item in part if isinstance(part, Sequence) else ():
+        for item in part if isinstance(part, list | tuple) else ():
             yield from _vars(item)
 
 
