@@ -43,14 +43,15 @@ LATENCY, BETWEEN = 13, 5
 PLAIN = (Eqn, Load, Store, Let, Accumulate, Check, If)
 
 
-def _written(name: str, emit: str) -> Elementwise:
+def written(name: str, emit: str) -> Elementwise:
+    """A primitive of kernels alone, as a helper of theirs."""
     prim = copy(unless_zero)
     prim.name, prim.emit = name, emit
     return prim
 
 
-FMA = _written("fma", "_tj_fma({0}, {1}, {2})")
-FORESEEN = _written("foreseen", "_tj_foreseen({0}, {1})")
+FMA = written("fma", "_tj_fma({0}, {1}, {2})")
+FORESEEN = written("foreseen", "_tj_foreseen({0}, {1})")
 
 
 def guess_quotients(nodes: Sequence[Node]) -> list[Node]:

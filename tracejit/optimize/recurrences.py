@@ -30,7 +30,7 @@ from tracejit.optimize.nest import (
     Store,
     scalar_var,
 )
-from tracejit.optimize.quotients import FMA, emit
+from tracejit.optimize.quotients import FMA, emit, written
 from tracejit.optimize.walks import assigned, carried, operands, reads_of
 
 #: The nodes of a round that has the time to wait for a chain.
@@ -42,8 +42,7 @@ LEAST = 3
 #: What may stand in such a loop.
 PLAIN = (Eqn, Load, Store, Let, Accumulate)
 
-IF_FINITE = copy(unless_zero)
-IF_FINITE.name, IF_FINITE.emit = "if_finite", "_tj_if_finite({0}, {1})"
+IF_FINITE = written("if_finite", "_tj_if_finite({0}, {1})")
 
 
 def shorten(nodes: Sequence[Node], fast: bool = False) -> list[Node]:
